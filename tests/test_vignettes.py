@@ -1,0 +1,47 @@
+"""Each vignette is a test that bears its sentence as name."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from recommenders.assessment import assess
+from recommenders.topics import TOPICS
+from tests.vignettes import Vignette, load_all
+
+CASES = load_all()
+RULES_OF = {topic.name: tuple(topic.guidance.rules) for topic in TOPICS}
+
+
+@pytest.mark.parametrize("vignette", CASES, ids=str)
+def test_vignette(vignette: Vignette) -> None:
+    found = assess(vignette.facts, vignette.hook)
+    assert not found.failed
+    own = [rule for rule in RULES_OF[vignette.topic] if rule in found.verdicts]
+    expected = vignette.expected
+
+    def of(state: str) -> set[str]:
+        return {rule for rule in own if found.verdicts[rule].state == state}
+
+    assert of("fired") == set(expected.get("fires", ())), "fires"
+    assert set(expected.get("suppressed", ())) <= of("suppressed"), "suppressed"
+    assert set(expected.get("superseded", ())) <= of("superseded"), "superseded"
+    for rule, missing in expected.get("undecided", {}).items():
+        assert rule in of("undecided"), f"{rule} should be undecided, is {_state(found.verdicts, rule)}"
+        assert set(missing) <= set(found.verdicts[rule].missing), f"{rule} lacks {found.verdicts[rule].missing}"
+    for rule in expected.get("silent", ()):
+        assert _state(found.verdicts, rule) != "fired", rule
+    for rule, indicator in expected.get("indicators", {}).items():
+        assert found.verdicts[rule].indicator == indicator, rule
+    for key, value in expected.get("values", {}).items():
+        assert _plain(found.values.get(key)) == _plain(value), key
+
+
+def _state(verdicts: Any, rule: str) -> str:
+    return verdicts[rule].state if rule in verdicts else "not looked at"
+
+
+def _plain(value: Any) -> Any:
+    return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
