@@ -114,7 +114,7 @@ class RuleInfo(_Data):
 
     `indicator` is the usual one; the code raises or lowers it where the rule says so. `orders` are the kinds
     of draft order that it speaks of on order hooks. `condition` is the rule as it stands in the specification.
-    `joins` names the rules whose critical card this one joins, when it only sums them up.
+    `never_alone` marks a line that only stands on another card. `joins` names the rules whose critical card this one joins, when it only sums them up.
     """
 
     title: str
@@ -123,6 +123,7 @@ class RuleInfo(_Data):
     indicator: Indicator
     override: str
     informational: bool = False
+    never_alone: bool = False
     orders: tuple[str, ...] = ()
     supersedes: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
