@@ -1,0 +1,122 @@
+"""The sample patients in the box, and a CDS Hooks request made of one of them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hooks.catalogue import FIXTURES
+from hooks.wording import LANGUAGES
+from recommenders.guidance import ORDER_HOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATIENTS = FIXTURES / "patients"
+KEY_OF = {
+    "Condition": "conditions",
+    "Observation": "observations",
+    "MedicationRequest": "medications",
+    "Procedure": "procedures",
+    "AllergyIntolerance": "allergies",
+    "MedicationAdministration": "medicationAdministrations",
+    "ServiceRequest": "serviceRequests",
+}
+"""The prefetch key under which each resource type is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One synthetic patient: its name, the hook its story is about, and the story in both languages."""
+
+    name: str
+    hook: str
+    story: Mapping[str, str]
+    only: tuple[str, ...] = ()
+
+    @property
+    def resources(self) -> list[dict[str, Any]]:
+        """The patient's resources."""
+        return [entry["resource"] for entry in _bundle(self.name)["entry"]]
+
+    @property
+    def patient_id(self) -> str:
+        """The logical id of the patient."""
+        return next(str(r["id"]) for r in self.resources if r["resourceType"] == "Patient")
+
+    @property
+    def draft_orders(self) -> dict[str, Any]:
+        """The draft orders of the story; an empty Bundle where it has none."""
+        path = PATIENTS / f"{self.name}.drafts.json"
+        if not path.exists():
+            return {"resourceType": "Bundle", "type": "collection", "entry": []}
+        drafts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return drafts
+
+
+@cache
+def samples() -> tuple[Sample, ...]:
+    """Give all sample patients, in the order of the index."""
+    path = PATIENTS / "index.toml"
+    if not path.exists():
+        return ()
+    rows = tomllib.loads(path.read_text(encoding="utf-8"))["sample"]
+    return tuple(
+        Sample(row["name"], row["hook"], {name: row[name] for name in LANGUAGES}, tuple(row.get("only", ())))
+        for row in rows
+    )
+
+
+def sample(name: str) -> Sample:
+    """
+    Give one sample patient.
+
+    Raises KeyError when there is none of that name.
+    """
+    for found in samples():
+        if found.name == name:
+            return found
+    raise KeyError(f"no sample patient {name!r}; there are: {', '.join(s.name for s in samples())}")
+
+
+def _bundle(name: str) -> dict[str, Any]:
+    bundle: dict[str, Any] = json.loads((PATIENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return bundle
+
+
+def request_for(name: str, hook: str | None = None, *, hook_instance: str | None = None) -> dict[str, Any]:
+    """
+    Make the request that an EHR would send for a sample patient at a hook (default: the one of its story).
+
+    The same arguments give the same request; pass another `hook_instance` for another invocation.
+    """
+    chosen = sample(name)
+    hook = hook or chosen.hook
+    prefetch: dict[str, Any] = {}
+    for resource in chosen.resources:
+        if resource["resourceType"] == "Patient":
+            prefetch["patient"] = resource
+    for kind, key in KEY_OF.items():
+        found = [{"resource": r} for r in chosen.resources if r["resourceType"] == kind]
+        prefetch[key] = {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": found}
+    if chosen.only:
+        prefetch = {key: value for key, value in prefetch.items() if key in chosen.only}
+    context: dict[str, Any] = {"userId": "Practitioner/demo", "patientId": chosen.patient_id}
+    if hook == "encounter-start":
+        context["encounterId"] = "demo-encounter"
+    if hook in ORDER_HOOKS:
+        context["draftOrders"] = chosen.draft_orders
+    if hook == "order-select":
+        context["selections"] = [
+            f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in chosen.draft_orders["entry"]
+        ]
+    return {
+        "hook": hook,
+        "hookInstance": hook_instance or str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:oncobone:sample:{name}:{hook}")),
+        "context": context,
+        "prefetch": prefetch,
+    }
