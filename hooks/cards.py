@@ -8,15 +8,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from hooks.suggestions import Suggestions, suggestions_for
-from hooks.wording import LANGUAGES, Language, Speaker, frame, label, shortened, unit
-from recommenders.facts import Fact, Finding, Moment, Reading
+from hooks.wording import LANGUAGES, OPPOSITE, Language, Speaker, frame, label, shortened, unit
+from recommenders.evidence import citation_notes, evidence_lines, industry_note
+from recommenders.facts import DICTIONARY, Fact, Finding, Moment, Reading
 from recommenders.guidance import INDICATORS, RECOMMENDERS, Limit, override_sets, sources
+from recommenders.plan import GUIDANCE as PLAN
+from recommenders.plan import order_of_steps
+from recommenders.series import columns_of, series_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fhir_mapping.chart import Note
-
+    from fhir_mapping.context import Note
     from recommenders.advice import Advice, Value
     from recommenders.assessment import Assessment, Verdict
     from recommenders.guidance import Indicator, Recommender, Source
@@ -121,7 +124,15 @@ class Draft:
     def lead(self) -> Verdict:
         """The rule that gives the summary: the loudest, and of these the first."""
         shown = self.fired or self.undecided
-        return max(shown, key=lambda verdict: (INDICATORS.index(verdict.indicator), -shown.index(verdict)))
+        return max(
+            shown,
+            key=lambda verdict: (
+                INDICATORS.index(verdict.indicator),
+                not verdict.info.never_alone,
+                not verdict.info.informational,
+                -shown.index(verdict),
+            ),
+        )
 
     def key(self) -> tuple[int, int, str]:
         """The order of cards: indicator, recommender, rule id."""
@@ -322,6 +333,8 @@ def missing_lines(verdict: Verdict, speaker: Speaker) -> Iterator[tuple[str, str
             else:
                 title = speaker.summary(advice, guidance)
                 yield name, speaker.frame("would_decide", facts=label(name, speaker.language), title=title)
+    for note in advice.notes:  # what is possible meanwhile: a range, or what each answer would give
+        yield "", speaker.phrase(note, guidance, advice)
 
 
 class Writer:
@@ -343,6 +356,7 @@ class Writer:
         self.public_url = public_url
         self.audience = audience
         self.speaker = Speaker(assessment, language)
+        self.steps = order_of_steps(assessment)
         other = next(name for name in LANGUAGES if name != language)
         self.other = Speaker(assessment, other)
 
@@ -425,12 +439,15 @@ class Writer:
             "verification_heading" if self.audience == "pharmacist" else "facts_heading", self._fact_lines(draft)
         )
         parts = [*conclusion[:1], *facts, *conclusion[1:]] if self.audience == "pharmacist" else [*conclusion, *facts]
+        parts += self._section("steps_heading", self._steps(draft))
+        parts += self._series(draft)
         parts += self._section("sources_heading", self._source_lines(draft))
+        parts += self._section("evidence_heading", self._evidence(draft))
         parts += self._section("missing_heading", self._missing(draft))
         parts += self._section("data_heading", self._data_lines(draft, first=first))
         parts += self._section("left_out_heading", suggested.left_out)
-        if any(sources()[key].kind == "seed" and key in {"S000", "S001", "S002"} for key in self._cited(draft)):
-            parts.append(self.speaker.frame("sponsor_line"))
+        if (industry := industry_note(self._cited(draft))) is not None:
+            parts.append(industry.text(self.language))
         rules = ", ".join(dict.fromkeys(verdict.rule for verdict in draft.fired or draft.undecided))
         closing = self.speaker.frame(
             "rules_line", rules=rules, guidance=self.assessment.guidance, day=self.assessment.as_of.isoformat()
@@ -449,6 +466,8 @@ class Writer:
         texts: list[str] = []
         for verdict in sorted(draft.fired, key=lambda v: (v is not lead, -INDICATORS.index(v.indicator))):
             guidance = verdict.topic.guidance
+            if self._is_guest(verdict, draft):
+                continue
             for number, advice in enumerate(verdict.advices):
                 lines = list(self._points(verdict, advice))
                 lines += [self.speaker.phrase(note, guidance, advice) for note in advice.notes]
@@ -460,6 +479,10 @@ class Writer:
                         "\n".join([f"**{head}**", "", *(f"- {line}" for line in dict.fromkeys(lines))]).strip()
                     )
         return texts
+
+    def _is_guest(self, verdict: Verdict, draft: Draft) -> bool:
+        """Tell whether a rule only found shelter here: it stands in the proof, but its line belongs elsewhere."""
+        return verdict.info.never_alone and verdict.recommender != draft.recommender
 
     def _points(self, verdict: Verdict, advice: Advice) -> Iterator[str]:
         points = verdict.info.points
@@ -490,6 +513,8 @@ class Writer:
     def _source_lines(self, draft: Draft) -> Iterator[str]:
         colon = self.speaker.frame("label_separator")
         for verdict in draft.fired:
+            if self._is_guest(verdict, draft):
+                continue
             judged = {v.line: v for advice in verdict.advices for v in advice.verdicts}
             chosen = {place for advice in verdict.advices for place in advice.lines or ()}
             every = any(advice.lines is None for advice in verdict.advices)
@@ -504,13 +529,47 @@ class Writer:
                     text = f"{state}{colon}{text}"
                 yield f"{text} [{line.where}]" if line.where else text
 
+    def _steps(self, draft: Draft) -> Iterator[str]:
+        """The order of steps, the same on each card that has a part in it: one plan, not five cards."""
+        mine = {verdict.rule for verdict in draft.fired}
+        if any(mine & set(step.rules) for step in self.steps):
+            for place, step in enumerate(self.steps, 1):
+                cited = ", ".join(step.sources)
+                yield f"{place}. {self.speaker.phrase(step.phrase, PLAN)} [{', '.join(step.rules)}; {cited}]"
+
+    def _series(self, draft: Draft) -> list[str]:
+        """The results over time that carry a verdict, as a small table; none where there is no course to see."""
+        paths = tuple(dict.fromkeys(path for verdict in draft.fired for path in columns_of(verdict.rule)))
+        table = series_table(self.assessment.case, paths) if paths else None
+        if table is None or len(table.rows) < 2:
+            return []
+        kept = [place for place in range(len(paths)) if any(row.readings[place] is not None for row in table.rows)]
+        head = [self.speaker.frame("date")]
+        for place in kept:
+            spec = DICTIONARY[paths[place]]
+            shown = unit(spec.unit, self.language)
+            head.append(f"{label(spec.name, self.language)} {shown}".strip())
+        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        for row in table.rows:
+            cells = [row.date.isoformat()]
+            for place in kept:
+                reading = row.readings[place]
+                cells.append(self.speaker.value(reading, with_unit=False) if reading is not None else "")
+            lines.append("| " + " | ".join(cells) + " |")
+        return [f"**{self.speaker.frame('series_heading')}**", "\n".join(lines)]
+
+    def _evidence(self, draft: Draft) -> Iterator[str]:
+        for verdict in draft.fired:
+            for line in (*evidence_lines(verdict.info), *citation_notes(verdict.rule)):
+                yield line.text(self.language)
+
     def _missing(self, draft: Draft) -> Iterator[str]:
         colon = self.speaker.frame("label_separator")
         lines: dict[str, str] = {}
         ordered = sorted(draft.undecided, key=lambda v: -INDICATORS.index(v.indicator))
         for verdict in ordered:
             for name, text in missing_lines(verdict, self.speaker):
-                lines.setdefault(f"{label(name, self.language)}{colon}{text}", name)
+                lines.setdefault(f"{label(name, self.language)}{colon}{text}" if name else text, name)
         yield from list(lines)[:MOST_MISSING_LINES]
         for name in RECOMMENDERS:
             others = [v for v in draft.others_undecided if v.recommender == name]
@@ -580,14 +639,12 @@ class Writer:
     def _links(self, draft: Draft) -> list[dict[str, str]]:
         if not self.public_url or not self.public_url.startswith("https://"):
             return []
-        rule = draft.lead.rule
-        return [
-            {
-                "label": self.speaker.frame("learn_more", rule=rule),
-                "url": f"{self.public_url.rstrip('/')}/rules#{rule}",
-                "type": "absolute",
-            }
-        ]
+        rule, base = draft.lead.rule, self.public_url.rstrip("/")
+        pages = (
+            (self.speaker.frame("learn_more", rule=rule), f"{base}/rules#{rule}"),
+            (self.speaker.frame("attributes_link"), f"{base}/attributes/{draft.recommender}"),
+        )
+        return [{"label": text, "url": url, "type": "absolute"} for text, url in pages]
 
     # --- the proof -------------------------------------------------------------------------------------
 
@@ -618,9 +675,13 @@ class Writer:
 def because(condition: Condition) -> dict[str, Any]:
     """Write one condition as the trace has it: fact, value, unit, date, resources, relation, limit, source."""
     fact = condition.evidence
-    limit, source, value, of_unit = condition.limit, None, None, None
+    limit: object = condition.limit
+    source: str | None = None
+    of_unit: str | None = None
+    value: Any = None
     if isinstance(limit, Limit):
-        limit, source = limit.value, limit.source
+        source = limit.source
+        limit = limit.value
     if isinstance(fact, Reading):
         of_unit = fact.unit
         if fact.rounded is not None:
@@ -639,7 +700,9 @@ def because(condition: Condition) -> dict[str, Any]:
             "unit": unit(of_unit, "en") if of_unit else None,
             "date": day,
             "resources": list(fact.resources) if isinstance(fact, Fact) else None,
-            "relation": condition.relation,
+            "relation": OPPOSITE.get(condition.relation, condition.relation)
+            if condition.holds is False
+            else condition.relation,
             "limit": _plain_limit(limit),
             "source": source,
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hooks.wording import frame
-from recommenders.guidance import VERSION, override_sets, sources
+from recommenders.guidance import VERSION, MissingLine, SourceLine, override_sets, sources
 from recommenders.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -95,10 +95,10 @@ def _lines() -> Iterator[str]:
             yield ""
             yield "| limit | value | since | source | where | site setting |"
             yield "|---|---|---|---|---|---|"
-            for name, entry in section.limits:
+            for name, limit in section.limits:
                 yield (
-                    f"| `{section.name}.{name}` | {entry.value} {entry.unit} | {entry.since} | {entry.source} |"
-                    f" {_cell(entry.where)} | {'yes' if entry.site else ''} |"
+                    f"| `{section.name}.{name}` | {limit.value} {limit.unit} | {limit.since} | {limit.source} |"
+                    f" {_cell(limit.where)} | {'yes' if limit.site else ''} |"
                 )
         for entry in section.entries:
             yield from _rule(entry)
@@ -130,8 +130,8 @@ def _rule(entry: Entry) -> Iterator[str]:
         if lines:
             yield f"- {heading}:"
             for line in lines:
-                place = f" [{line.source}, {line.where}]" if hasattr(line, "source") else ""
-                fact = f"`{line.fact}`: " if hasattr(line, "fact") else ""
+                place = f" [{line.source}, {line.where}]" if isinstance(line, SourceLine) else ""
+                fact = f"`{line.fact}`: " if isinstance(line, MissingLine) else ""
                 yield f"  - {fact}{line.en} / {line.zh}{place}"
     if entry.vignettes:
         yield "- Proved by:"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 import tomllib
 import uuid
 from dataclasses import dataclass
@@ -27,6 +29,13 @@ KEY_OF = {
     "ServiceRequest": "serviceRequests",
 }
 """The prefetch key under which each resource type is delivered."""
+
+
+STORY_DAY = dt.date(2026, 11, 22)
+"""The day on which the stories are told; their data can be moved to another one."""
+
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(T.*)?")
+_MONTH = re.compile(r"\d{4}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,29 @@ def _bundle(name: str) -> dict[str, Any]:
     return bundle
 
 
-def request_for(name: str, hook: str | None = None, *, hook_instance: str | None = None) -> dict[str, Any]:
+def moved(value: Any, days: int) -> Any:  # noqa: ANN401 - JSON
+    """Give FHIR JSON with every date and month moved by some days; ages and intervals stay as they are."""
+    if isinstance(value, dict):
+        return {key: moved(inner, days) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [moved(inner, days) for inner in value]
+    if days and isinstance(value, str):
+        if found := _DATE.fullmatch(value):
+            day = dt.date.fromisoformat(found[1]) + dt.timedelta(days)
+            return f"{day.isoformat()}{found[2] or ''}"
+        if _MONTH.fullmatch(value):
+            return (dt.date.fromisoformat(f"{value}-15") + dt.timedelta(days)).isoformat()[:7]
+    return value
+
+
+def request_for(
+    name: str, hook: str | None = None, *, hook_instance: str | None = None, day: dt.date = STORY_DAY
+) -> dict[str, Any]:
     """
     Make the request that an EHR would send for a sample patient at a hook (default: the one of its story).
 
-    The same arguments give the same request; pass another `hook_instance` for another invocation.
+    The same arguments give the same request; pass another `hook_instance` for another invocation, and a `day` to
+    have the story told as of that day.
     """
     chosen = sample(name)
     hook = hook or chosen.hook
@@ -114,9 +141,11 @@ def request_for(name: str, hook: str | None = None, *, hook_instance: str | None
         context["selections"] = [
             f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in chosen.draft_orders["entry"]
         ]
-    return {
+    made = {
         "hook": hook,
         "hookInstance": hook_instance or str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:oncobone:sample:{name}:{hook}")),
         "context": context,
         "prefetch": prefetch,
     }
+    told: dict[str, Any] = moved(made, (day - STORY_DAY).days)
+    return told

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.proposals import ProposalError, resource_for
-from recommenders.safety import unsafe_because
-
-from recommenders.advice import ChangedOrder
+from hooks.wording import word
+from recommenders.advice import ChangedOrder, ProposedMedication
 from recommenders.facts import DICTIONARY
 from recommenders.guidance import ORDER_HOOKS
+from recommenders.safety import unsafe_because
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class _Offer:
     label: str
     alternative: str | None
     recommended: bool
-    actions: list[dict[str, Any]] = field(default_factory=list)
+    actions: dict[Item, dict[str, Any]] = field(default_factory=dict)
 
 
 def suggestions_for(
@@ -75,10 +75,12 @@ def suggestions_for(
         offer = _Offer(label, proposal.alternative, proposal.recommended)
         if not whys:
             try:
-                offer.actions = [
-                    _action(item, label, proposal, assessment=assessment, speaker=speaker, call=call, drafts=drafts)
+                offer.actions = {
+                    item: _action(
+                        item, label, proposal, assessment=assessment, speaker=speaker, call=call, drafts=drafts
+                    )
                     for item in proposal.items
-                ]
+                }
             except ProposalError:
                 whys = [speaker.frame("unsafe_unbuilt")]
         if whys:
@@ -90,7 +92,11 @@ def suggestions_for(
     exclusive = len(alternatives) > 1
     if exclusive:
         for offer in alternatives:
-            offer.actions += [action for other in companions for action in other.actions]
+            for other in companions:
+                offer.actions = offer.actions | {
+                    item: action for item, action in other.actions.items() if item not in offer.actions
+                }
+    _tell_apart(offers, speaker)
     items = tuple(_suggestion(offer, place, card_id) for place, offer in enumerate(offers))
     return Suggestions(items, exclusive, tuple(left_out))
 
@@ -153,6 +159,15 @@ def _reasons(proposal: Proposal, assessment: Assessment) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(("Condition/", "Observation/"))]
 
 
+def _tell_apart(offers: Sequence[_Offer], speaker: Speaker) -> None:
+    """Add the drug where several suggestions would bear the same label."""
+    labels = [offer.label for offer in offers]
+    for offer in offers:
+        drug = next((item.drug for item in offer.actions if isinstance(item, ProposedMedication)), None)
+        if drug is not None and labels.count(offer.label) > 1:
+            offer.label = f"{offer.label} ({word(drug, speaker.language)})"
+
+
 def _suggestion(offer: _Offer, place: int, card_id: uuid.UUID) -> dict[str, Any]:
     made: dict[str, Any] = {
         "label": offer.label,
@@ -160,5 +175,5 @@ def _suggestion(offer: _Offer, place: int, card_id: uuid.UUID) -> dict[str, Any]
     }
     if offer.recommended:
         made["isRecommended"] = True
-    made["actions"] = offer.actions
+    made["actions"] = list(offer.actions.values())
     return made

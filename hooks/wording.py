@@ -27,8 +27,11 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh-CN")
 LONGEST_SUMMARY = 139
 OPEN_END = 600
 """From here on the upper end of an interval only says "or more", in every unit that is shown."""
+OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "=", "in": "not in", "is": "is not"}
+"""What is true when a comparison is false: an exemption rests on "not below", and is shown so."""
+
 SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "=": "=", "!=": "≠"}
-UNITS = {
+UNITS: Mapping[str, str | Mapping[str, str]] = {
     "umol/L": "µmol/L",
     "1": "",
     "{score}": "",
@@ -45,7 +48,8 @@ UNITS = {
     "[iU]/d": "IU/d",
 }
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_NAMES = {spec.name: path for path, spec in reversed(DICTIONARY.items())}
+_NAMES = {spec.name: path for path, spec in reversed(DICTIONARY.items())} | {path: path for path in DICTIONARY}
+"""Where a name of the specification sits; of two facts of one name (albumin now, at diagnosis) the plain one."""
 _ORDER_NAMES = {spec.name: attribute for attribute, spec in ORDER_COMPONENTS.items()}
 
 
@@ -214,10 +218,25 @@ class Speaker:
         return self.say(guidance.phrases[phrase.key], guidance, advice, **phrase.fill)
 
     def summary(self, advice: Advice, guidance: Guidance) -> str:
-        """Say a rule's summary, at most 139 characters."""
+        """Say a rule's summary, at most 139 characters: what is too long is cut in its list, ending in "…"."""
+        wording = guidance.rules[advice.rule].summary
+        fill: dict[str, Fill] = dict(advice.fill)
         if advice.summary is not None:
-            return shortened(self.phrase(advice.summary, guidance, advice))
-        return shortened(self.say(guidance.rules[advice.rule].summary, guidance, advice))
+            wording = guidance.phrases[advice.summary.key]
+            fill |= advice.summary.fill
+        text = self.say(wording, guidance, advice, **fill)
+        while len(text) > LONGEST_SUMMARY:
+            name, longest = max(
+                ((key, value) for key, value in fill.items() if isinstance(value, tuple)),
+                key=lambda pair: len(pair[1]),
+                default=("", ()),
+            )
+            kept = tuple(part for part in longest if part != "…")[:-1]
+            if not kept:
+                return shortened(text)
+            fill[name] = (*kept, "…")
+            text = self.say(wording, guidance, advice, **fill)
+        return text
 
     # --- facts -----------------------------------------------------------------------------------------
 
@@ -234,19 +253,20 @@ class Speaker:
             return name
         text = f"{name}{colon}{self.value(fact)}"
         details = [frame(flag, self.language) for flag in fact.flags if has_phrase(flag)]
-        if fact.sent and fact.is_known and isinstance(fact, Reading):
+        if fact.sent and fact.is_known and isinstance(fact, Reading) and not _same_number(fact):
             details.insert(0, escape(fact.sent))
         if fact.date and not isinstance(fact, Moment):
             details.append(fact.date.isoformat())
         if details:
             text += f" ({self.listed(details)})" if self.language == "en" else f"（{self.listed(details)}）"
         if isinstance(fact, Reading) and condition.relation in SIGNS and fact.is_known:
-            text += f", {SIGNS[condition.relation]} {self.limit(condition.limit)}"
+            relation = OPPOSITE[condition.relation] if condition.holds is False else condition.relation
+            text += f", {SIGNS[relation]} {self.limit(condition.limit)}"
         return text
 
     def why_unknown(self, fact: Fact) -> str | None:
         """Say why a fact that was sent cannot be used; None when nothing was sent."""
-        if fact.reason is None or not has_phrase(fact.reason) or fact.reason == "unknown":
+        if fact.reason is None or not has_phrase(fact.reason):
             return None
         values = ""
         if isinstance(fact, Reading) and fact.rivals:
@@ -255,6 +275,11 @@ class Speaker:
         day = fact.date.isoformat() if fact.date else frame("unknown", self.language)
         sent = escape(fact.sent) if fact.sent else label(fact.name, self.language)
         return self.frame(fact.reason, fact=label(fact.name, self.language), values=values, value=sent, day=day)
+
+
+def _same_number(reading: Reading) -> bool:
+    """Whether the value as sent is the value as shown, in the same unit: no need to say it twice."""
+    return reading.sent_unit in {reading.unit, None} and reading.sent_value == reading.value
 
 
 def shortened(text: str, longest: int = LONGEST_SUMMARY) -> str:

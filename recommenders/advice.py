@@ -169,7 +169,9 @@ class Advice:
 
     It fires when `because` holds and `unless`, the part that says "already done", does not; it is suppressed
     when both hold. `indicator` None means the rule's usual one. `points` picks lines of the wording by place
-    (None: all). `summary` replaces the rule's summary by a phrase. `notes` are extra lines.
+    (None: all). `summary` replaces the rule's summary by a phrase. `notes` are extra lines. `lines` picks
+    source lines by place (None: all). `superseded` says that a louder rule already says all of this about
+    the same order (an overdose also misses the recommended dose): it is then listed, but not shown.
     """
 
     rule: str
@@ -184,6 +186,8 @@ class Advice:
     proposals: tuple[Proposal, ...] = ()
     values: Mapping[str, Value] = field(default_factory=dict)
     order: str | None = None
+    lines: tuple[int, ...] | None = None
+    superseded: bool = False
 
     @property
     def whole(self) -> Criterion:
@@ -200,13 +204,17 @@ class Case:
     """
     One patient, one hook, one day: what rule topics are asked about.
 
-    `facts` are as seen in this setting (stale values unknown, derived values filled in).
+    `facts` are as seen in this setting (stale values unknown, derived values filled in). `whole` asks topics to
+    speak of every rule, also of those that are certainly not met.
     """
 
-    def __init__(self, facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> None:
+    def __init__(
+        self, facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None, *, whole: bool = False
+    ) -> None:
         self.facts = facts
         self.hook: Hook = hook
         self.site = site
+        self.whole = whole
         self._said: dict[str, list[Advice]] = {}
         self._superseded_by: dict[str, set[str]] = {}
         self._once: dict[object, object] = {}
@@ -247,7 +255,7 @@ class Case:
     def criterion(self, rule: str) -> Criterion:
         """Give another rule's condition as it came out earlier in this call (may be unknown); else no."""
         said = self._said.get(rule, [])
-        return max((advice.whole for advice in said), key=_weight, default=NO)
+        return max((advice.whole for advice in said if not advice.superseded), key=_weight, default=NO)
 
     def is_superseded(self, rule: str) -> bool:
         """Tell whether a rule that supersedes this one holds in this call (as far as heard)."""

@@ -89,16 +89,38 @@ def assess(
     *,
     recommenders: Iterable[Recommender] | None = None,
     site: Mapping[str, Decimal] | None = None,
+    whole: bool = False,
+    with_values: bool = True,
 ) -> Assessment:
     """
     Assess one patient at one hook.
 
     `recommenders` restricts who may speak (None: all); `site` holds a hospital's own choices
     (`topic.limit` or `windows.fact`). `facts` are as read: staleness and derived facts are worked out here.
-    A topic that fails is named in `failed` and the others still speak.
+    A topic that fails is named in `failed` and the others still speak. Topics that certainly have nothing to say
+    are passed over, unless the `whole` is asked for (to show every rule, also those that are not met).
+    `with_values` False leaves the values out where only the verdicts are wanted.
     """
-    seen = derived.derive(derived.as_seen(facts, derived.setting_of(hook), site), site)
-    case = Case(seen, hook, site)
+    seen = seen_at(facts, hook, site)
+    return assess_seen(seen, hook, recommenders=recommenders, site=site, whole=whole, with_values=with_values)
+
+
+def seen_at(facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> Facts:
+    """Give facts as they count at a hook: too old is unknown, and what follows from others is filled in."""
+    return derived.derive(derived.as_seen(facts, derived.setting_of(hook), site), site)
+
+
+def assess_seen(
+    seen: Facts,
+    hook: Hook,
+    *,
+    recommenders: Iterable[Recommender] | None = None,
+    site: Mapping[str, Decimal] | None = None,
+    whole: bool = False,
+    with_values: bool = True,
+) -> Assessment:
+    """Assess facts that are `seen_at` this hook already; see `assess`."""
+    case = Case(seen, hook, site, whole=whole)
     scope = scope_of(case)
     verdicts: dict[str, Verdict] = {}
     values: dict[str, Value] = {}
@@ -108,8 +130,9 @@ def assess(
         values.update(_patient_values(case))
         for topic in TOPICS:
             try:
-                found = list(_verdicts(case, topic, scope))
-                values.update(topic.values(case))
+                found = list(_verdicts(case, topic, scope)) if whole or _may_speak(case, topic) else []
+                if with_values:
+                    values.update(topic.values(case))
             except Exception:  # noqa: BLE001 - one topic's fault must not silence the others; it is named
                 failed.append(topic.name)
                 continue
@@ -121,6 +144,17 @@ def assess(
             for advice in verdict.advices:
                 values.update(advice.values)
     return Assessment(case, hook, scope, verdicts, values, failed=tuple(failed))
+
+
+def _may_speak(case: Case, topic: Topic) -> bool:
+    """Tell whether any rule of a topic could be anything but "not met" here."""
+    if case.hook in CHART_HOOKS:
+        return topic.concerns(case)
+    at_hand = {kind for order in case.orders_at_hand for kind in order.kinds}
+    return any(
+        case.hook in info.hooks and (not info.orders or not at_hand.isdisjoint(info.orders))
+        for info in topic.guidance.rules.values()
+    )
 
 
 def _verdicts(case: Case, topic: Topic, scope: Scope) -> Iterator[Verdict]:
@@ -149,7 +183,8 @@ def _is_looked_at(rule: str, info: RuleInfo, case: Case, scope: Scope) -> bool:
 
 
 def _sorted_out(rule: str, info: RuleInfo, topic: Topic, recommender: Recommender, advices: list[Advice]) -> Verdict:
-    fired = tuple(advice for advice in advices if advice.whole.yes)
+    fired = tuple(advice for advice in advices if advice.whole.yes and not advice.superseded)
+    superseded = tuple(advice for advice in advices if advice.whole.yes and advice.superseded)
     undecided = tuple(advice for advice in advices if advice.whole.unknown)
     suppressed = tuple(advice for advice in advices if advice.because.yes and advice.unless.yes)
     if fired:
@@ -157,6 +192,8 @@ def _sorted_out(rule: str, info: RuleInfo, topic: Topic, recommender: Recommende
         chosen = fired
     elif undecided:
         state, chosen = "undecided", undecided
+    elif superseded:
+        state, chosen = "superseded", superseded
     elif suppressed:
         state, chosen = "suppressed", suppressed
     else:

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from statistics import median
 from typing import TYPE_CHECKING
 
 from recommenders.facts import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, Course, Dose, Finding, Moment, Reading, exactly
 from recommenders.formulas import DAYS_PER_MONTH
-from recommenders.guidance import guidance
+from recommenders.guidance import CHART_HOOKS, guidance
 from recommenders.logic import Condition, Criterion, Truth, leaf
+from recommenders.scope import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recommenders.advice import Case
-    from recommenders.guidance import Limits
+    from recommenders.facts import Fact, Order
+    from recommenders.guidance import Limit, Limits
 
 GUIDANCE = guidance("courses")
 LONGEST = Decimal(600)
 """Months; the open end of "at least so long"."""
+
+ZOLEDRONIC: frozenset[str] = frozenset({"zoledronic", "zoledronic-5"})
+SAME_DRUG: dict[str, frozenset[str]] = {
+    "zoledronic": ZOLEDRONIC,
+    "zoledronic-5": ZOLEDRONIC,
+    "denosumab-120": frozenset({"denosumab-120", "denosumab-unspecified"}),
+    "denosumab-60": frozenset({"denosumab-60", "denosumab-unspecified"}),
+    "denosumab-unspecified": DENOSUMAB,
+}
+"""Classes whose doses count as doses of this class; every other class stands for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,3 +237,132 @@ def _interval(courses: Iterable[Course], limits: Limits) -> Reading:
         return blank
     names = tuple(name for course in newest for name in course.resources)
     return exactly(blank, Decimal(str(median(usual))), resources=names, flags=("from-doses",))
+
+
+# --- orders and doses ---------------------------------------------------------------------------------------
+
+
+def bma_orders(case: Case) -> tuple[Order, ...]:
+    """
+    Give the bone-modifying agents being ordered now; none on chart hooks.
+
+    Those of osteoporosis strength count in patients with a diagnosis in scope only (specification §0.7.4).
+    """
+    if case.hook in CHART_HOOKS:
+        return ()
+    in_scope = case.once(scope_of).kind == "diagnosis"
+    return tuple(order for order in case.orders_at_hand if order.is_bma and (in_scope or order.drug in ONCOLOGIC))
+
+
+def same_drug(drug: str | None) -> frozenset[str]:
+    """Give the classes whose doses count as doses of this class."""
+    return SAME_DRUG.get(drug or "", frozenset({drug or ""}))
+
+
+def is_given(course: Course, dose: Dose) -> bool:
+    """Tell whether a dose counts as given: the date of an order that still stands is a prescription, not a dose."""
+    return dose.kind != "order-date" or not is_active(course)
+
+
+def given_doses(case: Case, classes: Iterable[str]) -> tuple[Dose, ...]:
+    """Give the doses of these classes that were given, oldest first; what a patient only reports is left out."""
+    wanted = frozenset(classes)
+    doses = [
+        dose
+        for course in case.facts.courses
+        if course.drug in wanted and course.status not in {"reported", "unknown"}
+        for dose in course.doses
+        if is_given(course, dose)
+    ]
+    return tuple(sorted(doses, key=lambda dose: dose.date))
+
+
+def first_dose(case: Case, order: Order) -> Criterion:
+    """
+    Tell whether an order is for the first dose of its drug.
+
+    No after a dose; yes without any course of it; unknown when there is only an order that stands, a course
+    told by the patient, or no medication list. A safety rule about later doses asks `~documented(first_dose(…))`.
+    """
+    wanted = same_drug(order.drug)
+    given = given_doses(case, wanted)
+    courses = case.facts.courses
+    mentioned = any(course.drug in wanted for course in courses)
+    holds: Truth = False if given else None if mentioned or not courses.delivered else True
+    evidence = Finding(
+        name="order.first_dose",
+        value=holds,
+        reason=None if holds is not None else "missing" if courses.delivered else "not-delivered",
+        date=given[-1].date if given else None,
+        resources=given[-1].resources if given else (),
+        lacks=() if holds is not None else ("bma.last_dose_date",),
+    )
+    return leaf(Condition("order.first_dose", "is", True, evidence, holds))
+
+
+def days_since_dose(case: Case, classes: Iterable[str]) -> Reading:
+    """Give the days since the last dose of these classes that was given; unknown without one."""
+    blank = Reading(name="bma.last_dose_date", unit="d", decimals=0)
+    given = given_doses(case, classes)
+    if not given:
+        return blank
+    last = given[-1]
+    flags = ("order-date",) if last.kind == "order-date" else ()
+    return exactly(blank, (case.facts.as_of - last.date).days, date=last.date, resources=last.resources, flags=flags)
+
+
+def dosed_within(case: Case, classes: Iterable[str], days: Limit) -> Criterion:
+    """
+    Tell whether a dose of these classes lies at most so many days back.
+
+    Closed (not found is no) when the medication list came; an order that stands without a dose leaves it open.
+    """
+    wanted = frozenset(classes)
+    since = days_since_dose(case, wanted)
+    courses = case.facts.courses
+    standing = any(
+        course.drug in wanted and not any(is_given(course, dose) for dose in course.doses) for course in courses
+    )
+    if since.is_known and (since <= days).yes:
+        holds: Truth = True
+    else:
+        holds = None if standing or not courses.delivered else False
+    return leaf(Condition("bma.last_dose_date", "within", days, since, holds))
+
+
+def months_into(courses: Iterable[Course], fact: Fact) -> Reading:
+    """Give the whole months from the start of these courses to the day of a fact; a lower bound if cut short."""
+    blank = Reading(name="bma.months", unit="mo", decimals=0, lacks=("bma.start_date",))
+    given = list(courses)
+    start = min((course.started for course in given if course.started), default=None)
+    if start is None or fact.date is None:
+        return blank
+    months = Decimal(int(Decimal((fact.date - start).days) / DAYS_PER_MONTH))
+    found = exactly(blank, months, date=fact.date, resources=fact.resources, lacks=())
+    if any(course.truncated for course in given):
+        return replace(found, high=LONGEST, flags=("at-least",))
+    return found
+
+
+def sre_during_bma(case: Case) -> Criterion:
+    """
+    Tell whether a skeletal-related event is dated on or after the start of the bone-modifying agent (§1.4).
+
+    Closed: no event on record is no. Unknown when an event, or the start of the drug, has no date.
+    """
+    drugs, events = case.once(bma), case.facts.sre
+    start = drugs.start_date.date
+    during = [event for event in events if event.date and start and event.date >= start]
+    undated = any(event.date is None for event in events)
+    start_open = bool(events) and (start is None or "at-least" in drugs.months.flags)
+    undelivered = bool(case.facts.unavailable & {"conditions", "procedures"})
+    holds: Truth = True if during else None if undated or start_open or undelivered else False
+    first = min(during, key=lambda event: event.date or dt.date.max, default=None)
+    evidence = Moment(
+        name="sre[].date",
+        date=first.date if first else None,
+        reason=None if first else "not-delivered" if undelivered and not events else "missing",
+        resources=first.resources if first else (),
+        lacks=() if holds is not None else ("bma.start_date",) if start_open and not undated else ("sre[].date",),
+    )
+    return leaf(Condition("sre[].date", "is", "during treatment", evidence, holds))

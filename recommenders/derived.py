@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 Setting = Literal["chart", "order"]
 GUIDANCE = guidance("common")
-PLAUSIBLE_RATIO = Decimal(100000)
+ENDLESS_RATIO = Decimal(10**9)
+"""The upper end of a light chain ratio that is only known from below."""
 
 F = TypeVar("F", bound=Fact)
 
@@ -94,7 +95,8 @@ def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
             return replace(fact, value=False, flags=(*fact.flags, "history"))
         return fact
     silent = isinstance(fact, Finding) and fact.value in {False, "none"} and not fact.resources and spec.closed
-    if (fact.is_known or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
+    narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
+    if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
         return fact.forget("stale")
     return fact
 
@@ -363,48 +365,142 @@ def _rise(facts: Facts) -> Reading:
     )
 
 
+MG_PER_L_IN_MG_PER_DL = 10
+FINEST_LIGHT_CHAIN = Decimal("0.001")
+"""mg/L; no assay tells less than this, so a smaller number is "below", and no quotient grows without bound."""
+
+
 def light_chain_ratio(kappa: Reading, lambda_: Reading, ratio: Reading) -> Reading:
     """
-    Give kappa ÷ lambda as an interval; the reported ratio where a chain is unknown.
+    Give kappa ÷ lambda as an interval, or the reported ratio where that says more.
 
-    A chain reported as 0 or below a limit never divides by zero: the ratio is then open to one side.
+    A chain reported as 0 or below a limit never divides by zero: the ratio is then open to one side. The
+    reported ratio is taken when a chain is unknown, when it is newer than a chain, and when it is narrower.
     """
-    top, bottom = _bounds(kappa), _bounds(lambda_)
-    if top is None or bottom is None or top.high <= 0 or bottom.high <= 0:
-        return ratio
-    low = top.low / bottom.high
-    high = top.high / bottom.low if bottom.low > 0 else PLAUSIBLE_RATIO
+    top, bottom = _written(kappa), _written(lambda_)
+    above, below = _bounds(top), _bounds(bottom)
+    if above is None or below is None or (above.low <= 0 and below.low <= 0):
+        return _with_reason_of(ratio, kappa, lambda_)
+    low = above.low / below.high
+    high = above.high / below.low if below.low >= FINEST_LIGHT_CHAIN else max(ENDLESS_RATIO, low)
+    reported = _bounds(ratio)
+    oldest = min((chain.date for chain in (kappa, lambda_) if chain.date is not None), default=None)
+    if reported and ratio.date is not None and oldest is not None:
+        narrower = ratio.date == oldest and reported.high - reported.low < high - low
+        if narrower or ratio.date > oldest:
+            return ratio
     exact = low == high
+    apart = ("different-days",) if kappa.date != lambda_.date else ()
     return replace(
         ratio,
         low=low,
         high=high,
-        low_open=not exact and (kappa.low_open or lambda_.high_open),
-        high_open=not exact and (kappa.high_open or lambda_.low_open),
+        low_open=not exact and (top.low_open or bottom.high_open),
+        high_open=not exact and (top.high_open or bottom.low_open),
         reason=None,
         date=_newest(kappa, lambda_),
         resources=_resources(kappa, lambda_),
-        flags=("calculated", *_flags(kappa, lambda_)),
+        flags=("calculated", *apart, *_flags(kappa, lambda_)),
     )
+
+
+def _written(chain: Reading) -> Reading:
+    """
+    Give a light chain as it is to be divided: one written as 0 lies below one unit of its last written digit.
+
+    A laboratory that prints 0.0 mg/L has measured less than 0.1 mg/L, not nothing.
+    """
+    if not chain.is_known or chain.high is None or chain.high >= FINEST_LIGHT_CHAIN:
+        return chain
+    if chain.high > 0:
+        return replace(chain, low=Decimal(0), high=FINEST_LIGHT_CHAIN, high_open=True)
+    written = chain.sent_value if chain.sent_value is not None else chain.high
+    exponent = written.as_tuple().exponent
+    step = Decimal(1).scaleb(max(-3, min(0, exponent)) if isinstance(exponent, int) else 0)
+    return replace(chain, high=step * (MG_PER_L_IN_MG_PER_DL if chain.sent_unit == "mg/dL" else 1), high_open=True)
+
+
+def _with_reason_of(ratio: Reading, *chains: Reading) -> Reading:
+    # "too old" says more than "missing": the card then shows the old result
+    old = next((chain for chain in chains if chain.reason == "stale"), None)
+    if ratio.is_known or ratio.reason != "missing" or old is None:
+        return ratio
+    return replace(ratio, reason="stale", date=old.date, resources=old.resources)
 
 
 def involved_ratio(ratio: Reading, blank: Reading) -> Reading:
     """Give involved ÷ uninvolved (1 or more) from kappa ÷ lambda: the ratio itself, or its inverse below 1."""
     found = _bounds(ratio)
     if found is None or found.high <= 0:
-        return replace(blank, reason=ratio.reason if ratio.reason == "stale" else "missing")
+        if ratio.reason in {"stale", "contradictory"}:
+            return replace(blank, reason=ratio.reason, date=ratio.date, resources=ratio.resources)
+        return replace(blank, reason="missing")
     common: dict[str, Any] = {"reason": None, "date": ratio.date, "resources": ratio.resources, "flags": ratio.flags}
     inverse_low = 1 / found.high
-    inverse_high = 1 / found.low if found.low > 0 else PLAUSIBLE_RATIO
+    inverse_high = 1 / found.low if found.low > 0 else max(ENDLESS_RATIO, inverse_low)
     if found.low >= 1:
         return replace(
             blank, low=found.low, high=found.high, low_open=ratio.low_open, high_open=ratio.high_open, **common
         )
-    if found.high < 1:
+    if found.high < 1 or (found.high == 1 and ratio.high_open):
         return replace(
             blank, low=inverse_low, high=inverse_high, low_open=ratio.high_open, high_open=ratio.low_open, **common
         )
     return replace(blank, low=Decimal(1), high=max(found.high, inverse_high), **common)
+
+
+def involved_of_chains(kappa: Reading, lambda_: Reading, reported: Reading, blank: Reading) -> Reading:
+    """
+    Give involved ÷ uninvolved (1 or more) from both chains, or from the reported kappa/lambda ratio.
+
+    The larger chain is divided by the smaller one: inverting a rounded quotient would shift a value off an edge.
+    """
+    ratio = light_chain_ratio(kappa, lambda_, reported)
+    if "calculated" not in ratio.flags:
+        return involved_ratio(ratio, blank)
+    inverse = light_chain_ratio(lambda_, kappa, reported.forget("missing"))
+    straight, inverted = _bounds(ratio), _bounds(inverse)
+    if straight is None or inverted is None:
+        return involved_ratio(ratio, blank)
+    if straight.low >= 1 or inverted.low >= 1:
+        larger = ratio if straight.low >= 1 else inverse
+        return replace(larger, name=blank.name, unit=blank.unit, decimals=blank.decimals, lacks=())
+    return replace(
+        ratio,
+        name=blank.name,
+        unit=blank.unit,
+        decimals=blank.decimals,
+        low=Decimal(1),
+        high=max(straight.high, inverted.high),
+        low_open=False,
+        high_open=False,
+        lacks=(),
+    )
+
+
+def involved_chain(kappa: Reading, lambda_: Reading, ratio: Reading, blank: Reading) -> Reading:
+    """
+    Give the involved light chain in mg/L: the larger one of both, or the one that the ratio points to.
+
+    `ratio` is kappa ÷ lambda. While it is open which chain is the larger, the result is an interval.
+    """
+    top, bottom = _bounds(kappa), _bounds(lambda_)
+    edges = _bounds(ratio)
+    chain = None if edges is None else kappa if edges.low >= 1 else lambda_ if edges.high < 1 else None
+    if chain is not None and chain.is_known:
+        return replace(chain, name=blank.name, decimals=blank.decimals)
+    if top is None or bottom is None:
+        return blank
+    return replace(
+        blank,
+        low=max(top.low, bottom.low),
+        high=max(top.high, bottom.high),
+        high_open=(kappa if top.high >= bottom.high else lambda_).high_open,
+        reason=None,
+        date=_newest(kappa, lambda_),
+        resources=_resources(kappa, lambda_),
+        flags=_flags(kappa, lambda_),
+    )
 
 
 def _light_chains(facts: Facts) -> dict[str, Fact]:
@@ -412,14 +508,9 @@ def _light_chains(facts: Facts) -> dict[str, Fact]:
     ratio = light_chain_ratio(mm.kappa, mm.lambda_, mm.flc_ratio_kl)
     found: dict[str, Fact] = {}
     if not mm.flcr.is_known:
-        found["mm.flcr"] = involved_ratio(ratio, mm.flcr)
+        found["mm.flcr"] = involved_of_chains(mm.kappa, mm.lambda_, mm.flc_ratio_kl, mm.flcr)
     if not mm.flc_involved.is_known:
-        edges = _bounds(ratio)
-        chain = None if edges is None else mm.kappa if edges.low >= 1 else mm.lambda_ if edges.high < 1 else None
-        if chain is not None and chain.is_known:
-            found["mm.flc_involved"] = replace(chain, name=mm.flc_involved.name, decimals=mm.flc_involved.decimals)
-        else:
-            found["mm.flc_involved"] = replace(mm.flc_involved, lacks=("mm.kappa", "mm.lambda"))
+        found["mm.flc_involved"] = involved_chain(mm.kappa, mm.lambda_, ratio, mm.flc_involved)
     return found
 
 
@@ -429,8 +520,10 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
     confirmed = [x for x in facts.lesions if x.imaging_confirmed and x.nature.value == "metastasis"]
     if confirmed and not dx.bone_met.is_known and dx.bone_met.reason in {"missing", "suspected"}:
         found["dx.bone_met"] = stated(dx.bone_met, value=True, date=confirmed[0].date, resources=confirmed[0].resources)
-    if len(facts.lesions):
-        counted = [x for x in facts.lesions if x.nature.value in {"metastasis", "undetermined"}]
+    # a Condition that names a metastatic site may stand for many lesions: it is no count
+    entered = [x for x in facts.lesions if "from-condition" not in x.nature.flags]
+    if entered:
+        counted = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
         told = dx.bone_met_count.value if dx.bone_met_count.is_known else None
         number = max(Decimal(len(counted)), told or Decimal(0))
         if told is None or number > told:

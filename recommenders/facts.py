@@ -112,8 +112,9 @@ class Reading(Fact):
     def _against(self, relation: Literal["<", "<=", ">", ">="], limit: Limit | Decimal | int) -> Criterion:
         number = _number(limit, self)
         holds: Truth = None
-        if self.is_known and self.low is not None and self.high is not None:
-            low, high = self._round(self.low), self._round(self.high)
+        if self.reason is None and self.low is not None and self.high is not None:
+            low = self._round(self.low)
+            high = low if self.high is self.low else self._round(self.high)
             if relation == "<":
                 holds = _order(high < number or (high == number and self.high_open), low >= number)
             elif relation == "<=":
@@ -245,9 +246,9 @@ class FactSpec:
     """
     One entry of the fact dictionary.
 
-    `path` is where it sits in `Facts` (`lab.ca_total`), `name` what the specification calls it
-    (mostly the same). `closed` says that silence in a delivered record means no. `stale_means_no` says that too old is history, not unknown.
-    `words` is the closed list of an enumeration, empty for a yes/no finding.
+    `path` is where it sits in `Facts` (`lab.ca_total`), `name` what the specification calls it (mostly the same).
+    `closed` says that silence in a delivered record means no. `stale_means_no` says that too old is history, not
+    unknown. `words` is the closed list of an enumeration, empty for a yes/no finding.
     """
 
     path: str
@@ -607,6 +608,7 @@ class FractureFacts:
         stale_means_no=True,
     )
     bone: Finding = finding("pathological_fracture.bone", "fractured bone", "骨折部位")
+    side: Finding = finding("pathological_fracture.side", "side of the fracture", "骨折侧别", "left", "right")
     minor_bone: Finding = finding("pathological_fracture.minor_bone", "minor fracture", "轻微骨折", closed=True)
 
 
@@ -744,6 +746,8 @@ class OtherFacts:
 
 # --- lists --------------------------------------------------------------------------------------------------
 
+Side = Literal["left", "right"]
+
 SITES = (
     "spine-cervical",
     "spine-thoracic",
@@ -782,6 +786,7 @@ class Lesion:
     date: dt.date | None = None
     resources: tuple[str, ...] = ()
     imaging_confirmed: bool = True
+    side: Side | None = None
     site: Finding = finding("lesions[].site", "lesion site", "病灶部位", *SITES)
     type: Finding = finding("lesions[].type", "lesion type", "病灶类型", "osteolytic", "osteogenic", "mixed")
     cortical_fraction: Reading = reading("lesions[].cortical_fraction", "%", 1, "share of cortex", "皮质受累比例")
@@ -842,7 +847,8 @@ class Event:
     """
     §1.4 one skeletal-related event, or another procedure on bone that rules look at.
 
-    `site` is a lesion site or None when not told; radiotherapy may carry dose (Gy) and fractions.
+    `site` is a lesion site or None when not told, `side` left or right where told; radiotherapy may carry dose
+    (Gy) and fractions.
     """
 
     type: Literal[
@@ -852,9 +858,10 @@ class Event:
         "bone-surgery",
         "hypercalcaemia",
     ]
-    date: dt.date | None
+    date: dt.date | None = None
     start: dt.date | None = None
     site: str | None = None
+    side: Side | None = None
     active: bool = True
     fixation: bool = False
     dose_gy: Decimal | None = None
@@ -1143,12 +1150,30 @@ LABELS: dict[str, tuple[str, str]] = {
     "lesions[]": ("bone lesions", "骨病灶"),
     "sre[].date": ("dates of skeletal events", "SRE日期"),
     "bma.courses": ("bone-modifying agents", "骨保护药物"),
+    "bma.current": ("current bone-modifying agents", "当前骨保护药物"),
+    "bma.any": ("current antiresorptive agents", "当前抗骨吸收药物"),
+    "bma.overlap": ("current or recent antiresorptive agents", "当前或近期抗骨吸收药物"),
+    "order.drug": ("ordered drug", "医嘱药物"),
     "bma.start_date": ("start of the bone-modifying agent", "骨保护药物开始日期"),
     "bma.months": ("months on the bone-modifying agent", "骨保护药物用药月数"),
     "bma.interval_days": ("dosing interval", "给药间隔"),
     "bma.last_dose_date": ("date of the last dose", "末次给药日期"),
+    "order.first_dose": ("first dose of this drug", "该药首次给药"),
     "img.spect.result": ("bone scan result", "骨扫描结果"),
     "img.xray.result": ("X-ray result", "X线结果"),
+    "img.xray": ("X-ray of bone", "骨X线检查"),
+    "img.ct": ("CT of bone", "骨CT检查"),
+    "img.mri": ("MRI of bone", "骨MRI检查"),
+    "img.spect": ("bone scan", "骨扫描"),
+    "img.pet": ("PET-CT", "PET-CT"),
+    "sre[].type": ("skeletal event or treatment", "骨相关事件或治疗"),
+    "sre[].site": ("place of the skeletal event or treatment", "骨相关事件或治疗部位"),
+    "mirels_total": ("Mirels score", "Mirels评分"),
+    "mm_class": ("class computed from the chart", "根据病历判定的分类"),
+    "mm.m_protein_change": ("change of M-protein", "M蛋白变化"),
+    "mm.flcr_change": ("change of the light chain ratio", "轻链比值变化"),
+    "lab.creatinine_change": ("rise of creatinine", "肌酐升幅"),
+    "lab.hb_change": ("fall of haemoglobin", "血红蛋白降幅"),
     "mirels_min": ("lowest possible Mirels score", "Mirels最低可能分"),
     "mirels_max": ("highest possible Mirels score", "Mirels最高可能分"),
 }

@@ -114,7 +114,8 @@ class RuleInfo(_Data):
 
     `indicator` is the usual one; the code raises or lowers it where the rule says so. `orders` are the kinds
     of draft order that it speaks of on order hooks. `condition` is the rule as it stands in the specification.
-    `never_alone` marks a line that only stands on another card. `joins` names the rules whose critical card this one joins, when it only sums them up.
+    `never_alone` marks a line that only stands on another card. `joins` names the rules whose critical card this
+    one joins, when it only sums them up.
     """
 
     title: str
@@ -218,7 +219,8 @@ class Guidance:
             yield name, Limit(name=name, value=value, unit=entry.unit, source=entry.source, where=entry.where)
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_toml(name: str) -> dict[str, Any]:
+    """Give a data file of this package (`name`.toml), numbers as exact decimals."""
     file = resources.files("recommenders").joinpath(f"{name}.toml")
     return tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
 
@@ -233,7 +235,7 @@ def _explain(name: str, error: ValidationError) -> GuidanceError:
 def sources() -> Mapping[str, Source]:
     """Give the documents that advice may cite, by key (`S003`, `X:ZOM`, `OUR`)."""
     try:
-        return {key: Source.model_validate(value) for key, value in _read("sources")["sources"].items()}
+        return {key: Source.model_validate(value) for key, value in read_toml("sources")["sources"].items()}
     except ValidationError as error:
         raise _explain("sources", error) from error
 
@@ -246,7 +248,7 @@ def guidance(topic: str) -> Guidance:
     Raises GuidanceError when an entry is malformed or cites a source that is not in `sources.toml`.
     """
     try:
-        data = TopicFile.model_validate(_read(topic))
+        data = TopicFile.model_validate(read_toml(topic))
     except ValidationError as error:
         raise _explain(topic, error) from error
     for name, entries in data.limits.items():
@@ -276,5 +278,5 @@ class OverrideReason(Wording):
 @cache
 def override_sets() -> Mapping[str, tuple[OverrideReason, ...]]:
     """Give the override reason sets of the specification's §0.9, by name (`OV-DOSE`)."""
-    data = _read("overrides")["sets"]
+    data = read_toml("overrides")["sets"]
     return {name: tuple(OverrideReason.model_validate(entry) for entry in entries) for name, entries in data.items()}

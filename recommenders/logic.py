@@ -30,9 +30,9 @@ class Evidence(Protocol):
         """Names of the inputs it would need, when it is derived and unknown."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # made by the thousand in each call: not frozen, since that triples the cost
 class Condition:
-    """One look at one fact: which fact, which sign, which limit, and what came of it."""
+    """One look at one fact: which fact, which sign, which limit, and what came of it. Never changed."""
 
     fact: str
     relation: Relation
@@ -67,10 +67,10 @@ class Logical:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # as Condition
 class Criterion(Logical):
     """
-    Yes, no or unknown, with the tree of conditions behind it (Kleene's logic).
+    Yes, no or unknown, with the tree of conditions behind it (Kleene's logic). Never changed.
 
     `op` tells what the parts are joined by; a leaf has a `condition` and no parts.
     """
@@ -146,39 +146,37 @@ def given(holds: Truth) -> Criterion:
 
 def all_of(parts: Iterable[Logical]) -> Criterion:
     """Join by and; over nothing it is yes."""
-    criteria = tuple(part.criterion() for part in parts)
     holds: Truth = True
-    for part in criteria:
-        if part.holds is False:
+    flat: list[Criterion] = []
+    for part in parts:
+        criterion = part.criterion()
+        if criterion.holds is False:
             holds = False
-            break
-        if part.holds is None:
+        elif criterion.holds is None and holds:
             holds = None
-    return Criterion(holds, "all", _flat("all", criteria))
+        # a & b & c is one list of three, not a pair in a pair: the tree is shown to people
+        if criterion.op == "all":
+            flat.extend(criterion.parts)
+        else:
+            flat.append(criterion)
+    return Criterion(holds, "all", tuple(flat))
 
 
 def any_of(parts: Iterable[Logical]) -> Criterion:
     """Join by or; over nothing it is no."""
-    criteria = tuple(part.criterion() for part in parts)
     holds: Truth = False
-    for part in criteria:
-        if part.holds is True:
-            holds = True
-            break
-        if part.holds is None:
-            holds = None
-    return Criterion(holds, "any", _flat("any", criteria))
-
-
-def _flat(op: Literal["all", "any"], parts: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
-    # a & b & c is one list of three, not a pair in a pair: the tree is shown to people
     flat: list[Criterion] = []
     for part in parts:
-        if part.op == op:
-            flat.extend(part.parts)
+        criterion = part.criterion()
+        if criterion.holds is True:
+            holds = True
+        elif criterion.holds is None and holds is False:
+            holds = None
+        if criterion.op == "any":
+            flat.extend(criterion.parts)
         else:
-            flat.append(part)
-    return tuple(flat)
+            flat.append(criterion)
+    return Criterion(holds, "any", tuple(flat))
 
 
 def at_least(count: int, parts: Iterable[Logical]) -> Criterion:

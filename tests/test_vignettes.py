@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hooks.wording import Speaker
 from recommenders.assessment import assess
 from recommenders.topics import TOPICS
 from tests.vignettes import Vignette, load_all
@@ -35,12 +36,24 @@ def test_vignette(vignette: Vignette) -> None:
         assert _state(found.verdicts, rule) != "fired", rule
     for rule, indicator in expected.get("indicators", {}).items():
         assert found.verdicts[rule].indicator == indicator, rule
+    for rule, texts in expected.get("summary", {}).items():
+        verdict = found.verdicts[rule]
+        for language, text in texts.items():
+            speaker = Speaker(found, "zh-CN" if language == "zh-CN" else "en")
+            assert text in speaker.summary(verdict.advices[0], verdict.topic.guidance), (rule, language)
+    for rule, names in expected.get("proposes", {}).items():
+        assert _proposed(found.verdicts[rule]) == set(names), rule
     for key, value in expected.get("values", {}).items():
         assert _plain(found.values.get(key)) == _plain(value), key
 
 
 def _state(verdicts: Any, rule: str) -> str:
     return verdicts[rule].state if rule in verdicts else "not looked at"
+
+
+def _proposed(verdict: Any) -> set[str]:
+    items = [item for advice in verdict.advices for proposal in advice.proposals for item in proposal.items]
+    return {getattr(item, "drug", None) or getattr(item, "service", "corrected order") for item in items}
 
 
 def _plain(value: Any) -> Any:

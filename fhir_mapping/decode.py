@@ -1,0 +1,452 @@
+"""Bytes in, resource heads out: decodes what selection needs, entry by entry, so that one fault spoils nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 64
+MAX_DIGITS = 40
+MAX_MAGNITUDE = Decimal(1_000_000_000)
+MAX_ENTRIES = 20_000
+
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding may raise on bytes that are not what they should be (ValidationError is a DecodeError)."""
+
+
+class TooManyEntriesError(ValueError):
+    """More entries than one call may hold (HTTP 413)."""
+
+
+class ResourceFaultError(ValueError):
+    """A resource that would be used and cannot be; the message names the fault, never a value."""
+
+
+# --- heads --------------------------------------------------------------------------------------------------
+
+
+class Coding(msgspec.Struct, gc=False):
+    """One coding, as sent."""
+
+    system: str | None = None
+    code: str | int | None = None
+    display: str | None = None
+
+
+class Codeable(msgspec.Struct, gc=False):
+    """A CodeableConcept; a single coding may stand where a list belongs."""
+
+    coding: list[Coding] | Coding | None = None
+    text: str | None = None
+
+
+class Ref(msgspec.Struct, gc=False):
+    """A Reference."""
+
+    reference: str | None = None
+
+
+class Period(msgspec.Struct, gc=False):
+    """A Period."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+class Part(msgspec.Struct, gc=False):
+    """One component of an Observation."""
+
+    code: Codeable | list[Codeable] | None = None
+
+
+class Head(msgspec.Struct, gc=False):
+    """The elements of a resource that selection and ordering look at."""
+
+    resourceType: str = ""  # noqa: N815 - FHIR's own names
+    id: str | int | None = None
+    status: str | None = None
+    code: Codeable | list[Codeable] | None = None
+    subject: Ref | None = None
+    patient: Ref | None = None
+    component: list[Part] | Part | None = None
+    effectiveDateTime: str | None = None  # noqa: N815 - FHIR's own names
+    effectivePeriod: Period | None = None  # noqa: N815 - FHIR's own names
+    effectiveInstant: str | None = None  # noqa: N815 - FHIR's own names
+    issued: str | None = None
+    specimen: Ref | None = None
+    modifierExtension: list[msgspec.Raw] | None = None  # noqa: N815 - FHIR's own names
+    contained: list[msgspec.Raw] | None = None
+    result: list[Ref] | None = None
+    hasMember: list[Ref] | None = None  # noqa: N815 - FHIR's own names
+    medicationCodeableConcept: Codeable | list[Codeable] | None = None  # noqa: N815 - FHIR's own names
+
+
+class _Search(msgspec.Struct, gc=False):
+    mode: str | None = None
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One entry of a Bundle; the resource stays bytes (none, when it is missing or null)."""
+
+    resource: msgspec.Raw = msgspec.Raw()
+    fullUrl: str | None = None  # noqa: N815 - FHIR's own names
+    search: _Search | None = None
+
+
+class _Link(msgspec.Struct, gc=False):
+    relation: str | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    resourceType: str = ""  # noqa: N815 - FHIR's own names
+    total: int | None = None
+    link: list[_Link] | None = None
+    entry: list[Entry] | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_head = msgspec.json.Decoder(Head).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(slots=True)
+class Delivered:
+    """
+    What one prefetch key brought.
+
+    `entries` in the order of arrival, `truncated` when the server holds more (`link.next`, `total`),
+    `outcome` when an OperationOutcome came (in place of the list or among it), `faults` what could not be read.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    truncated: bool = False
+    outcome: bool = False
+    faults: list[str] = field(default_factory=list)
+
+
+def is_nothing(raw: msgspec.Raw) -> bool:
+    """Tell whether an entry holds no resource."""
+    return memoryview(raw).nbytes <= 4 and bytes(raw) in {b"", b"null"}
+
+
+def head_of(raw: msgspec.Raw | bytes) -> Head:
+    """Decode the head of a resource; raise `ResourceFaultError` when it is no resource at all."""
+    try:
+        return _decode_head(raw)
+    except BROKEN:
+        return _tolerant_head(raw)
+
+
+def open_key(raw: bytes) -> Delivered:
+    """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
+    raw = bytes(raw)
+    start = raw.lstrip()[:1]
+    if raw.strip() == b"null":
+        return Delivered()
+    if start == b"[":
+        try:
+            return Delivered(entries=[Entry(resource=item) for item in _decode_list(raw)])
+        except BROKEN:
+            return Delivered(outcome=True, faults=["not JSON"])
+    if start != b"{":
+        return Delivered(outcome=True, faults=["neither a Bundle nor a resource"])
+    try:
+        envelope = _decode_envelope(raw)
+    except BROKEN:
+        return _open_broken(raw)
+    if envelope.resourceType == "OperationOutcome":
+        return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
+    if envelope.resourceType != "Bundle":
+        return Delivered(entries=[Entry(resource=msgspec.Raw(raw))])
+    entries = envelope.entry or []
+    return _delivered(entries, envelope.total, [link.relation for link in envelope.link or ()])
+
+
+def _delivered(entries: list[Entry], total: int | None, relations: list[str | None]) -> Delivered:
+    found = Delivered(entries=entries)
+    matches = 0
+    for entry in entries:
+        mode = entry.search.mode if entry.search else None
+        if mode == "outcome":
+            found.outcome = True
+        elif mode != "include":
+            matches += 1
+    found.truncated = "next" in relations or (total is not None and total > matches)
+    return found
+
+
+def _open_broken(raw: bytes) -> Delivered:
+    """Open a Bundle of which some element is not of its type, piece by piece."""
+    try:
+        members = _decode_object(raw)
+    except BROKEN:
+        return Delivered(outcome=True, faults=["not JSON"])
+    kind = _plain(members.get("resourceType"))
+    if kind == "OperationOutcome":
+        return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
+    if kind != "Bundle":
+        return Delivered(entries=[Entry(resource=msgspec.Raw(raw))])
+    listed = members.get("entry")
+    faults: list[str] = []
+    entries: list[Entry] = []
+    for number, item in enumerate(_items(listed)):
+        try:
+            parts = _decode_object(item)
+        except BROKEN:
+            faults.append(f"entry[{number}] is not an object")
+            continue
+        full_url, search = _plain(parts.get("fullUrl")), _plain(parts.get("search"))
+        mode = search.get("mode") if isinstance(search, dict) else None
+        entries.append(
+            Entry(
+                resource=parts.get("resource", msgspec.Raw()),
+                fullUrl=full_url if isinstance(full_url, str) else None,
+                search=_Search(mode) if isinstance(mode, str) else None,
+            )
+        )
+    total, links = _plain(members.get("total")), _plain(members.get("link"))
+    links = links if isinstance(links, list) else [links]
+    relations = [link.get("relation") for link in links if isinstance(link, dict)]
+    found = _delivered(entries, total if isinstance(total, int) else None, relations)
+    found.faults = faults
+    return found
+
+
+def _items(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    if raw is None or bytes(raw).strip() == b"null":
+        return []
+    try:
+        return _decode_list(raw)
+    except BROKEN:
+        return [raw]  # one object where a list belongs
+
+
+def _plain(raw: msgspec.Raw | None) -> Any:  # noqa: ANN401 - any JSON
+    if raw is None or too_deep(bytes(raw)):
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except BROKEN:
+        return None
+
+
+# --- the tolerant head --------------------------------------------------------------------------------------
+
+
+def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
+    """Build a head from a resource whose elements are not all of their type."""
+    members = _plain(msgspec.Raw(bytes(raw)))
+    if not isinstance(members, dict):
+        raise ResourceFaultError("not a resource")
+    text = {name: _string(members.get(name)) for name in ("resourceType", "status", "issued")}
+    number = members.get("id")
+    return Head(
+        resourceType=text["resourceType"] or "",
+        id=number if isinstance(number, str | int) and not isinstance(number, bool) else None,
+        status=text["status"],
+        code=_codeable(members.get("code")),
+        subject=_ref(members.get("subject")),
+        patient=_ref(members.get("patient")),
+        component=[Part(_codeable(part.get("code"))) for part in _dicts(members.get("component"))],
+        effectiveDateTime=_string(members.get("effectiveDateTime")),
+        effectivePeriod=_period(members.get("effectivePeriod")),
+        effectiveInstant=_string(members.get("effectiveInstant")),
+        issued=text["issued"],
+        specimen=_ref(members.get("specimen")),
+        modifierExtension=[msgspec.Raw(b"{}")] if members.get("modifierExtension") else None,
+        contained=[msgspec.Raw(msgspec.json.encode(item)) for item in _dicts(members.get("contained"))],
+        result=_refs(members.get("result")),
+        hasMember=_refs(members.get("hasMember")),
+        medicationCodeableConcept=_codeable(members.get("medicationCodeableConcept")),
+    )
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    found = value if isinstance(value, list) else [value]
+    return [item for item in found if isinstance(item, dict)]
+
+
+def _codeable(value: object) -> list[Codeable]:
+    found: list[Codeable] = []
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str):
+            found.append(Codeable(text=item))
+        elif isinstance(item, dict):
+            codings = [
+                Coding(
+                    system=_string(coding.get("system")),
+                    code=code if isinstance(code := coding.get("code"), str | int) else None,
+                    display=_string(coding.get("display")),
+                )
+                for coding in _dicts(item.get("coding"))
+            ]
+            found.append(Codeable(coding=codings, text=_string(item.get("text"))))
+    return found
+
+
+def _ref(value: object) -> Ref | None:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if isinstance(value, str):
+        return Ref(value)
+    return Ref(_string(value.get("reference"))) if isinstance(value, dict) else None
+
+
+def _refs(value: object) -> list[Ref]:
+    return [found for item in (value if isinstance(value, list) else [value]) if (found := _ref(item)) is not None]
+
+
+def _period(value: object) -> Period | None:
+    return Period(_string(value.get("start")), _string(value.get("end"))) if isinstance(value, dict) else None
+
+
+def codeables(value: Codeable | list[Codeable] | None) -> Iterator[Codeable]:
+    """Yield the CodeableConcepts of a head's element."""
+    if isinstance(value, list):
+        yield from value
+    elif value is not None:
+        yield value
+
+
+def codings(value: Codeable | list[Codeable] | None) -> Iterator[Coding]:
+    """Yield the codings of a head's element."""
+    for codeable in codeables(value):
+        listed = codeable.coding
+        if isinstance(listed, list):
+            yield from listed
+        elif listed is not None:
+            yield listed
+
+
+# --- depth --------------------------------------------------------------------------------------------------
+
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def too_deep(body: bytes, limit: int = MAX_DEPTH, *, exact: bool = True) -> bool:
+    """
+    Tell whether JSON nests deeper than `limit`, without walking it.
+
+    Only brackets are kept, and innermost pairs are peeled off layer by layer. Strings are taken out first; with
+    `exact=False` (for a whole body of megabytes) only if a rest stays: brackets hidden in strings can then make
+    deep nesting look shallow, which the decoders' own recursion guard catches at a thousand levels.
+    """
+    if body.count(b"{") + body.count(b"[") <= limit:
+        return False
+    if not exact and not _peel(body.translate(None, _NOT_BRACKETS), limit):
+        return False
+    return _peel(_STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS), limit)
+
+
+def _peel(brackets: bytes, limit: int) -> bool:
+    """Tell whether something is left after peeling `limit` layers."""
+    for _ in range(limit):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"{}", b"\0").replace(b"[]", b"\0").replace(b"\0", b"")
+    return bool(brackets)
+
+
+# --- whole resources ----------------------------------------------------------------------------------------
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ResourceFaultError("duplicate-member: an element is written twice")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ResourceFaultError("a number of more than 40 digits")
+    number = int(text)
+    if abs(number) > MAX_MAGNITUDE:
+        raise ResourceFaultError("a number larger than 1e9")
+    return number
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise ResourceFaultError("a number of more than 40 digits")
+    number = Decimal(text)
+    if number and (number.adjusted() > 9 or number.adjusted() < -MAX_DIGITS or abs(number) > MAX_MAGNITUDE):
+        raise ResourceFaultError("a number larger than 1e9")
+    return number
+
+
+def _constant(_: str) -> NoReturn:
+    raise ResourceFaultError("not a number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_int=_integer,
+    parse_float=_decimal,
+    parse_constant=_constant,
+)
+
+
+def whole(raw: msgspec.Raw | bytes) -> dict[str, Any]:
+    """
+    Decode a resource that is to be used: decimals exact, lone surrogates replaced.
+
+    Raises `ResourceFaultError` for nesting deeper than 64, an element written twice, or a number out of all bounds.
+    """
+    body = bytes(raw)
+    if too_deep(body):
+        raise ResourceFaultError(f"nested deeper than {MAX_DEPTH}")
+    try:
+        found = _DECODER.decode(body.decode("utf-8"))
+    except ResourceFaultError:
+        raise
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ResourceFaultError("not JSON") from error
+    if not isinstance(found, dict):
+        raise ResourceFaultError("not a resource")
+    if b"\\u" in body and _has_surrogates(body):
+        cleaned = _without_surrogates(found)
+        return cleaned if isinstance(cleaned, dict) else found
+    return found
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+def _has_surrogates(body: bytes) -> bool:
+    return _SURROGATE.search(body) is not None
+
+
+def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return _LONE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_LONE.sub("\ufffd", name): _without_surrogates(item) for name, item in value.items()}
+    return value
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a decoded JSON value is a finite number (a boolean is none)."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | Decimal):
+        return True
+    return isinstance(value, float) and math.isfinite(value)

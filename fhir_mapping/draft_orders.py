@@ -1,0 +1,368 @@
+"""Draft orders as EHRs send them: which are at hand, for what drug or service, with which dose (§8.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from fhir_mapping import dates, dosing, medications, service_orders
+from fhir_mapping.codes import code_text, texts_of
+from fhir_mapping.context import WrongPatientError
+from fhir_mapping.decode import ResourceFaultError
+from fhir_mapping.dosing import BLANK, listed, words
+from fhir_mapping.drugs import bma_class
+from fhir_mapping.indications import indications
+from fhir_mapping.medications import Drafted, Medications
+from fhir_mapping.products import note, product_of
+from fhir_mapping.resources import readable
+from fhir_mapping.selection import is_patient
+from recommenders.facts import Facts, Order, exactly, stated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fhir_mapping.context import Note, ReadingContext
+    from fhir_mapping.drugs import Identified
+    from recommenders.facts import Fact, OrderKind
+
+ORDERED = frozenset({"MedicationRequest", "ServiceRequest"})
+"""The resource types that are read as orders."""
+
+SUPPORTING = frozenset(
+    {"Medication", "Patient", "Condition", "Practitioner", "PractitionerRole", "Encounter", "Coverage"}
+)
+"""Types that may stand in `draftOrders` to be referred to."""
+
+NOT_DRAFTS = frozenset({"entered-in-error", "cancelled", "completed", "stopped", "revoked", "on-hold", "unknown"})
+
+_KINDS: tuple[tuple[str, OrderKind], ...] = (
+    ("bma", "bma"),
+    ("calcium", "calcium"),
+    ("vitd", "vitamin-d"),
+    ("ifosfamide", "ifosfamide"),
+    ("mesna", "mesna"),
+    ("melphalan", "melphalan"),
+    ("antineoplastic", "antineoplastic"),
+    ("radionuclide", "radionuclide"),
+    ("hydration", "hydration"),
+)
+"""Class of `drugs.toml` -> kind of order."""
+
+CALCIUM_DRUGS = frozenset({"calcium", "calcium-gluconate", "calcium-chloride", "calcium-vitamin-d"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafts:
+    """
+    The draft orders of one call.
+
+    `orders` in the order of `draftOrders`; `raw` each draft as it was sent, by the order's reference;
+    `drafted` what counts as current medication once signed.
+    """
+
+    orders: tuple[Order, ...] = ()
+    notes: tuple[Note, ...] = ()
+    raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    drafted: tuple[Drafted, ...] = ()
+
+
+def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, context: ReadingContext) -> Drafts:
+    """
+    Read `context.draftOrders`.
+
+    `selections` are those of order-select (`Type/id`); None, as at order-sign, puts every draft at hand, an
+    empty list none. Whatever a draft holds, it is read as far as it goes and the rest is noted; only a draft
+    for another patient is refused: raises `WrongPatientError` with the field's name.
+    """
+    notes: list[Note] = []
+    entries = _entries(bundle, notes)
+    shelf = _Shelf(entries)
+    for place, _, resource in entries:
+        _refuse_others(resource, place, shelf, context)
+    names: dict[int, tuple[str, bool]] = {}
+    taken: set[str] = set()
+    for place, _, resource in entries:
+        kind = words(resource.get("resourceType"))
+        if kind not in ORDERED:
+            if kind not in SUPPORTING:
+                notes.append(note(medications.reference_of(resource) or "draftOrders", "type-not-read"))
+            continue
+        name, has_id = _name(resource, place, taken, notes)
+        if _is_draft(resource, name, notes):
+            names[place] = (name, has_id)
+            taken.add(name)
+    chosen = _at_hand(selections, [entry for entry in entries if entry[0] in names], notes)
+    orders: list[Order] = []
+    drafted: list[Drafted] = []
+    raw: dict[str, Mapping[str, Any]] = {}
+    for place, _, resource in entries:
+        if place not in names:
+            continue
+        name, has_id = names[place]
+        _note_faults(resource, name, context, notes)
+        if resource.get("resourceType") == "MedicationRequest":
+            order, product, doses = _medication(resource, name, shelf, context, notes)
+        else:
+            order, product, doses = _service(resource, name, shelf, context, notes), None, None
+        order = replace(order, at_hand=place in chosen, has_id=has_id)
+        orders.append(order)
+        raw[name] = resource
+        if product is not None and doses is not None and product.drugs:
+            drafted.append(Drafted(order=order, product=product, doses=doses))
+    return Drafts(orders=tuple(orders), notes=tuple(dict.fromkeys(notes)), raw=raw, drafted=tuple(drafted))
+
+
+def with_drafted(read: Medications, drafts: Drafts, *, context: ReadingContext) -> dict[str, Fact]:
+    """
+    Give the facts of the medication lists with the drafts counted in.
+
+    Drafted calcium, vitamin D and mesna (and inhibitors and inducers of CYP3A4) are "current or drafted"; a
+    drafted extraction is a planned invasive dental procedure. Other drafts change nothing: they are orders.
+    """
+    changes = medications.with_drafted(read, drafts.drafted, context=context)
+    invasive = [order for order in drafts.orders if "invasive-dental" in order.kinds]
+    if invasive:
+        blank = Facts(as_of=context.today).dental.invasive_planned
+        changes["dental.invasive_planned"] = stated(
+            blank, True, date=context.today, resources=tuple(order.reference for order in invasive)
+        )
+    return changes
+
+
+# --- the bundle ---------------------------------------------------------------------------------------------
+
+Placed = tuple[int, str, dict[str, Any]]
+"""Place in `draftOrders`, fullUrl, resource."""
+
+
+def _entries(bundle: Mapping[str, Any], notes: list[Note]) -> list[Placed]:
+    if words(bundle.get("resourceType")) in ORDERED:  # one resource where a Bundle belongs
+        return [(0, "", dict(bundle))]
+    found: list[Placed] = []
+    entries = bundle.get("entry")
+    for place, entry in enumerate(entries if isinstance(entries, list) else listed(entries)):
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict) and words(resource.get("resourceType")):
+            found.append((place, words(entry.get("fullUrl")), resource))
+        else:
+            notes.append(note(f"draftOrders#{place}", "entry-without-resource"))
+    return found
+
+
+class _Shelf:
+    """What stands in `draftOrders`, to be looked up by reference."""
+
+    def __init__(self, entries: Sequence[Placed]) -> None:
+        self._by_name: dict[str, dict[str, Any]] = {}
+        for _, url, resource in entries:
+            for name in (url, medications.reference_of(resource)):
+                if name:
+                    self._by_name.setdefault(name, resource)
+
+    def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Give a contained resource or another entry; None when it is not here."""
+        if reference.startswith("#"):
+            inside = listed(containing.get("contained")) if containing is not None else []
+            return next((item for item in inside if words(item.get("id")) == reference[1:]), None)
+        bare = reference.split("/_history/", maxsplit=1)[0]
+        return self._by_name.get(bare) or self._by_name.get("/".join(bare.split("/")[-2:]))
+
+
+def _refuse_others(resource: Mapping[str, Any], place: int, shelf: _Shelf, context: ReadingContext) -> None:
+    """Refuse the call when an order, or anything beside it, is another patient's."""
+    for element in ("subject", "patient"):
+        subject = resource.get(element)
+        reference = words(subject.get("reference")) if isinstance(subject, dict) else words(subject)
+        if not reference:
+            continue
+        found = shelf.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == "Patient" and code_text(found.get("id")):
+            reference = f"Patient/{code_text(found.get('id'))}"
+        if not is_patient(reference, context.patient_id):
+            raise WrongPatientError(
+                f"context.draftOrders.entry[{place}].resource.{element}: another patient than context.patientId;"
+                " send the draft orders of one patient only."
+            )
+
+
+def _name(resource: Mapping[str, Any], place: int, taken: set[str], notes: list[Note]) -> tuple[str, bool]:
+    kind, identity = words(resource.get("resourceType")), code_text(resource.get("id"))
+    name = f"{kind}/{identity}"
+    if not medications.USUAL_ID.fullmatch(identity):
+        return f"{kind}#{place}", False
+    if name in taken:
+        notes.append(note(name, "same-id-twice"))
+        return f"{kind}#{place}", False
+    return name, True
+
+
+def _is_draft(resource: Mapping[str, Any], name: str, notes: list[Note]) -> bool:
+    status = words(resource.get("status")).lower()
+    if resource.get("doNotPerform") is True:
+        notes.append(note(name, "prohibited"))
+        return False
+    if status in NOT_DRAFTS:
+        notes.append(note(name, status))
+        return False
+    return True
+
+
+def _at_hand(selections: Sequence[str] | None, drafts: Sequence[Placed], notes: list[Note]) -> frozenset[int]:
+    """Tell which drafts the call is about, by place."""
+    if selections is None:
+        return frozenset(place for place, _, _ in drafts)
+    chosen: set[int] = set()
+    unresolved = False
+    for selection in selections:
+        wanted = words(selection)
+        found = next((place for place, url, resource in drafts if _is_selected(wanted, url, resource)), None)
+        if found is None:
+            unresolved = True
+            notes.append(note("context.selections", "selection-not-among-drafts"))
+        else:
+            chosen.add(found)
+    if unresolved and not chosen and len(drafts) == 1:
+        return frozenset({drafts[0][0]})
+    return frozenset(chosen)
+
+
+def _is_selected(wanted: str, url: str, resource: Mapping[str, Any]) -> bool:
+    if not wanted:
+        return False
+    identity = code_text(resource.get("id"))
+    own = f"{words(resource.get('resourceType'))}/{identity}" if identity else ""
+    if own and (wanted == own or wanted.endswith("/" + own)):
+        return True
+    return bool(url) and (url == wanted or url.endswith("/" + wanted))
+
+
+def _note_faults(resource: Mapping[str, Any], name: str, context: ReadingContext, notes: list[Note]) -> None:
+    """A draft is read even where it is no valid FHIR: silence would hide what can be seen. The fault is named."""
+    try:
+        readable(resource, context.timezone)
+    except ResourceFaultError as error:
+        notes.append(note(name, str(error)))
+
+
+# --- one medication -----------------------------------------------------------------------------------------
+
+
+def _medication(
+    resource: Mapping[str, Any], name: str, shelf: _Shelf, context: ReadingContext, notes: list[Note]
+) -> tuple[Order, Identified, dosing.Dosing]:
+    delivered = product_of(resource, context=context, resolve=shelf.resolve, at_hand=True)
+    product = delivered.product
+    if delivered.is_unresolved:
+        notes.append(note(name, "unresolved-medication"))
+    notes.extend(note(name, reason) for reason in product.reasons)
+    told = [words(resource.get("sig")), *(words(remark.get("text")) for remark in listed(resource.get("note")))]
+    doses = dosing.read(
+        resource.get("dosageInstruction"),
+        product,
+        context=context,
+        resource=name,
+        notes=[text for text in told if text],
+    )
+    reasons = indications(resource, context=context, resolve=shelf.resolve)
+    indication = reasons[0] if reasons else None
+    route = doses.route.value if isinstance(doses.route.value, str) else None
+    verdict = bma_class(
+        product, doses.dose_mg.value, route=route, interval_days=doses.interval_days.value, indication=indication
+    )
+    if verdict is not None and verdict.mismatch:
+        notes.append(note(name, "product-dose-mismatch"))
+    notes.extend(note(name, reason) for reason in doses.reasons if product.drugs)
+    diluent = doses.diluent_ml
+    if not diluent.is_known and delivered.diluent_ml is not None:
+        diluent = exactly(diluent, delivered.diluent_ml, date=context.today, resources=(name,))
+    order = Order(
+        reference=name,
+        kinds=_kinds(product),
+        drug=verdict.drug if verdict is not None else _ingredient(product),
+        label=product.label,
+        dose_mg=doses.dose_mg,
+        largest_dose_mg=doses.largest_dose_mg,
+        daily_mg=doses.daily_mg,
+        dose_mg_m2=doses.dose_mg_m2,
+        route=_with_tablet(doses, product, context, name) if verdict is not None else doses.route,
+        interval_days=doses.interval_days,
+        infusion_min=doses.infusion_min,
+        diluent_ml=diluent,
+        indication=_indication(indication, name, context),
+        loading=stated(BLANK["loading"], doses.loading, resources=(name,)),
+        text=stated(BLANK["text"], doses.text, resources=(name,)) if doses.text else BLANK["text"],
+        product_mismatch=verdict is not None and verdict.mismatch,
+        from_text=product.by == "text" or "from-text" in doses.reasons,
+        replaces=_replaced(resource),
+        starts=doses.starts,
+    )
+    return order, product, doses
+
+
+def _kinds(product: Identified) -> tuple[OrderKind, ...]:
+    classes = product.classes | ({"calcium"} if CALCIUM_DRUGS & set(product.drugs) else frozenset())
+    found = tuple(kind for name, kind in _KINDS if name in classes)
+    return found or ("other",)
+
+
+def _ingredient(product: Identified) -> str | None:
+    if not product.drugs:
+        return None
+    return "ifosfamide" if product.drugs == ("ifosfamide-mesna",) else product.drugs[0]
+
+
+def _with_tablet(doses: dosing.Dosing, product: Identified, context: ReadingContext, name: str) -> Any:  # noqa: ANN401 - the order's route
+    """An ibandronate of 50 or 150 mg is a tablet even when neither route nor form is written."""
+    if doses.route.is_known or product.injected or "ibandronate" not in product.drugs:
+        return doses.route
+    if doses.dose_mg.value in {50, 150}:
+        return stated(doses.route, "PO", flags=("from-dose",), date=context.today, resources=(name,))
+    return doses.route
+
+
+def _indication(reason: str | None, name: str, context: ReadingContext) -> Any:  # noqa: ANN401 - the order's indication
+    blank = BLANK["indication"]
+    return blank if reason is None else stated(blank, reason, date=context.today, resources=(name,))
+
+
+def _replaced(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    return medications.references(resource, "priorPrescription", "replaces")
+
+
+# --- one service --------------------------------------------------------------------------------------------
+
+
+def _service(
+    resource: Mapping[str, Any], name: str, shelf: _Shelf, context: ReadingContext, notes: list[Note]
+) -> Order:
+    service = service_orders.read_service(resource, context=context, resolve=shelf.resolve)
+    notes.extend(note(name, reason) for reason in service.reasons)
+    reasons = indications(resource, context=context, resolve=shelf.resolve)
+    reason = reasons[0] if reasons else None
+    if "pet-ct" in service.kinds:
+        reason = service_orders.purpose(_why(resource)) or service_orders.purpose(service.text) or reason
+    occurs = resource.get("occurrencePeriod")
+    start = occurs.get("start") if isinstance(occurs, dict) else resource.get("occurrenceDateTime")
+    stamp = dates.parse(start, context.timezone)
+    return Order(
+        reference=name,
+        kinds=service.kinds,
+        label=service.label,
+        indication=_indication(reason, name, context),
+        text=stated(BLANK["text"], service.text, resources=(name,)) if service.text else BLANK["text"],
+        replaces=_replaced(resource),
+        site=service.site,
+        rt_dose_gy=service.dose_gy,
+        rt_fractions=service.fractions,
+        rt_stereotactic=service.stereotactic,
+        starts=stamp.day if stamp else None,
+    )
+
+
+def _why(resource: Mapping[str, Any]) -> str:
+    return "; ".join(
+        text
+        for element in ("reasonCode", "reason")
+        for item in listed(resource.get(element))
+        for text in texts_of(item)
+    )

@@ -1,0 +1,278 @@
+"""Imaging that was done, and what it showed: reports, imaging studies, procedures, and the local img-… entries."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from fhir_mapping import dates, genomics, text, values
+from fhir_mapping.codes import code_text, codings, texts_of
+from fhir_mapping.selection import Candidate, Slot
+from fhir_mapping.service_orders import bone_site
+from recommenders.facts import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fhir_mapping.dates import Stamp
+    from fhir_mapping.observations import ObservationReader
+    from fhir_mapping.selection import Item
+
+Modality = Literal["xray", "ct", "mri", "spect", "pet"]
+Result = Literal["positive", "negative", "equivocal"]
+
+_BY_CONCEPT: dict[str, tuple[Modality, str | None, bool]] = {
+    "mri_spine": ("mri", "spine", False),
+    "mri_whole_body": ("mri", None, True),
+    "ct_spine": ("ct", "spine", False),
+    "bone_scan": ("spect", None, True),
+    "skeletal_survey": ("xray", None, True),
+    "pet_ct": ("pet", None, True),
+    "pet_ct_fdg": ("pet", None, True),
+    "pet_whole_body": ("pet", None, True),
+    "pet_ct_naf_bone": ("pet", None, True),
+}
+_BY_WORDS: tuple[tuple[str, Modality], ...] = (
+    ("pet", "pet"),
+    ("bone_scan", "spect"),
+    ("skeletal_survey", "xray"),
+    ("mri", "mri"),
+    ("ct", "ct"),
+    ("xray", "xray"),
+)
+_BY_DICOM: dict[str, Modality] = {"CT": "ct", "MR": "mri", "CR": "xray", "DX": "xray", "NM": "spect", "PT": "pet"}
+_DONE = frozenset({"final", "amended", "corrected", "appended"})
+_PENDING = frozenset({"registered", "partial", "preliminary"})
+_WHOLE_BODY = re.compile(r"whole[- ]body|全身")
+
+
+def read(
+    reader: ObservationReader, reports: Iterable[Item], studies: Iterable[Item], procedures: Iterable[Item]
+) -> None:
+    """Read reports for what was done, and for what a text or code concludes; results go into `reader.studies`."""
+    for item in sorted(reports, key=lambda one: one.name):
+        _report(item, reader)
+    for item in sorted(studies, key=lambda one: one.name):
+        _study(item, reader)
+    for item in sorted(procedures, key=lambda one: one.name):
+        _procedure(item, reader)
+    _entries(reader)
+
+
+def _report(item: Item, reader: ObservationReader) -> None:
+    context, notes = reader.context, reader.notes
+    resource = item.copy(context.timezone, notes)
+    if resource is None:
+        return
+    status = str(resource.get("status") or "")
+    if status not in _DONE:
+        notes.add(item.name, f"status: {status}, pending" if status in _PENDING else "status: not one that counts")
+        return
+    stamp = _when(resource, reader)
+    if stamp is not None and stamp.is_future(context.now):
+        notes.add(item.name, "future-dated: more than 24 hours ahead")
+        return
+    used = _as_study(item, resource, stamp, reader)
+    conclusion = resource.get("conclusion")
+    if isinstance(conclusion, str):
+        used = _abnormalities(item, conclusion, stamp, reader) or used
+    if not used:
+        notes.add(
+            item.name, "a report: its results are read where they were delivered, nothing else can be read from it"
+        )
+
+
+def _when(resource: Mapping[str, Any], reader: ObservationReader) -> Stamp | None:
+    period = resource.get("effectivePeriod")
+    ends = (period.get("end"), period.get("start")) if isinstance(period, dict) else ()
+    for told in (resource.get("effectiveDateTime"), *ends, resource.get("issued")):
+        if (stamp := dates.parse(told, reader.context.timezone)) is not None:
+            return stamp
+    return None
+
+
+def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: ObservationReader) -> bool:
+    """A report of bone imaging; a chest CT is none unless its conclusion names bone."""
+    code = resource.get("code")
+    found = _modality(code, reader)
+    if found is None:
+        return False
+    modality, site, whole_body = found
+    conclusion = str(resource.get("conclusion") or "")
+    named = text.verdict(conclusion, "bone_word") is not None
+    if site is None and not whole_body:
+        if not named:
+            reader.notes.add(item.name, "imaging that is not told to be of bone")
+            return True
+        site = None
+    reader.studies.append(
+        Study(
+            modality=modality,
+            date=stamp.day if stamp else None,
+            site=site,
+            whole_body=whole_body,
+            result=_result(resource, conclusion, reader),
+            resources=(item.name,),
+        )
+    )
+    _bone_metastasis(item, resource, stamp, reader)
+    return True
+
+
+def _modality(code: object, reader: ObservationReader) -> tuple[Modality, str | None, bool] | None:
+    for match in reader.context.concepts(code):
+        if match.concept in _BY_CONCEPT:
+            modality, site, whole = _BY_CONCEPT[match.concept]
+            if site == "spine":
+                told, is_bone = bone_site({"text": match.display}, reader.context)
+                site = told if is_bone and told is not None else site
+            return modality, site, whole
+    said = "; ".join(texts_of(code))
+    spoken = text.verdicts(said)
+    for term, modality in _BY_WORDS:
+        if spoken.get(term) == "present":
+            site, is_bone = bone_site({"text": said}, reader.context)
+            whole = (
+                modality in {"pet", "spect"} or term == "skeletal_survey" or bool(_WHOLE_BODY.search(text.fold(said)))
+            )
+            return modality, site if is_bone and site != "bone" else None, whole
+    return None
+
+
+def _result(resource: Mapping[str, Any], conclusion: str, reader: ObservationReader) -> Result | None:
+    """Positive by a conclusion code of bone metastasis, else by what the conclusion says of it."""
+    for coded in resource.get("conclusionCode", ()):
+        concepts = {match.concept for match in reader.context.concepts(coded)}
+        if concepts & {"bone_metastasis", "bone_metastasis_child"}:
+            return "positive"
+        if "result_negative" in concepts:
+            return "negative"
+        if "result_positive" in concepts:
+            return "positive"
+    verdict = text.verdict(conclusion, "bone_metastasis")
+    if verdict == "present":
+        return "positive"
+    if verdict == "suspected" or re.search(r"suspicious|equivocal|可疑", text.fold(conclusion)):
+        return "equivocal"
+    if verdict in {"absent", "nothing"} or re.search(
+        r"no evidence of (?:bone|osseous|skeletal)|未见(?:明显)?(?:骨|异常)", text.fold(conclusion)
+    ):
+        return "negative"
+    return None
+
+
+def _bone_metastasis(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: ObservationReader) -> None:
+    """A report's conclusion code says that there is a bone metastasis as a Condition would."""
+    for coded in resource.get("conclusionCode", ()):
+        matches = reader.context.concepts(coded, "Condition")
+        if any(match.concept in {"bone_metastasis", "bone_metastasis_child"} for match in matches):
+            reader.reported_bone_metastasis.append((item.name, stamp.day if stamp else None))
+
+
+def _abnormalities(item: Item, conclusion: str, stamp: Stamp | None, reader: ObservationReader) -> bool:
+    """Cytogenetic nomenclature in a report's conclusion, where no result of its own tells."""
+    answers = genomics.written(conclusion)
+    if not answers:
+        return False
+    item.stamp = stamp
+    genomics.offer(reader, answers, Candidate(item, Slot("cyto-text", "cyto-text", 4, "conclusion"), None, stamp), {})
+    return True
+
+
+def _study(item: Item, reader: ObservationReader) -> None:
+    resource = item.copy(reader.context.timezone, reader.notes)
+    if resource is None:
+        return
+    if resource.get("status") not in {"available", None}:
+        reader.notes.add(item.name, "status: not one that counts")
+        return
+    stamp = dates.parse(resource.get("started"), reader.context.timezone)
+    kinds = [*resource.get("modality", ()), *(series.get("modality") or {} for series in resource.get("series", ()))]
+    places = [
+        bone_site({"coding": [series["bodySite"]], "text": series["bodySite"].get("display")}, reader.context)
+        for series in resource.get("series", ())
+        if series.get("bodySite")
+    ]
+    site = next((place for place, is_bone in places if is_bone), None)
+    modality = next((_BY_DICOM[code] for one in kinds if (code := code_text(one.get("code"))) in _BY_DICOM), None)
+    if modality is None or (site is None and modality not in {"spect", "pet"}):
+        reader.notes.add(item.name, "imaging that is not told to be of bone")
+        return
+    reader.studies.append(
+        Study(
+            modality=modality,
+            date=stamp.day if stamp else None,
+            site=site if site != "bone" else None,
+            whole_body=modality in {"spect", "pet"},
+            resources=(item.name,),
+        )
+    )
+
+
+def _procedure(item: Item, reader: ObservationReader) -> None:
+    resource = item.copy(reader.context.timezone, reader.notes)
+    if resource is None or resource.get("status") != "completed":
+        return
+    concepts = [
+        match.concept for match in reader.context.concepts(resource.get("code")) if match.concept in _BY_CONCEPT
+    ]
+    if not concepts:
+        return
+    modality, site, whole = _BY_CONCEPT[concepts[0]]
+    period = resource.get("performedPeriod")
+    told = [
+        resource.get("performedDateTime"),
+        *(period.get(end) for end in ("end", "start") if isinstance(period, dict)),
+    ]
+    stamp = next((found for one in told if (found := dates.parse(one, reader.context.timezone)) is not None), None)
+    if stamp is not None and stamp.is_future(reader.context.now):
+        return
+    reader.studies.append(
+        Study(modality=modality, date=stamp.day if stamp else None, site=site, whole_body=whole, resources=(item.name,))
+    )
+
+
+def _entries(reader: ObservationReader) -> None:
+    """Local img-… entries with a result and a region; LOINC imaging codes sent as Observations."""
+    for target in (*get_args(Modality), "pet-naf"):
+        for candidate in reader.candidates(target, "imaging"):
+            resource = reader.copy_of(candidate)
+            if resource is None:
+                continue
+            stamp = candidate.item.stamp
+            concept = candidate.slot.concept
+            modality, site, whole = _BY_CONCEPT.get(concept, (target, None, target in {"spect", "pet"}))
+            place, is_bone = bone_site(resource.get("bodySite"), reader.context)
+            reader.studies.append(
+                Study(
+                    modality=modality,
+                    date=stamp.day if stamp else None,
+                    site=place if is_bone and place != "bone" else site,
+                    whole_body=whole,
+                    result=_entered_result(resource, reader),
+                    resources=(candidate.item.name,),
+                )
+            )
+
+
+_EQUIVOCAL = re.compile(r"equivocal|suspicious|indeterminate|可疑|不确定")
+
+
+def _entered_result(resource: Mapping[str, Any], reader: ObservationReader) -> Result | None:
+    coded = resource.get("valueCodeableConcept")
+    said = [
+        resource.get("valueString"),
+        *texts_of(coded),
+        *(code_text(coding.get("code")) for coding in codings(coded)),
+    ]
+    if any(isinstance(one, str) and _EQUIVOCAL.search(text.fold(one)) for one in said):
+        return "equivocal"
+    answer = values.answer_of(resource, reader.context)
+    if answer == "inconclusive":
+        return "equivocal"
+    if answer in {"positive", "negative"}:
+        return "positive" if answer == "positive" else "negative"
+    for one in said:
+        if isinstance(one, str) and one in {"positive", "negative"}:
+            return "positive" if one == "positive" else "negative"
+    return None

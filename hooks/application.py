@@ -1,0 +1,115 @@
+"""The WSGI application, put together from its parts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from flask import Flask, g, request
+from flask.json.provider import JSONProvider
+
+from hooks import console, errors, feedback, observability, recording, trust, views
+from hooks.database import StoreUnavailable
+from hooks.gate import RateLimits, refuse_overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hooks.settings import Settings
+    from hooks.store import Store
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class Json(JSONProvider):
+    """JSON as CDS Hooks wants it: members in their order, decimals as the numbers they are."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:  # noqa: ANN401 - Flask's own signature
+        """Write JSON."""
+        return _ENCODER.encode(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:  # noqa: ANN401 - Flask's own signature
+        """Read JSON."""
+        return msgspec.json.decode(s)
+
+
+def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
+    """
+    Make the WSGI application of one site.
+
+    `store` keeps issued cards, feedback, used tokens and the audit record (None: nothing is kept, and feedback
+    is not offered). Raises SettingsError for clients in signed mode that cannot be used as they are set.
+    """
+    app = Flask("hooks", static_folder=None)
+    app.json = Json(app)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = False
+    app.extensions[observability.EXTENSION] = observability.Observability(
+        observability.Metrics(), observability.Health()
+    )
+    observability.watch(app)
+    errors.register(app, observability.log_failure)
+    app.before_request(_gatekeeper(settings, store))
+    desk = views.Desk.of(settings)
+    app.extensions[views.DESK] = desk
+    app.register_blueprint(views.blueprint(desk))
+    app.register_blueprint(observability.blueprint(with_metrics=settings.loopback))
+    app.register_blueprint(views.description())
+    app.register_blueprint(console.pages())
+    if settings.console:
+        app.register_blueprint(console.blueprint(desk))
+    if store is not None:
+        _keep(app, desk, store)
+    app.after_request(views.finish(settings))
+    return app
+
+
+def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
+    watched = observability.of(app)
+
+    def trouble() -> str | None:
+        try:
+            store.check()
+        except StoreUnavailable as error:
+            return f"is unavailable ({error.reason})"
+        return None
+
+    watched.health.checks["store"] = trouble
+    app.register_blueprint(
+        feedback.blueprint(
+            store=lambda: store,
+            tenant=lambda _: recording.tenant(),
+            service_ids=lambda: [service.id for service in desk.services],
+            body=views.json_body,
+            counted=lambda outcome, count: watched.metrics.feedback.labels(outcome).inc(count),
+        )
+    )
+    recording.record_calls(app, store)
+
+
+def create_operator_app(app: Flask) -> Flask:
+    """Make the application of the operators' own port: health and metrics of `app`, and nothing else."""
+    own = Flask("hooks.operators", static_folder=None)
+    own.json = Json(own)
+    own.extensions[observability.EXTENSION] = observability.of(app)
+    errors.register(own, observability.log_failure)
+    own.register_blueprint(observability.blueprint(with_metrics=True))
+    return own
+
+
+def _gatekeeper(settings: Settings, store: Store | None) -> Callable[[], None]:
+    limits = RateLimits()
+    # Tokens are checked against the real clock, whatever day the evaluation is set to.
+    authenticate = trust.gate(settings, store, lambda: dt.datetime.now(dt.UTC)) if settings.auth == "signed" else None
+
+    def gatekeeper() -> None:
+        """Before any work on a CDS route: is there time for it, who is it, and does it call too often?"""
+        if not views.is_cds(request.path) or request.method == "OPTIONS":
+            return
+        refuse_overload(request.environ, settings.queue_seconds)
+        g.client = authenticate(request.path) if authenticate else None
+        if g.client is not None:
+            limits.check(g.client.issuer, g.client.calls_per_second)
+
+    return gatekeeper

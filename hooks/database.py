@@ -1,0 +1,190 @@
+"""The database behind the store: opened so that a commit is on the disk, its tables brought up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from hooks.settings import SettingsError, load
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+DEFAULT_DATABASE_URL: Final = "sqlite:///oncobone.sqlite"
+BUSY_TIMEOUT_MS: Final = 5000
+POSTGRES_CONNECT_SECONDS: Final = 2
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - it is a state of the store, not an error of ours
+    """The store cannot be read or written now; `reason` is a word for logs and /readyz, without any value."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The store is unavailable: {reason}.")
+        self.reason = reason
+
+
+class StoreError(Exception):
+    """The store cannot be used as it is configured; the message says what to do."""
+
+
+def engine_for(database_url: str) -> Engine:
+    """
+    The engine of a database URL, set up for durable commits.
+
+    `sqlite:///file`, `sqlite://` (in memory, for tests), `postgresql://…`. Raises `StoreError` for any other.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise StoreError(
+            "ONCOBONE_DATABASE_URL is not a database URL. Write sqlite:///path/to/file or postgresql://host/database."
+        ) from error
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(url)
+    if backend in {"postgresql", "postgres"}:
+        return _postgres_engine(url)
+    raise StoreError(f"ONCOBONE_DATABASE_URL names {backend!r}. Known are sqlite and postgresql.")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}}
+    if not url.database or url.database == ":memory:":
+        options["poolclass"] = StaticPool  # one connection, or each would see its own empty database
+    elif not Path(url.database).resolve().parent.is_dir():
+        raise StoreError(f"The directory of the database {url.database} does not exist; make it first.")
+    engine = sa.create_engine(url.set(drivername="sqlite"), **options)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # Python's driver would begin transactions by itself and too late; we say BEGIN.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE: two writers that both read first would else fail with "database is locked" without waiting.
+        mode = "" if connection.get_execution_options().get("oncobone_read") else " IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN{mode}")
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    try:
+        engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=POSTGRES_CONNECT_SECONDS,
+            connect_args={"connect_timeout": POSTGRES_CONNECT_SECONDS, "application_name": "oncobone"},
+        )
+    except ModuleNotFoundError as error:
+        raise StoreError("PostgreSQL needs psycopg: install oncobone[postgres].") from error
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+            cursor.execute("SET statement_timeout = '60s'")
+            # A server that acknowledges before the disk has it would lose acknowledged feedback.
+            cursor.execute("SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings"
+                           " WHERE name = 'synchronous_commit' AND setting = 'off'")  # fmt: skip
+        connection.commit()
+
+    return engine
+
+
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """
+    Brings the tables to a revision, in one transaction; processes that start together wait for each other.
+
+    `revision` is `head`, a revision, or a step back (`-1`). Raises `StoreError` for a database made by a newer version.
+    """
+    # Alembic takes a while to import and is needed at the start only.
+    from alembic import command  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = alembic_config()
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('oncobone migrations'))")
+        config.attributes["connection"] = connection
+        try:
+            if revision.startswith("-") or revision == "base":
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+        except CommandError as error:
+            raise StoreError(
+                "The database does not fit this version of OncoBone; it may have been made by a newer one."
+                f" Alembic says: {error}"
+            ) from error
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, without a file of its own."""
+    from alembic.config import Config  # noqa: PLC0415 - see migrate
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config
+
+
+def word_for(error: Exception) -> str:
+    """A word for what is wrong with the database; never its message, which may hold what was to be stored."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        return str(getattr(cause, "sqlite_errorname", type(cause).__name__))
+    if sqlstate := getattr(cause, "sqlstate", None):
+        return f"SQLSTATE {sqlstate}"
+    return type(cause).__name__
+
+
+@click.group("database")
+def commands() -> None:
+    """Look after the database: its tables and their version."""
+
+
+@commands.command()
+def upgrade() -> None:
+    """Bring the tables up to date (a server does this by itself at its start)."""
+    _migrate("head")
+
+
+@commands.command()
+@click.confirmation_option(prompt="What the newest step added is deleted with all it holds. Go on?")
+def downgrade() -> None:
+    """Take one step back, before an older version of OncoBone is started."""
+    _migrate("-1")
+
+
+def _migrate(revision: str) -> None:
+    try:
+        engine = engine_for(load().database_url or DEFAULT_DATABASE_URL)
+        migrate(engine, revision)
+        with engine.connect() as connection:
+            now_at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    except (SettingsError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+    except DBAPIError as error:
+        raise click.ClickException(f"The database cannot be used: {word_for(error)}.") from error
+    click.echo(f"The tables are at revision {now_at or 'base'}.")

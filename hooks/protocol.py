@@ -1,0 +1,342 @@
+"""The envelope of a CDS Hooks call: checked field by field, while the prefetch stays raw JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import msgspec
+
+from hooks.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recommenders.guidance import Hook
+
+DEEPEST = 64
+LONGEST_NUMBER = 40
+LONGEST_TEXT = 2048
+"""Of an id, an address or a token in the envelope; ours are far shorter, and they go into hashes and headers."""
+
+LONGEST_TOKEN = 16 * 1024
+MOST_MEMBERS = 1000
+"""Of one object of the envelope; CDS Hooks knows a handful."""
+
+FieldKind = Literal["id", "text", "references", "bundle"]
+CONTEXT_FIELDS: Mapping[Hook, Mapping[str, tuple[FieldKind, bool]]] = {
+    "patient-view": {"userId": ("text", True), "patientId": ("id", True), "encounterId": ("id", False)},
+    "encounter-start": {"userId": ("text", True), "patientId": ("id", True), "encounterId": ("id", True)},
+    "order-select": {
+        "userId": ("text", True),
+        "patientId": ("id", True),
+        "encounterId": ("id", False),
+        "selections": ("references", True),
+        "draftOrders": ("bundle", True),
+    },
+    "order-sign": {
+        "userId": ("text", True),
+        "patientId": ("id", True),
+        "encounterId": ("id", False),
+        "draftOrders": ("bundle", True),
+    },
+}
+"""The context of each hook as published: field -> (kind, required)."""
+
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_KEY = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+_STRUCTURE = bytes(set(range(256)) - set(b'"{}[]'))
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What the EHR gives us to read its FHIR server with; the token is never kept, logged or shown."""
+
+    token: str
+    patient: str | None = None
+
+    def __repr__(self) -> str:
+        """Hide the token, wherever this may be printed."""
+        return "Authorization(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    One call, its envelope checked.
+
+    `prefetch` holds the raw JSON of each delivered key (`b"null"` included); `draft_orders` that of the
+    Bundle, on order hooks. `encounter_id` is None when the hook has none.
+    """
+
+    hook: Hook
+    hook_instance: str
+    user_id: str
+    patient_id: str
+    encounter_id: str | None
+    prefetch: Mapping[str, bytes]
+    draft_orders: bytes | None = None
+    selections: tuple[str, ...] | None = None
+    fhir_server: str | None = None
+    authorization: Authorization | None = None
+
+
+def read_call(body: bytes, hook: Hook) -> Call:
+    """
+    Read the body of a call for a service of this hook.
+
+    Raises Refused (400) that names the field, and never a value, for anything that is not as published.
+    """
+    members = _envelope(body)
+    sent_hook = _text(members, "hook")
+    if sent_hook != hook:
+        raise Refused(400, f"hook: this service answers {hook} only, and the call is for another hook.", field="hook")
+    hook_instance = _text(members, "hookInstance")
+    raw_context = _required(members, "context")
+    context = _strict(raw_context, "context")
+    if not isinstance(context, dict):
+        _wrong("context", "must be an object")
+    fields = CONTEXT_FIELDS[hook]
+    for name, (kind, required) in fields.items():
+        _check_context(context, name, kind, required=required)
+    if "extension" in members and not isinstance(_strict(members["extension"], "extension"), dict | None):
+        _wrong("extension", "must be an object")
+    authorization = _authorization(members)
+    if authorization is not None and authorization.patient not in (None, context["patientId"]):
+        raise Refused(
+            400,
+            "fhirAuthorization.patient is not the patient of context.patientId.",
+            code="conflict",
+            field="fhirAuthorization.patient",
+        )
+    server = members.get("fhirServer")
+    selections = context.get("selections") if "selections" in fields else None
+    return Call(
+        hook=hook,
+        hook_instance=hook_instance,
+        user_id=context["userId"],
+        patient_id=context["patientId"],
+        encounter_id=context.get("encounterId"),
+        prefetch=_prefetch(members.get("prefetch")),
+        draft_orders=_inside(raw_context, "draftOrders") if "draftOrders" in fields else None,
+        selections=tuple(selections) if selections is not None else None,
+        fhir_server=_text(members, "fhirServer") if server not in (None, b"null") else None,
+        authorization=authorization,
+    )
+
+
+# --- the body as a whole ------------------------------------------------------------------------------------
+
+
+def _envelope(body: bytes) -> dict[str, bytes]:
+    if not body.strip():
+        raise Refused(400, "The body is empty; it must be a CDS Hooks request in JSON.", code="structure")
+    if not body.isascii():
+        try:
+            body.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Refused(400, "The body is not valid UTF-8.", code="structure") from None
+    body = mended(body)
+    if is_deeper(body, DEEPEST):
+        raise Refused(400, f"The body is nested more than {DEEPEST} levels deep.", code="structure")
+    return _members(body, "The body")
+
+
+def _members(raw: bytes, what: str) -> dict[str, bytes]:
+    """Give an object's members as raw JSON; refuse a member that stands there twice."""
+    try:
+        members = {key: bytes(value) for key, value in _OBJECT.decode(raw).items()}
+    except msgspec.ValidationError:
+        raise Refused(400, f"{what} must be a JSON object.", code="structure") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        place = re.search(r"\(byte \d+\)", str(error))
+        where = f" {place[0]}" if place else ""
+        raise Refused(400, f"{what} is not valid JSON{where}.", code="structure") from None
+    if len(members) > MOST_MEMBERS:
+        raise Refused(400, f"{what} holds more than {MOST_MEMBERS} members.", code="too-long")
+    if has_duplicates(raw, members):
+        raise Refused(400, f"{what} holds a member twice; each may stand there once.", code="structure")
+    return members
+
+
+def has_duplicates(raw: bytes, members: Mapping[str, bytes]) -> bool:
+    """
+    Tell whether a valid JSON object holds a member twice; `members` are its members as decoded (last one wins).
+
+    Walks over the text: where a member's text is not the decoded one, another of that name comes later.
+    """
+    seen: set[str] = set()
+    at = _skip(raw, _skip(raw, 0) + 1)
+    while raw[at : at + 1] == b'"':
+        match = _KEY.match(raw, at)
+        if match is None:
+            return True
+        key = str(msgspec.json.decode(match[0]))
+        value = members.get(key)
+        at = _skip(raw, _skip(raw, match.end()) + 1)  # over the colon
+        if key in seen or value is None or not raw.startswith(value, at):
+            return True
+        seen.add(key)
+        at = _skip(raw, at + len(value))
+        if raw[at : at + 1] not in (b",", b"}"):
+            return True
+        if raw[at : at + 1] == b"}":
+            return False
+        at = _skip(raw, at + 1)
+    return False
+
+
+def _skip(raw: bytes, at: int) -> int:
+    match = _SPACE.match(raw, at)
+    return match.end() if match else at
+
+
+def mended(body: bytes) -> bytes:
+    r"""Replace lone surrogates (`\ud800`), which no text can hold, by the replacement character."""
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], body)
+
+
+def is_deeper(body: bytes, levels: int) -> bool:
+    """
+    Tell whether JSON is nested more than `levels` deep, without building anything.
+
+    Text is dropped until only brackets are left; then each pass takes away one level.
+    """
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = body.translate(None, _STRUCTURE).replace(b'""', b"")
+    if b'"' in brackets:  # strings that hold brackets: "[lb_av]"
+        brackets = b"".join(brackets.split(b'"')[::2])
+    for _ in range(levels):
+        inner = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not inner or len(inner) == len(brackets):
+            # Nothing goes away when brackets do not match; then it is no JSON, and the decoder says so.
+            return False
+        brackets = inner
+    return True
+
+
+# --- small parts, decoded strictly --------------------------------------------------------------------------
+
+
+class _TwiceError(ValueError):
+    pass
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _TwiceError
+    return found
+
+
+def _short(text: str) -> str:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError("a number of more than 40 digits")
+    return text
+
+
+def _strict(raw: bytes, field: str) -> Any:  # noqa: ANN401 - JSON
+    """Decode a small part: no member twice, no number over 40 digits."""
+    try:
+        return json.loads(
+            raw,
+            object_pairs_hook=_once,
+            parse_int=lambda text: int(_short(text)),
+            parse_float=lambda text: float(_short(text)),
+        )
+    except _TwiceError:
+        _wrong(field, "holds a member twice; each may stand there once")
+    except (ValueError, RecursionError):
+        _wrong(field, "holds a number of more than 40 digits, or is not valid JSON")
+
+
+def _wrong(field: str, what: str, code: str = "value") -> NoReturn:
+    raise Refused(400, f"{field} {what}.", code=code, field=field)
+
+
+def _required(members: Mapping[str, bytes], name: str) -> bytes:
+    raw = members.get(name)
+    if raw is None or raw == b"null":
+        _wrong(name, "is missing; CDS Hooks requires it", "required")
+    return raw
+
+
+def _text(members: Mapping[str, bytes], name: str) -> str:
+    raw = _required(members, name)
+    value = _strict(raw, name) if raw[:1] == b'"' else None
+    return _checked_text(value, name)
+
+
+def _checked_text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        _wrong(field, "must be a string")
+    if not value.strip():
+        _wrong(field, "is empty", "required")
+    if len(value) > LONGEST_TEXT:
+        _wrong(field, f"is longer than {LONGEST_TEXT} characters", "too-long")
+    return value
+
+
+def _inside(raw: bytes, name: str) -> bytes:
+    return _members(raw, "context")[name]
+
+
+def _check_context(context: Mapping[str, Any], name: str, kind: FieldKind, *, required: bool) -> None:
+    field = f"context.{name}"
+    value = context.get(name)
+    if value is None:
+        if required:
+            _wrong(field, "is missing; this hook requires it", "required")
+        return
+    if kind == "bundle":
+        if not isinstance(value, dict) or value.get("resourceType", "Bundle") != "Bundle":
+            _wrong(field, "must be a FHIR Bundle")
+    elif kind == "references":
+        if not isinstance(value, list) or any(not isinstance(entry, str) or not entry for entry in value):
+            _wrong(field, "must be a list of references such as MedicationRequest/123")
+    elif kind == "id":
+        _check_id(_checked_text(value, field), field)
+    else:
+        _checked_text(value, field)
+
+
+def _check_id(value: str, field: str) -> None:
+    kind = "Patient" if field.endswith("patientId") else "Encounter"
+    if value.startswith(f"{kind}/") or "/" in value:
+        _wrong(field, f"must be the bare id, without {kind}/ or address before it")
+    if not _ID.fullmatch(value) or not value.strip("."):
+        _wrong(field, "is no FHIR id: letters, digits, hyphens and dots, at most 64, not dots only")
+
+
+def _prefetch(raw: bytes | None) -> dict[str, bytes]:
+    if raw is None or raw == b"null":
+        return {}
+    return _members(raw, "prefetch")
+
+
+def _authorization(members: Mapping[str, bytes]) -> Authorization | None:
+    raw = members.get("fhirAuthorization")
+    if raw is None or raw == b"null":
+        return None
+    value = _strict(raw, "fhirAuthorization")
+    if not isinstance(value, dict):
+        _wrong("fhirAuthorization", "must be an object")
+    patient = value.get("patient")
+    bound = None
+    if patient is not None:
+        bound = _checked_text(patient, "fhirAuthorization.patient").removeprefix("Patient/")
+    token = value.get("access_token")
+    # A token that is missing or cannot stand in a header is no token: we go on with what was sent.
+    if not (isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable()):
+        token = ""
+    return Authorization(token, bound)

@@ -1,0 +1,376 @@
+"""All settings, in one frozen object that is made once: a flag wins over the environment, that over the TOML file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fhir_mapping.site import site_mapping
+from hooks.wording import Language
+from recommenders import derived
+from recommenders.guidance import Hook, Recommender
+from recommenders.topics import TOPICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "ONCOBONE_"
+CONFIG = "ONCOBONE_CONFIG"
+MIB = 1024 * 1024
+LONGEST_BUDGET_S = 8.0
+_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Auth = Literal["open", "signed"]
+Role = Literal["prescriber", "pharmacist"]
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be; the message names the key, where it stands and what would do."""
+
+
+def _split(value: object) -> object:
+    # The environment has only text: a list is written with commas.
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceSettings(_Section):
+    """
+    One `[[services]]` entry: a service of the site's own making, instead of the default one per hook.
+
+    `recommenders` restricts who may speak (None: all); `role` is who reads its cards.
+    """
+
+    id: str
+    hook: Hook
+    title: str | None = None
+    description: str | None = None
+    recommenders: tuple[Recommender, ...] | None = None
+    role: Role | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _is_a_path_segment(cls, value: str) -> str:
+        if not _ID.fullmatch(value):
+            raise ValueError("may hold letters, digits, dots, hyphens and underscores, at most 64")
+        return value
+
+    @field_validator("recommenders")
+    @classmethod
+    def _names_somebody(cls, value: tuple[Recommender, ...] | None) -> tuple[Recommender, ...] | None:
+        if value is not None and not value:
+            raise ValueError("is empty; leave it out for all recommenders")
+        return value
+
+
+class ClientSettings(_Section):
+    """
+    One `[[clients]]` entry: an EHR that may call in signed mode.
+
+    `keys_file` is its key set (JWKS) as a file, `jku` the URL where it publishes one; `tenants` the
+    organisations it may speak for (empty: not looked at); `fhir_servers` the FHIR bases that may be called
+    for it; `calls_per_second` how often it may call; `feedback_audience` whether the `aud` of a feedback token is
+    the URL of the feedback, as CDS Hooks has it, or may be that of the service.
+    """
+
+    issuer: str = Field(min_length=1)
+    keys_file: Path | None = None
+    jku: str | None = None
+    algorithms: tuple[str, ...] = ("RS384", "ES384")
+    tenants: tuple[str, ...] = ()
+    fhir_servers: tuple[str, ...] = ()
+    calls_per_second: Annotated[float, Field(gt=0)] = 500.0
+    feedback_audience: Literal["feedback", "service"] = "feedback"
+
+
+class Settings(_Section):
+    """
+    What a site can set.
+
+    `host`, `port`: where the CDS base is served. `now`: the moment of the evaluation, for tests and replays.
+    `queue_seconds`: how long a call may have waited for a free thread before it is refused as overload.
+    `fetch_seconds`: the time for all fetching of one call together. `drain_seconds`: how long /readyz is red
+    before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
+    `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
+    (`fhir_mapping.site`). `pharmacists`: `userId`s who read dose cards as a verification.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    now: dt.datetime | None = None
+    timezone: str = "UTC"
+    language: Language = "en"
+    auth: Auth = "open"
+    allow_open: bool = False
+    cors_origins: Words = ()
+    operator_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    max_body_mb: Annotated[float, Field(gt=0, le=1024)] = 16
+    fhir_servers: Words = ()
+    database_url: str | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    threads: Annotated[int, Field(ge=1, le=64)] = 8
+    console: bool = False
+    public_url: str | None = None
+    queue_seconds: Annotated[float, Field(gt=0)] = 1.0
+    fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+    stop_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    pharmacists: Words = ()
+    services: tuple[ServiceSettings, ...] | None = None
+    clients: tuple[ClientSettings, ...] = ()
+    site: dict[str, Decimal] = {}
+    mapping: dict[str, Any] = {}
+    audit_key_file: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_hang_on_others(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic gives and takes anything
+        if isinstance(data, dict):
+            loopback = is_loopback(str(data.get("host", "127.0.0.1")))
+            data = {key: value for key, value in data.items() if value is not None}
+            data.setdefault("auth", "open" if loopback else "signed")
+            data.setdefault("console", loopback and data["auth"] == "open")
+        return data
+
+    @field_validator("now", mode="before")
+    @classmethod
+    def _moment(cls, value: object) -> object:
+        text = value.isoformat() if isinstance(value, dt.date) else value
+        try:
+            if isinstance(text, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+                return dt.datetime.combine(dt.date.fromisoformat(text), dt.time(12), dt.UTC)
+            moment = dt.datetime.fromisoformat(str(text))
+        except ValueError:
+            raise ValueError("must be a day (2026-11-22) or a date-time with zone (2026-11-22T08:00+08:00)") from None
+        if moment.tzinfo is None:
+            raise ValueError("has a time but no zone; write 2026-11-22T08:00+08:00, or only the day")
+        return moment
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        zone(value)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_base(cls, value: str | None) -> str | None:
+        if value is not None and not _URL.fullmatch(value):
+            raise ValueError("must be an http or https address without query, such as https://cds.example.org")
+        return value.rstrip("/") if value else None
+
+    @field_validator("fhir_servers")
+    @classmethod
+    def _are_bases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not _URL.fullmatch(base) or ".." in base for base in value):
+            raise ValueError("must be FHIR bases, such as https://ehr.example.org/fhir, with commas between")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin) for origin in value):
+            raise ValueError("must be exact origins, such as https://ehr.example.org, without path and with no *")
+        return value
+
+    @field_validator("services")
+    @classmethod
+    def _are_told_apart(cls, value: tuple[ServiceSettings, ...] | None) -> tuple[ServiceSettings, ...] | None:
+        pairs = [(service.id, service.hook) for service in value or ()]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("holds two entries with the same id and hook")
+        return value
+
+    @field_validator("site", mode="before")
+    @classmethod
+    def _flat(cls, value: object) -> object:
+        return dict(_flattened(value)) if isinstance(value, dict) else value
+
+    @field_validator("site")
+    @classmethod
+    def _may_be_chosen(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
+        for key in value:
+            _check_site_key(key)
+        return value
+
+    @field_validator("mapping")
+    @classmethod
+    def _can_be_used(cls, value: dict[str, Any]) -> dict[str, Any]:
+        site_mapping(value)
+        return value
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest request body that is read."""
+        return int(self.max_body_mb * MIB)
+
+    @property
+    def zone(self) -> dt.tzinfo:
+        """The time zone whose calendar days count."""
+        return zone(self.timezone)
+
+    def moment(self) -> dt.datetime:
+        """Give the moment of the evaluation, in the site's time zone."""
+        return (self.now or dt.datetime.now(dt.UTC)).astimezone(self.zone)
+
+
+def zone(name: str) -> dt.tzinfo:
+    """
+    Give a time zone by its IANA name.
+
+    Raises ValueError for a name that is not there.
+    """
+    if name.upper() in {"UTC", "Z"}:
+        return dt.UTC  # needs no zone files, which slim images lack
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is no time zone of this machine; write an IANA name such as Asia/Shanghai") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine only."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _flattened(table: Mapping[str, object], prefix: str = "") -> Any:  # noqa: ANN401 - pydantic gives and takes anything
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _check_site_key(key: str) -> None:
+    topic, _, name = key.partition(".")
+    guidances = {guidance.topic: guidance for guidance in (derived.GUIDANCE, *(topic.guidance for topic in TOPICS))}
+    if topic == "windows":
+        windows = derived.GUIDANCE.tables.get("windows", {})
+        if name not in windows:
+            raise ValueError(f"has {key!r}, but there is no such window; there are: {', '.join(windows)}")
+    elif topic not in guidances or name not in guidances[topic].entries:
+        raise ValueError(f"has {key!r}, but there is no such limit; write topic.limit, such as common.newly_diagnosed")
+    elif not any(entry.site for entry in guidances[topic].entries[name]):
+        raise ValueError(f"has {key!r}, which is a source's own number and not a site's to change")
+
+
+TABLES = frozenset({"services", "clients", "site", "mapping"})
+"""What only the TOML file can hold."""
+VARIABLES: Mapping[str, str] = {PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
+"""Environment variable -> setting."""
+
+
+def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """
+    Make the settings from flags, environment and TOML file; a flag that is None counts as not given.
+
+    Raises SettingsError for an unknown key or a value that cannot be, naming the key and where it stands.
+    """
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    config = given.pop("config", None) or environ.get(CONFIG)
+    origin: dict[str, str] = {}
+    values: dict[str, object] = {}
+    if config:
+        for key, value in _file(Path(str(config))).items():
+            values[key], origin[key] = value, f"{key} in {config}"
+    for key, value in _environment(environ).items():
+        values[key], origin[key] = value, PREFIX + key.upper()
+    for key, value in given.items():
+        values[key], origin[key] = value, "--" + key.replace("_", "-")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_told(detail, origin) for detail in error.errors())) from None
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise SettingsError(f"{CONFIG}: {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{CONFIG}: {path} is not TOML: {error}") from None
+    for key in data:
+        if key not in Settings.model_fields:
+            raise SettingsError(f"{key} in {path} is not a setting; there are: {', '.join(Settings.model_fields)}")
+    return data
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for key, value in environ.items():
+        if not key.startswith(PREFIX) or key == CONFIG:
+            continue
+        if key not in VARIABLES:
+            raise SettingsError(
+                f"{key} is not a setting; there are: {', '.join([*VARIABLES, CONFIG])}."
+                " (Kubernetes makes such names by itself for a service called oncobone: set enableServiceLinks: false.)"
+            )
+        if value.strip():  # set but empty is how compose files say "not set"
+            found[VARIABLES[key]] = value.strip()
+    return found
+
+
+def _told(detail: Any, origin: Mapping[str, str]) -> str:  # noqa: ANN401 - pydantic gives and takes anything
+    # Never pydantic's whole message: it would print the value, which may be a password in a database URL.
+    place = [str(part) for part in detail["loc"]]
+    name = origin.get(place[0], place[0]) if place else "settings"
+    if detail["type"] == "extra_forbidden":
+        return f"{name}: {'.'.join(place[1:])} is not a key that it knows"
+    inner = "".join(f" ({'.'.join(place[1:])})" for _ in place[1:2])
+    return f"{name}{inner}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def refuse_unsafe_start(settings: Settings) -> str | None:
+    """
+    Check that the server may be started like this; give the warning to log at each start, if any.
+
+    Raises SettingsError, with what to do, when it would serve patient data to anybody, or could serve nobody.
+    """
+    if settings.auth == "open" and not settings.loopback:
+        if not settings.allow_open:
+            raise SettingsError(
+                f"Refused to start: {settings.host} can be reached from other machines, and open mode asks nobody who"
+                " they are. Use ONCOBONE_AUTH=signed with [[clients]], or, inside an isolated network, say"
+                " ONCOBONE_ALLOW_OPEN=on."
+            )
+        return f"open mode on {settings.host}: whoever can reach this port can call, unasked (ONCOBONE_ALLOW_OPEN=on)"
+    if settings.auth == "signed":
+        lacking = [name for name in ("clients", "public_url") if not getattr(settings, name)]
+        if lacking:
+            raise SettingsError(
+                f"Refused to start: signed mode (the default on {settings.host}) needs {' and '.join(lacking)} to check"
+                " tokens against: [[clients]] in the ONCOBONE_CONFIG file and ONCOBONE_PUBLIC_URL. Inside an isolated"
+                " network open mode can be had with ONCOBONE_AUTH=open and ONCOBONE_ALLOW_OPEN=on."
+            )
+    return None
+
+
+HOOKS: tuple[Hook, ...] = get_args(Hook)

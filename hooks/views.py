@@ -1,0 +1,284 @@
+"""The routes of CDS Hooks: discovery and the call of a service, each a few plain steps."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, current_app, g, request
+
+from fhir_mapping.chart import read_chart
+from fhir_mapping.context import WrongPatientError
+from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError
+from fhir_mapping.site import NO_SITE, SiteMapping, site_mapping
+from hooks import observability
+from hooks.cards import CallIdentity, answer
+from hooks.errors import Refused
+from hooks.gather import NEEDED, gather
+from hooks.language import reader_language
+from hooks.protocol import read_call
+from hooks.services import audience, discovery, find_services, services_of
+from recommenders.assessment import assess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fhir_mapping.chart import Mapped
+    from hooks.gather import Gathered
+    from hooks.protocol import Call
+    from hooks.services import Service
+    from hooks.settings import Settings
+    from hooks.trust import Client
+    from hooks.wording import Language
+    from recommenders.assessment import Assessment
+
+ROOT = "/cds-services"
+DESK = "oncobone.desk"
+ALLOWED_HEADERS = "authorization, content-type, accept-language, x-request-id"
+EXPOSED_HEADERS = "content-language, retry-after, x-request-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """
+    One call from its envelope to the assessment, before it has words.
+
+    `steps` tells what each step took, in milliseconds: envelope, gather, mapping, assessment.
+    """
+
+    call: Call
+    gathered: Gathered
+    mapped: Mapped
+    assessment: Assessment
+    steps: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What stays the same from call to call: settings, services and the site's mapping, made once."""
+
+    settings: Settings
+    services: tuple[Service, ...]
+    mapping: SiteMapping = NO_SITE
+
+    @classmethod
+    def of(cls, settings: Settings) -> Desk:
+        """Make it from the settings."""
+        return cls(settings, services_of(settings), site_mapping(settings.mapping))
+
+    def judge(self, body: bytes, candidates: Sequence[Service], client: Client | None = None) -> tuple[Service, Judged]:
+        """
+        Read a request body, gather and map its data, and assess them.
+
+        Of several services under one id the one for the call's hook is taken. Raises Refused.
+        """
+        watch = StopWatch()
+        service, call = _read_for(body, candidates)
+        watch.lap("envelope")
+        gathered = gather(call, self.settings, client)
+        watch.lap("gather")
+        lacking = gathered.lacking()
+        if lacking and (lacking != ("conditions",) or call.draft_orders is None):
+            raise _needed(lacking)
+        mapped = self._mapped(call, gathered)
+        watch.lap("mapping")
+        assessment = assess(mapped.facts, call.hook, recommenders=service.recommenders, site=self.settings.site or None)
+        # What came may still not be readable; then an order in scope by itself, or the part that was read, decides.
+        lacking = lacking or tuple(key for key in NEEDED if key in mapped.facts.unavailable)
+        if lacking and not assessment.in_scope:
+            raise _needed(lacking)
+        watch.lap("assessment")
+        return service, Judged(call, gathered, mapped, assessment, tuple(watch.laps))
+
+    def _mapped(self, call: Call, gathered: Gathered) -> Mapped:
+        try:
+            mapped = read_chart(
+                gathered.prefetch,
+                patient_id=call.patient_id,
+                now=self.settings.moment(),
+                timezone=self.settings.zone,
+                draft_orders=call.draft_orders,
+                selections=call.selections,
+                site=self.mapping,
+            )
+        except WrongPatientError as error:
+            raise Refused(400, str(error), code="conflict", field="context.patientId") from None
+        except TooManyEntriesError as error:
+            raise Refused(413, str(error), code="too-costly") from None
+        except ResourceFaultError as error:
+            raise Refused(400, f"context.draftOrders: {error}.", field="context.draftOrders") from None
+        return replace(mapped, notes=(*mapped.notes, *gathered.notes))
+
+    def words(self, service: Service, judged: Judged, language: Language) -> dict[str, Any]:
+        """Put an assessment into cards."""
+        call = judged.call
+        return answer(
+            judged.assessment,
+            judged.mapped.notes,
+            language=language,
+            call=CallIdentity(service.id, call.hook, call.hook_instance, call.patient_id),
+            drafts=judged.mapped.drafts,
+            public_url=self.settings.public_url,
+            audience=audience(service, call.user_id, self.settings),
+        )
+
+
+class StopWatch:
+    """Notes how long the steps of a call take, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.laps: list[tuple[str, float]] = []
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End a step; the next one starts now."""
+        now = time.perf_counter()
+        self.laps.append((name, (now - self._since) * 1000))
+        self._since = now
+
+
+def _read_for(body: bytes, candidates: Sequence[Service]) -> tuple[Service, Call]:
+    *others, last = candidates
+    for service in others:
+        try:
+            return service, read_call(body, service.hook)
+        except Refused as refused:
+            if refused.field != "hook":
+                raise
+    return last, read_call(body, last.hook)
+
+
+def _needed(keys: Sequence[str]) -> Refused:
+    named = " and ".join(f"prefetch.{key}" for key in keys)
+    return Refused(
+        412,
+        f"{named}: needed for an answer, but not sent (or sent as null or as an error), and not to be had from a FHIR"
+        " server. Send it as the prefetch template in discovery says.",
+        field=f"prefetch.{keys[0]}",
+    )
+
+
+def blueprint(desk: Desk) -> Blueprint:
+    """Make the routes of CDS Hooks."""
+    bp = Blueprint("cds", __name__)
+    described = discovery(desk.services)
+
+    @bp.get(ROOT)
+    def services() -> dict[str, Any]:
+        """Describe the services."""
+        return described
+
+    @bp.post(f"{ROOT}/<service_id>")
+    def call(service_id: str) -> dict[str, Any]:
+        """Run one CDS service and return its cards."""
+        candidates = find_services(desk.services, service_id)
+        g.service_label = candidates[0].id
+        service, judged = desk.judge(json_body(), candidates, g.get("client"))
+        g.language = reader_language(request.headers.get("Accept-Language"), desk.settings.language)
+        watch = StopWatch()
+        answered = desk.words(service, judged, g.language)
+        watch.lap("words")
+        g.judged, g.answered = judged, answered
+        g.steps = (*judged.steps, *watch.laps)
+        _tell(service, judged, answered)
+        return answered
+
+    return bp
+
+
+def json_body() -> bytes:
+    """
+    Give the body of a request that says it is JSON, as sent.
+
+    Raises Refused (415) for another type or any compression; Flask refuses a body that is too large (413).
+    """
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise Refused(415, "Content-Encoding: send the body as it is, without compression.", field="ContentEncoding")
+    if not request.is_json:
+        raise Refused(415, "Content-Type must be application/json.")
+    return request.get_data(cache=False)
+
+
+def _tell(service: Service, judged: Judged, answered: dict[str, Any]) -> None:
+    """Count the call, and give the log what it may know: rule ids and counts, never a value."""
+    assessment = judged.assessment
+    metrics = observability.of(current_app).metrics
+    metrics.assessed(service.id, assessment, answered["cards"])
+    for key, result in judged.gathered.fetched.items():
+        metrics.fetches.labels(key, result).inc()
+    g.told = {
+        "hook": judged.call.hook,
+        "language": g.language,
+        "in_scope": assessment.in_scope,
+        "cards": len(answered["cards"]),
+        "indicators": dict(Counter(card["indicator"] for card in answered["cards"])),
+        "undecided": len(assessment.of("undecided")),
+        "failed": list(assessment.failed),
+        "notes": len(judged.mapped.notes),
+        "unavailable": sorted(assessment.facts.unavailable),
+        "guidance": assessment.guidance,
+        "fetches": dict(judged.gathered.fetched),
+    } | {state: list(assessment.of(state)) for state in ("fired", "suppressed", "superseded")}
+
+
+def description() -> Blueprint:
+    """Make the route of the API's own description, which holds no patient data."""
+    bp = Blueprint("description", __name__)
+    raw = resources.files("hooks").joinpath("openapi.json").read_bytes()
+
+    @bp.get("/openapi.json")
+    def openapi() -> Response:
+        """Describe the API in OpenAPI 3.1."""
+        return Response(raw, mimetype="application/json")
+
+    return bp
+
+
+def is_cds(path: str) -> bool:
+    """Tell whether a path is one of CDS Hooks."""
+    return path == ROOT or path.startswith(f"{ROOT}/")
+
+
+def finish(settings: Settings) -> Callable[[Response], Response]:
+    """Make the last step of every answer: language, caching and CORS headers."""
+
+    def finished(response: Response) -> Response:
+        if request.method == "OPTIONS" and response.status_code == 200:
+            response.status_code = 204
+            response.headers.pop("Content-Type", None)
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if settings.console and "steps" in g:
+            # The console shows it, and so does any browser's network panel.
+            response.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.2f}" for name, took in g.steps)
+        if is_cds(request.path):
+            response.headers["Content-Language"] = g.get("language", "en")
+            response.vary.add("Accept-Language")
+            _allow_origin(response, settings)
+        return response
+
+    return finished
+
+
+def _allow_origin(response: Response, settings: Settings) -> None:
+    """Let browser clients in: anybody on this machine in open mode, else the configured origins only."""
+    origin = request.headers.get("Origin")
+    if settings.auth == "open" and settings.loopback:
+        allowed = "*"
+    else:
+        response.vary.add("Origin")
+        if origin not in settings.cors_origins:
+            return
+        allowed = origin
+    response.headers["Access-Control-Allow-Origin"] = allowed
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+        response.headers["Access-Control-Max-Age"] = "600"
+        if settings.loopback and request.headers.get("Access-Control-Request-Private-Network") == "true":
+            # A page from the internet (the public sandbox) may ask a server on this machine only with this.
+            response.headers["Access-Control-Allow-Private-Network"] = "true"

@@ -1,0 +1,47 @@
+"""What is passed over has nothing to say, and one topic's fault never silences the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recommenders import assessment
+from recommenders.assessment import assess
+from recommenders.topics import TOPICS
+from tests.vignettes import Vignette, load_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recommenders.advice import Advice, Case
+
+CASES = load_all()
+
+
+@pytest.mark.parametrize("vignette", CASES[::7], ids=str)
+def test_passing_over_topics_changes_no_verdict_that_is_shown(vignette: Vignette) -> None:
+    quick = assess(vignette.facts, vignette.hook)
+    whole = assess(vignette.facts, vignette.hook, whole=True)
+    for state in ("fired", "suppressed", "superseded", "undecided"):
+        assert quick.of(state) == whole.of(state), state  # type: ignore[arg-type] # all are states
+    assert quick.values == whole.values
+
+
+def test_a_topic_that_fails_is_named_and_the_others_still_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(case: Case) -> Iterator[Advice]:
+        raise ZeroDivisionError(case.hook)
+
+    topics = tuple(replace(topic, rules=broken) if topic.name == "workup" else topic for topic in TOPICS)
+    monkeypatch.setattr(assessment, "TOPICS", topics)
+    case = next(case for case in CASES if case.topic == "bone_protection" and case.expected.get("fires") == ["BP-002"])
+    found = assess(case.facts, case.hook)
+    assert found.failed == ("workup",)
+    assert "BP-002" in found.of("fired")
+
+
+def test_restricting_the_recommenders_leaves_the_verdicts_of_the_others_out() -> None:
+    case = next(case for case in CASES if "BP-001" in case.expected.get("fires", ()))
+    found = assess(case.facts, case.hook, recommenders=["workup-support"])
+    assert {verdict.recommender for verdict in found.verdicts.values()} == {"workup-support"}

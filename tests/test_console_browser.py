@@ -1,0 +1,370 @@
+"""The console in a real Chromium: every sample patient, feedback, both languages, keyboard, phone, a hostile chart."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.common.exceptions import NoAlertPresentException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from hooks import samples
+from hooks.store import open_store
+from recommenders.topics import TOPICS
+from tests import browser
+from tests.conftest import start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hooks.store import FeedbackCount
+    from tests.browser import Console
+    from tests.conftest import Server
+
+pytestmark = pytest.mark.browser
+
+STORIES: dict[str, tuple[str, str] | None] = {
+    "lung-silent-bone-metastasis": ("warning", "BP-001"),
+    "lung-prognosis-unknown": ("info", "BP-002"),
+    "lung-short-prognosis": ("warning", "BP-003"),
+    "lung-denosumab-low-calcium": ("critical", "MON-004"),
+    "denosumab-order-severe-renal": ("critical", "DOSE-013"),
+    "zoledronic-order-crcl-45": ("warning", "DOSE-003"),
+    "smouldering-that-is-active": ("warning", "MM-003"),
+    "smouldering-high-risk": ("warning", "SMM-002"),
+    "smouldering-observe": ("info", "BP-022"),
+    "mgus": ("info", "BP-022"),
+    "femur-and-cord": ("critical", "ESCC-003"),
+    "humerus-mirels-8": ("warning", "MIRELS-003"),
+    "femur-mirels-incomplete": ("warning", "MIRELS-005"),
+    "painful-rib": ("warning", "RT-001"),
+    "suspected-metastasis": ("info", "DX-002"),
+    "lung-bone-pain": ("warning", "DX-001"),
+    "myeloma-new-high-risk": ("warning", "BP-020"),
+    "melphalan-140-mrd-positive": ("warning", "TX-010"),
+    "osteosarcoma-relapsed": ("info", "SARC-002"),
+    "soft-tissue-sarcoma-first-line": ("info", "SARC-003"),
+    "ifosfamide-without-mesna": ("critical", "SARC-010"),
+    "child-ifosfamide": ("warning", "SARC-015"),
+    "nothing-to-say": None,
+    "hypercalcaemia": ("critical", "BP-011"),
+    "hostile-chart": ("info", "BP-007"),
+    "chinese-chart": ("warning", "BP-001"),
+    "only-diagnoses-delivered": ("info", "MDT-001"),
+    "jaw-osteonecrosis": ("warning", "BP-023"),
+    "denosumab-on-top-of-zoledronic": ("critical", "DOSE-014"),
+    "order-already-right": None,
+}
+"""The indicator of the first card of each story, and a rule that stands on a card; None: the right answer is none."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("console")
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[Server]:
+    browser.needed()
+    running = start((), {}, folder)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium(service: Server) -> Iterator[Console]:
+    with browser.browsing(service.url) as console:
+        yield console
+
+
+@pytest.fixture
+def console(chromium: Console) -> Iterator[Console]:
+    """The browser; whatever a test did, nothing may have been complained about."""
+    chromium.open("/")
+    chromium.complaints()
+    yield chromium
+    assert chromium.complaints() == []
+
+
+def stored(folder: Path) -> list[FeedbackCount]:
+    store = open_store(f"sqlite:///{folder / 'oncobone.sqlite'}")
+    try:
+        return store.feedback_counts()
+    finally:
+        store.close()
+
+
+def test_there_is_a_story_for_every_sample_and_a_sample_for_every_recommender() -> None:
+    assert set(STORIES) == {sample.name for sample in samples.samples()}
+    assert len(STORIES) >= 25
+    speakers = {rule: info.recommender for topic in TOPICS for rule, info in topic.guidance.rules.items()}
+    shown = {speakers[told[1]] for told in STORIES.values() if told}
+    assert {"bone-protection", "order-safety", "surgical-timing", "radiotherapy", "mm-staging", "mm-treatment"} <= shown
+    assert {"sarcoma-systemic", "workup-support"} <= shown
+
+
+def test_every_sample_patient_gets_the_cards_of_its_story(console: Console) -> None:
+    for name, told in STORIES.items():
+        indicators = console.fire(name)
+        assert "200" in console.find("#result .quiet").text, name
+        if told is None:
+            assert indicators == [], name
+            assert console.find("#result .empty").text, name
+            continue
+        assert indicators[0] == told[0], name
+        rules = {link.get_attribute("textContent") for link in console.all("#result .card footer a")}
+        assert told[1] in rules, name
+        assert indicators == sorted(indicators, key=("critical", "warning", "info").index), name
+
+
+def test_all_that_stands_behind_a_card_is_shown(console: Console) -> None:
+    console.fire("zoledronic-order-crcl-45")
+    facts = console.find("#facts").text
+    assert re.search(r"lab\.creatinine\s+132 µmol/L\s+2026-11-18\s+1\.49 mg/dL\s+Observation/obs-3", facts)
+    for panel in ("missing", "rules", "timing", "wire", "notes"):
+        console.find(f"#{panel} > summary").click()
+    assert "mm.b2m" in console.find("#missing").text
+    timing = console.find("#timing").text
+    for step in ("read and check", "FHIR to facts", "apply the rules", "write the cards"):
+        assert re.search(rf"{step}.*\d", timing), timing
+    fired = console.find("#rules .rule.fired")
+    fired.find_element(By.CSS_SELECTOR, "summary").click()
+    assert "creatinine clearance: 45.0 mL/min" in fired.text
+    assert '"hook": "order-sign"' in console.find("#wire").text
+
+
+def test_accepting_a_suggestion_stores_it(console: Console, folder: Path) -> None:
+    console.fire("zoledronic-order-crcl-45")
+    before = sum(row.cards for row in stored(folder) if row.outcome == "accepted")
+    console.find("#result .accept").click()
+    assert console.wait_for(".feedback", "stored") == "Accepted and stored."
+    rows = [row for row in stored(folder) if row.outcome == "accepted"]
+    assert sum(row.cards for row in rows) == before + 1
+
+
+def test_overriding_with_a_reason_and_a_comment_stores_it(console: Console, folder: Path) -> None:
+    console.fire("denosumab-order-severe-renal")
+    before = sum(row.cards for row in stored(folder) if row.outcome == "overridden")
+    card = console.find("#result .card")
+    choice = Select(card.find_element(By.CSS_SELECTOR, ".override select"))
+    code = choice.options[1].get_attribute("value")
+    choice.select_by_index(1)
+    card.find_element(By.CSS_SELECTOR, ".comment").send_keys("as agreed")
+    card.find_element(By.CSS_SELECTOR, ".override-button").click()
+    assert console.wait_for(".feedback", "stored") == "Override stored."
+    rows = [row for row in stored(folder) if row.outcome == "overridden"]
+    assert sum(row.cards for row in rows) == before + 1
+    assert code in {row.reason for row in rows}
+
+
+def test_both_languages_show_the_same_cards_in_their_own_words(console: Console) -> None:
+    assert console.find("html").get_attribute("lang") == "en"
+    english = console.fire("femur-and-cord"), console.find("#result .card h3").text
+    console.find('nav a[lang="zh-CN"]').click()
+    assert console.find("html").get_attribute("lang") == "zh-CN"
+    chosen = Select(console.find("#sample")).first_selected_option
+    assert chosen.get_attribute("value") == "femur-and-cord", "the choice stays when the language changes"
+    chinese = console.fire(), console.find("#result .card h3").text
+    assert english[0] == chinese[0]
+    assert re.search("[一-鿿]", chinese[1])
+    assert not re.search("[一-鿿]", english[1])
+    console.find("#other > summary").click()
+    assert english[1] in console.find("#other").text
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(console: Console, folder: Path) -> None:
+    console.run("document.activeElement.blur()")
+
+    def press(*keys: str) -> None:
+        console.driver.switch_to.active_element.send_keys(*keys)
+
+    def tab_to(css: str, at_most: int = 60) -> None:
+        for _ in range(at_most):
+            press(Keys.TAB)
+            if console.run(f"return document.activeElement.matches({json.dumps(css)})"):
+                return
+        raise AssertionError(f"{css} cannot be reached with the Tab key")
+
+    press(Keys.TAB)
+    assert console.run("return document.activeElement.matches('.skip')"), "the skip link comes first"
+    press(Keys.ENTER)
+    tab_to("#sample")
+    press("Zol")
+    assert Select(console.find("#sample")).first_selected_option.get_attribute("value") == "zoledronic-order-crcl-45"
+    tab_to("#fire")
+    press(Keys.ENTER)
+    assert console.cards() == ["warning"]
+    assert console.run("return document.activeElement.id") == "result-heading", "the result has the focus"
+    before = len(stored(folder)), sum(row.cards for row in stored(folder))
+    tab_to(".accept")
+    press(Keys.ENTER)
+    console.wait_for(".feedback", "stored")
+    assert sum(row.cards for row in stored(folder)) == before[1] + 1
+    tab_to("#facts > summary")
+    assert console.find("#facts").get_attribute("open")
+    press(Keys.ENTER)
+    assert not console.find("#facts").get_attribute("open")
+
+
+def test_every_control_has_a_name_for_screen_readers(console: Console) -> None:
+    console.fire("femur-and-cord")
+    nameless = console.run(
+        """return [...document.querySelectorAll('button, select, input:not([type=hidden]), textarea, a, svg')]
+        .filter((e) => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim()))
+        .map((e) => e.outerHTML.slice(0, 100))"""
+    )
+    assert nameless == []
+    levels = console.run("return [...document.querySelectorAll('h1, h2, h3')].map((e) => Number(e.tagName[1]))")
+    assert isinstance(levels, list)
+    assert levels[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels)), "no level is skipped"
+
+
+def test_on_a_phone_nothing_has_to_be_scrolled_sideways(console: Console) -> None:
+    with console.phone():
+        for name in ("lung-silent-bone-metastasis", "femur-and-cord", "zoledronic-order-crcl-45"):
+            console.fire(name)
+            console.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            assert console.run("return document.documentElement.scrollWidth <= innerWidth"), name
+        draw(console)
+        assert console.run("return document.documentElement.scrollWidth <= innerWidth")
+        console.open("/rules")
+        console.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        assert console.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def draw(console: Console) -> None:
+    """Open the patient's page in this window."""
+    console.run("document.getElementById('draw').form.target = '_self'")
+    console.find("#draw").click()
+    console.wait_for("h1", "")
+    console.find("svg.chart, .bodies, h2")
+
+
+def test_a_patient_is_drawn_without_a_trace_in_the_address(console: Console) -> None:
+    console.fire("femur-and-cord")
+    draw(console)
+    assert "s11" not in console.driver.current_url
+    assert console.driver.current_url.endswith("/console/patient?lang=en")
+    text = console.find("main").text
+    assert re.search(r"2\s+pertrochanteric femur\s+11\b", text), "Mirels of the femur"
+    assert "ESCC (cord compression): 2" in text
+    assert len(console.all("svg.body .mark")) == 2
+    assert "limit 2.10 mmol/L" in text
+    console.find('form.language button[lang="zh-CN"]').click()
+    assert "ESCC（脊髓受压）: 2" in console.wait_for("main", "脊髓受压")
+
+
+def test_patient_ids_never_stand_in_an_address(console: Console) -> None:
+    for name in ("femur-and-cord", "zoledronic-order-crcl-45"):
+        console.fire(name)
+        patient = samples.sample(name).patient_id
+        assert not [url for url in console.requests() if re.search(rf"\b{patient}\b", url)]
+
+
+def test_a_hostile_chart_runs_no_script_and_loads_nothing(console: Console) -> None:
+    request = samples.request_for("hostile-chart")
+    marks = json.dumps(request, ensure_ascii=False)
+    assert "<script" in marks or "onerror" in marks, "the chart is hostile"
+    for language in ("en", "zh-CN"):
+        console.open("/", language)
+        console.fire("hostile-chart")
+        console.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        assert_harmless(console)
+        draw(console)
+        assert_harmless(console)
+
+
+def test_hostile_text_in_every_place_of_a_pasted_request_runs_no_script(console: Console) -> None:
+    bad = (
+        '"><img src=x onerror="alert(1)"><script>alert(2)</script>[x](javascript:alert(3))![y](https://evil.example/p)'
+    )
+    request = samples.request_for("zoledronic-order-crcl-45")
+    for key in ("conditions", "observations", "medications"):
+        for entry in request["prefetch"][key]["entry"]:
+            code = entry["resource"].get("code") or entry["resource"].get("medicationCodeableConcept")
+            code["text"] = bad
+            for coding in code.get("coding", ()):
+                coding["display"] = bad
+    request["prefetch"]["patient"]["name"] = [{"text": bad}]
+    request["context"]["draftOrders"]["entry"][0]["resource"]["medicationCodeableConcept"]["text"] = bad
+    request["context"]["userId"] = bad
+    paste(console, json.dumps(request))
+    console.find("#fire").click()
+    console.cards()
+    console.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert_harmless(console)
+    draw(console)
+    assert_harmless(console)
+
+
+def assert_harmless(console: Console) -> None:
+    with pytest.raises(NoAlertPresentException):
+        console.driver.switch_to.alert.text  # noqa: B018 - looking is what raises
+    injected = "main img, main iframe, main object, main embed, main script, main style, main [onerror], main [onload]"
+    assert console.all(injected) == []
+    hrefs = console.run("return [...document.querySelectorAll('main a')].map((each) => each.href)")
+    assert isinstance(hrefs, list)
+    assert all(re.match(r"https://|http://127\.0\.0\.1:", href) for href in hrefs), hrefs
+    assert all(url.startswith(console.base) for url in console.requests()), "nothing is loaded from elsewhere"
+
+
+def paste(console: Console, text: str) -> None:
+    console.wait_for("#sample", "")
+    console.run("document.querySelectorAll('form details').forEach((each) => { each.open = true; })")
+    console.driver.execute_script("document.getElementById('request').value = arguments[0]", text)
+    console.run("document.getElementById('result').replaceChildren()")
+
+
+def test_a_refusal_is_shown_in_plain_words(console: Console) -> None:
+    for text, words in (
+        ("not JSON at all", "not valid JSON"),
+        ('{"hook": "patient-view"}', "hookInstance is missing"),
+        (json.dumps(samples.request_for("mgus") | {"prefetch": {}}), "needed for an answer"),
+    ):
+        paste(console, text)
+        console.find("#fire").click()
+        said = console.wait_for("#result .refused", words)
+        assert "The call was refused (4" in said
+    # The browser itself tells of each 4xx in its console; these were meant.
+    assert all("400" in line or "412" in line for line in console.complaints())
+
+
+def test_a_request_can_be_made_for_a_fhir_server_and_is_posted_not_put_in_an_address(console: Console) -> None:
+    console.run("document.querySelectorAll('form details').forEach((each) => { each.open = true; })")
+    console.find("#fhir-base").send_keys("http://127.0.0.1:9/fhir")
+    console.find("#fhir-patient").send_keys("pat-77")
+    console.find("#fhir-token").send_keys("secret-token")
+    console.find("#fhir-make").click()
+    console.find("#fire").click()
+    assert "prefetch.patient" in console.wait_for("#result .refused", "412")
+    console.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert "secret-token" not in console.find("#result").text
+    assert not [url for url in console.requests() if "pat-77" in url]
+    assert all("412" in line for line in console.complaints())
+
+
+def test_the_rule_catalogue_is_searched_as_one_types(console: Console) -> None:
+    console.open("/rules")
+    rules = sum(len(topic.guidance.rules) for topic in TOPICS)
+    assert console.find("#count").text == f"{rules} rules shown"
+    console.find("#search").send_keys("mesna")
+    shown = [each.text for each in console.all(".entry h3") if each.is_displayed()]
+    assert 0 < len(shown) < 20
+    assert any(title.startswith("SARC-010") for title in shown)
+    console.find("#search").send_keys(Keys.CONTROL, "a")
+    console.find("#search").send_keys("美司钠")
+    assert any(each.text.startswith("SARC-010") for each in console.all(".entry h3") if each.is_displayed())
+
+
+def test_a_card_leads_to_its_rule(console: Console) -> None:
+    console.fire("zoledronic-order-crcl-45")
+    console.find("#result .card footer a[href*='#DOSE-003']").click()
+    assert console.driver.current_url.endswith("/rules?lang=en#DOSE-003")
+    assert console.find("#DOSE-003").is_displayed()

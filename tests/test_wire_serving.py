@@ -1,0 +1,257 @@
+"""The server as a process: slow clients, overload, several processes, a graceful stop, and the operators' port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from hooks.application import create_app
+from hooks.errors import Refused
+from hooks.gate import WAITED, TokenBucket, refuse_overload
+from hooks.settings import Settings
+from tests.conftest import Server, wait_until
+from tests.wire import call_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BODY = json.dumps(call_body()).encode()
+HEAD = (
+    b"POST /cds-services/oncobone-patient-view HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n" % len(BODY)
+)
+
+
+def connect(server: Server) -> socket.socket:
+    where = urlsplit(server.url)
+    return socket.create_connection((where.hostname, where.port), timeout=30)
+
+
+def test_idle_slow_and_half_sent_connections_do_not_hold_up_others(server: Server) -> None:
+    sockets = []
+    try:
+        for number in range(120):
+            sockets.append(connect(server))
+            sockets[-1].sendall((b"", HEAD[:40], HEAD + b"\r\n" + BODY[:100])[number % 3])
+        started = time.monotonic()
+        for _ in range(5):
+            assert server.call(call_body()).status_code == 200
+        assert time.monotonic() - started < 5
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def test_a_request_with_length_and_chunks_at_once_is_refused(server: Server) -> None:
+    with connect(server) as raw:
+        raw.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert b" 400 " in raw.recv(200)
+
+
+@pytest.mark.parametrize(
+    "start", [b"GARBAGE\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"]
+)
+def test_what_is_no_http_is_no_harm(server: Server, start: bytes) -> None:
+    with connect(server) as raw:
+        raw.sendall(start)
+        raw.shutdown(socket.SHUT_WR)
+        answered = raw.recv(2000)
+        assert b" 500 " not in answered
+        assert b"Traceback" not in answered
+    assert server.get("/healthz").status_code == 200
+
+
+def test_the_server_does_not_say_what_it_is_made_of(server: Server) -> None:
+    for answered in (server.get("/nope"), server.call(call_body())):
+        assert "Server" not in answered.headers
+        assert "waitress" not in answered.text.lower()
+
+
+# --- too much at once -----------------------------------------------------------------------------------------
+
+
+def test_a_call_that_stood_too_long_in_the_queue_is_told_to_come_again() -> None:
+    client = create_app(Settings(queue_seconds=0.5)).test_client()
+    path = "/cds-services/oncobone-patient-view"
+    late = client.post(path, json=call_body(), environ_overrides={WAITED: 0.6})
+    assert late.status_code == 503
+    assert late.headers["Retry-After"] == "1"
+    assert late.get_json()["resourceType"] == "OperationOutcome"
+    assert client.post(path, json=call_body(), environ_overrides={WAITED: 0.4}).status_code == 200
+    assert client.get("/healthz", environ_overrides={WAITED: 9.0}).status_code == 200
+
+
+def test_the_server_tells_how_long_a_call_stood_in_the_queue(start_server: Callable[..., Server]) -> None:
+    """With one thread and hardly any patience, of many calls at once some are turned away, and none is lost."""
+    running = start_server(ONCOBONE_THREADS="1", ONCOBONE_QUEUE_SECONDS="0.02")
+    statuses: list[int] = []
+
+    def ask() -> None:
+        answered = requests.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30)
+        statuses.append(answered.status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) == 40
+    assert set(statuses) == {200, 503}
+    assert running.call(call_body()).status_code == 200
+
+
+def test_an_overload_is_judged_by_the_time_in_the_queue_alone() -> None:
+    refuse_overload({}, 1)
+    refuse_overload({WAITED: 1.0}, 1)
+    with pytest.raises(Refused):
+        refuse_overload({WAITED: 1.1}, 1)
+
+
+def test_a_bucket_lets_through_so_many_a_second() -> None:
+    now = [0.0]
+    bucket = TokenBucket(10, clock=lambda: now[0])
+    assert [bucket.take() for _ in range(10)] == [0.0] * 10
+    assert bucket.take() == pytest.approx(0.1)
+    now[0] += 0.11
+    assert bucket.take() == 0.0
+    assert bucket.take() > 0
+    now[0] -= 100  # a clock that goes back gives nothing and takes nothing
+    assert bucket.take() > 0
+    now[0] += 1000
+    assert [bucket.take() for _ in range(11)][-1] > 0
+
+
+# --- stopping -------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_finishes_the_call_under_way(start_server: Callable[..., Server]) -> None:
+    running = start_server()
+    with connect(running) as raw:
+        raw.sendall(HEAD + b"\r\n" + BODY[:100])
+        time.sleep(0.3)
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.6)
+        assert running.process.poll() is None
+        raw.sendall(BODY[100:])
+        answered = b""
+        while chunk := raw.recv(65536):
+            answered += chunk
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+    assert b"Connection: close" in answered
+    assert answered.endswith(b"}")
+    assert running.process.wait(10) == 0
+    assert running.lines()[-1]["event"] == "stopped"
+
+
+def test_a_stopping_server_says_so_before_it_takes_no_more_calls(start_server: Callable[..., Server]) -> None:
+    running = start_server(ONCOBONE_DRAIN_SECONDS="3")
+    assert running.get("/readyz").status_code == 200
+    running.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: running.get("/readyz").status_code == 503)
+    assert running.get("/healthz").status_code == 200
+    assert running.call(call_body()).status_code == 200
+    assert running.process.wait(20) == 0
+
+
+def test_ctrl_c_stops_it_too(start_server: Callable[..., Server]) -> None:
+    assert start_server().stop(signal.SIGINT) == 0
+
+
+# --- several processes ----------------------------------------------------------------------------------------
+
+
+def children(server: Server) -> set[int]:
+    pid = server.process.pid
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return {int(child) for child in listed}
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through Linux's /proc")
+
+
+@linux
+def test_a_process_that_dies_is_replaced_and_the_others_go_on(start_server: Callable[..., Server]) -> None:
+    running = start_server("--workers", "2")
+    before = children(running)
+    assert len(before) == 2
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    started = time.monotonic()
+    wait_until(lambda: len(children(running) - before) == 1 and len(children(running)) == 2, 5)
+    assert time.monotonic() - started < 2
+    for _ in range(20):
+        with requests.Session() as fresh:
+            assert fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30).ok
+    assert any(line.get("child") == victim for line in running.lines())
+    assert running.stop() == 0
+    assert all(not Path(f"/proc/{child}").exists() for child in before)
+
+
+@linux
+def test_processes_whose_parent_was_killed_do_not_live_on(start_server: Callable[..., Server]) -> None:
+    running = start_server("--workers", "2")
+    orphans = children(running)
+    running.stop(signal.SIGKILL)
+    wait_until(lambda: not any(_is_alive(orphan) for orphan in orphans))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@linux
+def test_the_counts_of_all_processes_are_added_up(start_server: Callable[..., Server]) -> None:
+    running = start_server("--workers", "2")
+    for _ in range(30):
+        with requests.Session() as fresh:  # a connection of its own, so that both processes get some
+            assert fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30).ok
+    wanted = 'oncobone_calls_total{service="oncobone-patient-view",status="200"} 30.0'
+    assert wanted in running.get("/metrics").text
+
+
+# --- the operators' port --------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def test_on_this_machine_metrics_are_on_the_same_port(server: Server) -> None:
+    answered = server.get("/metrics")
+    assert answered.status_code == 200
+    assert answered.headers["Content-Type"].startswith("text/plain")
+
+
+def test_elsewhere_metrics_are_on_the_operators_port_only(start_server: Callable[..., Server]) -> None:
+    port = free_port()
+    running = start_server(
+        "--host", "0.0.0.0",  # noqa: S104 - what the test is about
+        ONCOBONE_AUTH="open", ONCOBONE_ALLOW_OPEN="on", ONCOBONE_OPERATOR_PORT=str(port),
+    )  # fmt: skip
+    running.url = running.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - the same
+    assert running.get("/metrics").status_code == 404
+    assert running.get("/healthz").status_code == 200
+    operators = f"http://127.0.0.1:{port}"
+    assert "oncobone_calls_total" in requests.get(f"{operators}/metrics", timeout=10).text
+    assert requests.get(f"{operators}/readyz", timeout=10).status_code == 200
+    assert (
+        requests.post(f"{operators}/cds-services/oncobone-patient-view", json=call_body(), timeout=10).status_code
+        == 404
+    )
