@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -66,10 +67,10 @@ _PROBES: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 def written(report: str) -> dict[str, bool]:
     """Give the abnormalities that a report's text states as found or not found; doubt states nothing."""
-    folded = text.fold(report)
+    folded = text.fold(report[: text.LONGEST])
     found: dict[str, set[bool]] = {}
     for path, pattern in _WRITTEN:
-        for hit in pattern.finditer(folded):
+        for hit in itertools.islice(pattern.finditer(folded), text.MENTIONS):
             verdict = text.judge(folded, hit.start(), hit.end())
             if verdict == "present" and not re.match(
                 r"\s*[:：]?\s*(?:failed|失败|qns|insufficient)", folded[hit.end() :]
@@ -78,7 +79,7 @@ def written(report: str) -> dict[str, bool]:
             elif verdict in {"absent", "nothing"}:
                 found.setdefault(path, set()).add(False)
     for path, pattern in _PROBES:
-        for hit in pattern.finditer(folded):
+        for hit in itertools.islice(pattern.finditer(folded), text.MENTIONS):
             copies = int(hit[1])
             found.setdefault(path, set()).add(copies < 2 if path == "cyto.del17p" else copies > 2)
     return {path: answers.pop() for path, answers in found.items() if len(answers) == 1}

@@ -6,10 +6,12 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from fhir.resources.R4B.allergyintolerance import AllergyIntolerance
 from fhir.resources.R4B.bodystructure import BodyStructure
+from fhir.resources.R4B.codeableconcept import CodeableConcept
 from fhir.resources.R4B.condition import Condition
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from fhir.resources.R4B.encounter import Encounter
@@ -22,6 +24,7 @@ from fhir.resources.R4B.medicationstatement import MedicationStatement
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.patient import Patient
 from fhir.resources.R4B.procedure import Procedure
+from fhir.resources.R4B.reference import Reference
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from pydantic import BaseModel, ValidationError
 
@@ -85,8 +88,8 @@ def _object(members: Mapping[str, Tidy]) -> Tidy:
             return value
         found = {
             name: kept
-            for name, clean in members.items()
-            if name in value and (kept := clean(value[name], timezone)) is not None
+            for name, part in value.items()
+            if (clean := members.get(name)) is not None and (kept := clean(part, timezone)) is not None
         }
         return found or None
 
@@ -309,7 +312,6 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
     "Condition": {
         "clinicalStatus": _codeable,
         "verificationStatus": _codeable,
-        "category": _list(_codeable),
         "code": _codeable,
         "bodySite": _list(_codeable),
         "subject": _reference,
@@ -496,7 +498,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
 }
 _SUBJECT = {"AllergyIntolerance": "patient", "BodyStructure": "patient"}
 _NEEDS_NO_SUBJECT = frozenset({"Patient", "Medication", "Observation"})
-_NO_SUBJECT = {"reference": "Patient/unknown"}
+_NO_SUBJECT = Reference(reference="Patient/unknown")
 _UNREADABLE = (ValidationError, ValueError, KeyError, TypeError, RecursionError, OverflowError, AttributeError)
 
 
@@ -516,18 +518,23 @@ def readable(
     if elements is None or model is None:
         raise ResourceFaultError(f"{kind} is not read")
     copy: dict[str, Any] = {"resourceType": kind}
-    for name, tidy in elements.items():
-        if name in resource and name not in without:
-            try:
-                kept = tidy(resource[name], timezone)
-            except ResourceFaultError as error:
-                raise ResourceFaultError(f"invalid at {name}: {error}") from None
-            except _UNREADABLE:
-                raise ResourceFaultError(f"invalid at {name}") from None
-            if kept is not None:
-                copy[name] = kept
-    subject = _SUBJECT.get(kind, "subject")
-    checked = copy if subject in copy or kind in _NEEDS_NO_SUBJECT else {**copy, subject: _NO_SUBJECT}
+    for name, value in resource.items():
+        tidy = elements.get(name)
+        if tidy is None or name in without:
+            continue
+        try:
+            kept = tidy(value, timezone)
+        except ResourceFaultError as error:
+            raise ResourceFaultError(f"invalid at {name}: {error}") from None
+        except _UNREADABLE:
+            raise ResourceFaultError(f"invalid at {name}") from None
+        if kept is not None:
+            copy[name] = kept
+    checked: dict[str, Any] = dict(copy)
+    if kind not in _NEEDS_NO_SUBJECT:
+        checked.setdefault(_SUBJECT.get(kind, "subject"), _NO_SUBJECT)
+    for name in _CODEABLES[kind] & copy.keys():
+        checked[name] = _known_codeable(copy[name], name)
     try:
         model.model_validate(checked)
     except ValidationError as error:
@@ -543,6 +550,37 @@ def readable(
     if isinstance(resource.get("contained"), list):
         copy["contained"] = resource["contained"]
     return copy
+
+
+_CODEABLES: Mapping[str, frozenset[str]] = {
+    kind: frozenset(name for name, tidy in elements.items() if tidy is _codeable) for kind, elements in ELEMENTS.items()
+}
+
+
+def _known_codeable(value: Any, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """Give a CodeableConcept that was validated before, if the same was: codes repeat, and each validation costs."""
+    if not isinstance(value, dict) or "extension" in value:
+        return value
+    try:
+        codings = tuple(
+            (coding.get("system"), coding.get("code"), coding.get("display")) for coding in value.get("coding", ())
+        )
+        return _validated_codeable(codings, value.get("text"))
+    except ValidationError as error:
+        raise ResourceFaultError(f"invalid at {name}.{_place(error)}") from None
+    except _UNREADABLE:
+        return value  # the whole is validated next, and says where the fault is
+
+
+@lru_cache(maxsize=4096)
+def _validated_codeable(codings: tuple[tuple[Any, Any, Any], ...], said: object) -> CodeableConcept:
+    listed = [
+        {name: kept for name, kept in zip(("system", "code", "display"), coding, strict=True) if kept is not None}
+        for coding in codings
+    ]
+    members = {name: kept for name, kept in (("coding", listed or None), ("text", said)) if kept is not None}
+    found: CodeableConcept = CodeableConcept.model_validate(members)
+    return found
 
 
 def _place(error: ValidationError) -> str:

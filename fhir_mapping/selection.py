@@ -250,10 +250,9 @@ class ObservationIndex:
 
 def _spoken_slots(said: str) -> tuple[Slot, ...]:
     """Facts that an Observation's name tells without a code: an MDT discussion, a dental examination, a score."""
-    found = text.verdicts(said)
-    if found.get("mdt") == "present":
+    if text.occurs(said, "mdt") and text.verdict(said, "mdt") == "present":
         return (Slot("moment", "mdt.last_date", 4, "mdt"),)
-    if found.get("dental_exam") == "present":
+    if text.occurs(said, "dental_exam") and text.verdict(said, "dental_exam") == "present":
         return (Slot("moment", "dental.last_exam", 4, "dental_exam"),)
     if re.search(r"\b(?:escc|bilsky)\b", text.fold(said)):
         return (Slot("finding", "spine.escc", 4, "escc"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ Verdict = Literal["present", "absent", "suspected", "history", "unclear", "nothi
 `unclear`: it speaks of something that was there before ("no new bone metastasis").
 """
 
+LONGEST, MENTIONS, CLAUSE = 20_000, 50, 400
+"""So many characters of a text are read, so many mentions of one term, and so far reaches a clause."""
 _STRENGTH: tuple[Verdict, ...] = ("nothing", "unclear", "history", "absent", "suspected", "present")
 
 # Words of a term, as regular expressions on folded text (NFKC, lower case).
@@ -150,16 +153,22 @@ def mentions(text: str) -> bool:
     return _ANY.search(fold(text)) is not None
 
 
+def occurs(text: str, *terms: str) -> bool:
+    """Tell whether any of these terms occurs at all."""
+    folded = fold(text[:LONGEST])
+    return any(_COMPILED[term].search(folded) is not None for term in terms)
+
+
 @lru_cache(maxsize=4096)
 def said(text: str) -> tuple[Said, ...]:
     """Give every term that occurs in a text with its verdict, in order of place."""
-    folded = fold(text[:20000])
+    folded = fold(text[:LONGEST])
     if not _ANY.search(folded):
         return ()
     found = [
         Said(name, judge(folded, hit.start(), hit.end(), risky=name in _RISKY_TERMS), hit.group(), hit.span())
         for name, pattern in _COMPILED.items()
-        for hit in pattern.finditer(folded)
+        for hit in itertools.islice(pattern.finditer(folded), MENTIONS)
     ]
     return tuple(sorted(found, key=lambda one: (one.where, one.term)))
 
@@ -218,11 +227,12 @@ def judge(folded: str, start: int, end: int, *, risky: bool = False) -> Verdict:
 
 def _clause(folded: str, start: int, end: int) -> tuple[str, str]:
     """Give the words of the same clause before and after a place."""
-    begin = 0
-    for hit in _CLAUSE_END.finditer(folded, 0, start):
+    begin = earliest = max(0, start - CLAUSE)
+    for hit in _CLAUSE_END.finditer(folded, earliest, start):
         begin = hit.end()
-    stop = _CLAUSE_END.search(folded, end)
-    return folded[begin:start], folded[end : stop.start() if stop else len(folded)]
+    latest = min(len(folded), end + CLAUSE)
+    stop = _CLAUSE_END.search(folded, end, latest)
+    return folded[begin:start], folded[end : stop.start() if stop else latest]
 
 
 # --- numbers in text ----------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
 from hooks import console, errors, feedback, observability, recording, trust, views
+from hooks.ask import pages as ask_pages
+from hooks.ask.policy import is_on
 from hooks.database import StoreUnavailable
 from hooks.gate import RateLimits, refuse_overload
 
@@ -59,6 +61,8 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     app.register_blueprint(console.pages())
     if settings.console:
         app.register_blueprint(console.blueprint(desk))
+    if is_on(settings):
+        app.register_blueprint(ask_pages.blueprint(desk))
     if store is not None:
         _keep(app, desk, store)
     app.after_request(views.finish(settings))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from hooks.ask.questions import askable_lack
 from hooks.suggestions import Suggestions, suggestions_for
 from hooks.wording import LANGUAGES, OPPOSITE, Language, Speaker, frame, label, shortened, unit
 from recommenders.evidence import citation_notes, evidence_lines, industry_note
@@ -35,6 +37,7 @@ OVERRIDE_SYSTEM = "urn:oncobone:override-reasons"
 MOST_CARDS = 8
 MOST_CRITICAL = 3
 MOST_MISSING_LINES = 12
+MOST_IN_LABEL = 3
 MOVING_VALUES = frozenset({"age_years", "days_since_last_bma"})
 """Values that change by themselves from day to day: they do not make a card a new one."""
 
@@ -254,18 +257,20 @@ def answer(
     drafts: Mapping[str, Mapping[str, Any]] | None = None,
     public_url: str | None = None,
     audience: Literal["prescriber", "pharmacist"] = "prescriber",
+    ask_url: str | None = None,
 ) -> dict[str, Any]:
     """
     Give the body of the response: cards in their order, and the evaluation extension.
 
     `drafts` are the draft orders as sent, by reference: a corrected order keeps what the prescriber wrote.
-    `public_url` is where our own pages can be reached; without it cards carry no links.
+    `public_url` is where our own pages can be reached; without it cards carry no links. `ask_url` is where an EHR
+    launches the form that asks for missing facts; without it no card offers that.
     """
     arranged = arrange(assessment) if assessment.in_scope else []
     if not arranged and assessment.failed:
         arranged = [Draft("order-safety" if call.hook.startswith("order") else "bone-protection")]
     kept, dropped = arranged[:MOST_CARDS], arranged[MOST_CARDS:]
-    writer = Writer(assessment, language, call, drafts or {}, public_url, audience)
+    writer = Writer(assessment, language, call, drafts or {}, public_url, audience, ask_url)
     cards = [writer.card(draft, first=number == 0) for number, draft in enumerate(kept)]
     return {"cards": cards, "extension": {EVALUATION: _evaluation(assessment, notes, len(dropped), language)}}
 
@@ -348,6 +353,7 @@ class Writer:
         drafts: Mapping[str, Mapping[str, Any]],
         public_url: str | None,
         audience: Literal["prescriber", "pharmacist"],
+        ask_url: str | None = None,
     ) -> None:
         self.assessment = assessment
         self.language = language
@@ -355,6 +361,7 @@ class Writer:
         self.drafts = drafts
         self.public_url = public_url
         self.audience = audience
+        self.ask_url = ask_url
         self.speaker = Speaker(assessment, language)
         self.steps = order_of_steps(assessment)
         other = next(name for name in LANGUAGES if name != language)
@@ -644,7 +651,24 @@ class Writer:
             (self.speaker.frame("learn_more", rule=rule), f"{base}/rules#{rule}"),
             (self.speaker.frame("attributes_link"), f"{base}/attributes/{draft.recommender}"),
         )
-        return [{"label": text, "url": url, "type": "absolute"} for text, url in pages]
+        return [*self._ask_link(draft), *({"label": text, "url": url, "type": "absolute"} for text, url in pages)]
+
+    def _ask_link(self, draft: Draft) -> list[dict[str, str]]:
+        """The form that asks for what keeps this card's rules open; `appContext` says nothing about the patient."""
+        missing = askable_lack([*draft.undecided, *draft.others_undecided, *draft.fired]) if self.ask_url else ()
+        if self.ask_url is None or not missing:
+            return []
+        context = {"recommender": draft.recommender, "missing": list(missing)}
+        named = self.speaker.labels(missing[:MOST_IN_LABEL])
+        text = self.speaker.frame("ask_link", facts=named if len(missing) <= MOST_IN_LABEL else f"{named} …")
+        return [
+            {
+                "label": text,
+                "url": self.ask_url,
+                "type": "smart",
+                "appContext": json.dumps(context, separators=(",", ":")),
+            }
+        ]
 
     # --- the proof -------------------------------------------------------------------------------------
 

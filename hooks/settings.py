@@ -109,6 +109,9 @@ class Settings(_Section):
     before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
     (`fhir_mapping.site`). `pharmacists`: `userId`s who read dose cards as a verification.
+    `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
+    `smart_auth_origins`: other origins than the FHIR servers' own where their sign-in may be;
+    `smart_frame_ancestors`: origins of EHRs that may show the form inside their own page.
     """
 
     host: str = "127.0.0.1"
@@ -138,6 +141,9 @@ class Settings(_Section):
     site: dict[str, Decimal] = {}
     mapping: dict[str, Any] = {}
     audit_key_file: str | None = None
+    smart_client_id: str | None = None
+    smart_auth_origins: Words = ()
+    smart_frame_ancestors: Words = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -183,7 +189,7 @@ class Settings(_Section):
             raise ValueError("must be FHIR bases, such as https://ehr.example.org/fhir, with commas between")
         return value
 
-    @field_validator("cors_origins")
+    @field_validator("cors_origins", "smart_auth_origins", "smart_frame_ancestors")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin) for origin in value):

@@ -15,6 +15,7 @@ from fhir_mapping.context import WrongPatientError
 from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.site import NO_SITE, SiteMapping, site_mapping
 from hooks import observability
+from hooks.ask.policy import launch_url
 from hooks.cards import CallIdentity, answer
 from hooks.errors import Refused
 from hooks.gather import NEEDED, gather
@@ -122,6 +123,7 @@ class Desk:
             call=CallIdentity(service.id, call.hook, call.hook_instance, call.patient_id),
             drafts=judged.mapped.drafts,
             public_url=self.settings.public_url,
+            ask_url=launch_url(self.settings),
             audience=audience(service, call.user_id, self.settings),
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -46,7 +47,9 @@ class Console:
         self.base = base
 
     def _wait(self) -> WebDriverWait[webdriver.Chrome]:
-        return WebDriverWait(self.driver, PATIENCE_S, poll_frequency=0.03)
+        return WebDriverWait(
+            self.driver, PATIENCE_S, poll_frequency=0.03, ignored_exceptions=[StaleElementReferenceException]
+        )
 
     def open(self, path: str = "/", language: str = "en") -> None:
         """Open a page."""
@@ -59,6 +62,15 @@ class Console:
     def all(self, css: str) -> list[WebElement]:
         """Give all elements of a kind that are there now."""
         return self.driver.find_elements(By.CSS_SELECTOR, css)
+
+    def arrive(self, path: str) -> None:
+        """Wait until the page of a path is there."""
+
+        def there(driver: webdriver.Chrome) -> bool:
+            ready = driver.execute_script("return location.pathname + ' ' + document.readyState")
+            return bool(ready == f"{path} complete")
+
+        self._wait().until(there)
 
     def run(self, script: str) -> object:
         """Run a script in the page, as a test may (the page's policy holds for the page)."""

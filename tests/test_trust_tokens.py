@@ -385,7 +385,10 @@ def let_in(door: Authenticator, text: str, now: datetime = NOW) -> bool:
 
 def _try_copies(url: str, directory: str, text: str, start: float, let: multiprocessing.SimpleQueue[int]) -> None:
     path = Path(directory)
-    door = Authenticator(configured(path / "keys", json.loads((path / "keys.json").read_text())), open_store(url))
+    door = Authenticator(
+        configured(path / "keys", json.loads((path / "keys.json").read_text())),
+        open_store(url, audit_key_file=path / "key"),
+    )
     time.sleep(max(0.0, start - time.time()))
     with ThreadPoolExecutor(10) as pool:
         let.put(sum(pool.map(lambda _: let_in(door, text, datetime.now(UTC)), range(10))))

@@ -145,6 +145,7 @@ def blueprint(desk: Desk) -> Blueprint:
             service=posted.get("service"),
             markdown=safe.markdown,
             pretty=safe.pretty,
+            indented=safe.indented,
         )
 
     @bp.post("/console/patient")

@@ -64,9 +64,14 @@ def plain(text: str) -> str:
 def pretty(text: str) -> str:
     """Indent JSON, with access tokens blacked out; anything else as it is (the template escapes it)."""
     try:
-        return json.dumps(_without_secrets(json.loads(text)), indent=2, ensure_ascii=False)
+        return indented(_without_secrets(json.loads(text)))
     except (ValueError, RecursionError):
         return text
+
+
+def indented(value: object) -> str:
+    """Write JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON

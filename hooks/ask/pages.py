@@ -1,0 +1,168 @@
+"""The form's routes at `/ask`: pages without patient data, and posts that keep nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from flask import Blueprint, Response, render_template, request
+
+from fhir_mapping.queries import templates
+from hooks.ask import asking
+from hooks.ask.policy import origin, policy, servers
+from hooks.ask.questionnaire import every_item, questionnaire
+from hooks.ask.questions import QUESTIONS
+from hooks.ask.texts import texts
+from hooks.ask.writing import LOCAL_FORM, Occasion, as_text, observations, person, questionnaire_response, visit
+from hooks.console.drawings import PLACES
+from hooks.errors import Refused
+from hooks.fetch import configured_base
+from hooks.gate import refuse_overload
+from hooks.settings import is_loopback
+from hooks.views import json_body
+
+if TYPE_CHECKING:
+    from hooks.settings import Settings
+    from hooks.views import Desk
+    from hooks.wording import Language
+    from recommenders.decisive import Item
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def blueprint(desk: Desk) -> Blueprint:
+    """Make the form's routes: three pages without patient data, and four posts that keep nothing."""
+    settings = desk.settings
+    bp = Blueprint("ask", __name__, url_prefix="/ask", template_folder="templates", static_folder="static")
+    prefix = urlsplit(settings.public_url or "").path.rstrip("/")
+    csp = policy(settings)
+
+    @bp.before_request
+    def guard() -> None:
+        """Keep other sites' pages out, and work that nobody waits for any more."""
+        if settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
+            raise Refused(403, "The form of a loopback server answers to localhost and 127.0.0.1 only.")
+        if request.method == "POST":
+            ours = {request.host_url.rstrip("/")} | ({origin(settings.public_url)} if settings.public_url else set())
+            if request.headers.get("Origin") not in {None, *ours}:
+                raise Refused(403, "The form takes posts of its own pages only.")
+            refuse_overload(request.environ, settings.queue_seconds)
+
+    @bp.after_request
+    def secured(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = csp
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def page(step: str, **config: Any) -> str:  # noqa: ANN401 - JSON for the page
+        language = _language(settings)
+        told = {
+            "root": f"{prefix}/ask",
+            "client": settings.smart_client_id,
+            "servers": list(servers(settings)),
+            "trusted": list(settings.smart_auth_origins),
+            "loopback": settings.auth == "open" and settings.loopback,
+            "language": language,
+            "texts": texts(language),
+            "templates": templates("patient-view"),
+            "places": {site: PLACES[site] for site in QUESTIONS["lesions[].site"].options if site in PLACES},
+            **config,
+        }
+        return render_template(
+            "ask.html", t=texts(language), language=language, step=step, config=json.dumps(told), root=told["root"]
+        )
+
+    @bp.get("")
+    def alone() -> str:
+        """Start without an EHR: choose one of the configured servers."""
+        return page("choose")
+
+    @bp.get("/launch")
+    def launch() -> str | tuple[str, int]:
+        """Start from an EHR: only one of the configured servers may be named."""
+        base = configured_base(request.args.get("iss", ""), servers(settings))
+        if base is None:
+            return page("refused", reason="refused_server"), 403
+        return page("launch", base=base, launch=request.args.get("launch", ""))
+
+    @bp.get("/form")
+    def form() -> str:
+        """Come back from the sign-in, and ask."""
+        return page("form")
+
+    @bp.get("/questionnaire")
+    def served() -> Response:
+        """Give the questions as a Questionnaire; `fact` (repeated) chooses among them."""
+        wanted = set(request.args.getlist("fact"))
+        items = [item for item in every_item() if not wanted or item.path in wanted or item.name in wanted]
+        if not items:
+            raise Refused(404, "None of these facts is asked here.")
+        return _fhir(questionnaire(items, _language(settings), url=_canonical(settings)))
+
+    @bp.post("/questions")
+    def questions() -> Response:
+        """Give the form of one chart, the most decisive questions first, with its Questionnaire."""
+        sitting = asking.sit(desk, json_body(), _language(settings))
+        items, found = asking.ask(sitting)
+        found["questionnaire"] = _questionnaire(items, sitting.language, settings)
+        return _json(found)
+
+    @bp.post("/preview")
+    def preview() -> Response:
+        """Give what the answers change."""
+        sitting = asking.sit(desk, json_body(), _language(settings))
+        return _json(asking.preview(sitting, _occasion(sitting, settings)))
+
+    @bp.post("/observations")
+    def written() -> Response:
+        """Give the resources that the page will save with the user's own token, and the same as text."""
+        sitting = asking.sit(desk, json_body(), _language(settings))
+        occasion = _occasion(sitting, settings)
+        entries = observations(sitting.answers, sitting.facts, occasion)
+        return _json(
+            {
+                "form": questionnaire_response(sitting.answers, occasion),
+                "observations": [{"text": entry.text, "resource": entry.resource} for entry in entries],
+                "text": as_text(sitting.answers, sitting.facts, occasion),
+            }
+        )
+
+    return bp
+
+
+def _language(settings: Settings) -> Language:
+    asked = request.args.get("language") or request.accept_languages.best_match(["en", "zh-CN", "zh"])
+    if asked is None:
+        return settings.language
+    return "zh-CN" if asked.lower().startswith("zh") else "en"
+
+
+def _canonical(settings: Settings) -> str:
+    return f"{settings.public_url}/ask/questionnaire" if settings.public_url else LOCAL_FORM
+
+
+def _questionnaire(items: list[Item], language: Language, settings: Settings) -> dict[str, Any] | None:
+    return questionnaire(items, language, url=_canonical(settings)) if items else None
+
+
+def _occasion(sitting: asking.Sitting, settings: Settings) -> Occasion:
+    return Occasion(
+        patient_id=sitting.sent.patient,
+        moment=settings.moment(),
+        language=sitting.language,
+        performer=person(sitting.sent.performer),
+        encounter=visit(sitting.sent.encounter),
+        canonical=_canonical(settings),
+    )
+
+
+def _json(value: object) -> Response:
+    return Response(_ENCODER.encode(value), mimetype="application/json")
+
+
+def _fhir(value: object) -> Response:
+    return Response(_ENCODER.encode(value), mimetype="application/fhir+json")
