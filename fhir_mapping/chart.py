@@ -144,7 +144,8 @@ class _Chart:
     ) -> Mapped:
         unavailable = self._select(prefetch)
         items = self.found.items
-        conditions = ConditionReader(items.get("Condition", ()), self.context, self.notes)
+        born = self._born(items.get("Patient", ()))
+        conditions = ConditionReader(items.get("Condition", ()), self.context, self.notes, born=born)
         changes: dict[str, Fact] = {}
         for item in items.get("Patient", ()):
             changes |= read_patient(item, self.context, self.notes)
@@ -162,6 +163,7 @@ class _Chart:
         reader.moments()
         conditions.read(_reading(reader, "mm.bmpc"), _reading(reader, "mm.m_protein"))
         procedures.procedures(items.get("Procedure", ()))
+        conditions.choose_fracture(procedures.events)
         procedures.encounters(items.get("Encounter", ()))
         genomics.read(reader)
         imaging.read(
@@ -223,6 +225,11 @@ class _Chart:
             self.context, delivered=frozenset(self.found.delivered), truncated=frozenset(self.found.truncated)
         )
         return unavailable | self.found.unavailable
+
+    def _born(self, patients: Sequence[Item]) -> dates.Stamp | None:
+        copies = [item.copy(self.context.timezone, self.notes) or {} for item in patients]
+        told = [dates.parse(one.get("birthDate"), self.context.timezone) for one in copies]
+        return next((stamp for stamp in told if stamp is not None), None)
 
     def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give a resource that is contained, or was delivered; None when it is neither."""
@@ -629,7 +636,7 @@ def _density(reader: ObservationReader) -> None:
             reader.notes.add(own[0].item.name, "a bone density that is not decreased")
 
 
-_M_CATEGORY = re.compile(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
+_M_CATEGORY = text.compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
 
 
 def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
@@ -671,7 +678,7 @@ def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
             reader.notes.add(candidate.item.name, "says that there is no history of metastasis")
 
 
-_PROGRESSED = re.compile(r"progress(?:ed|ion|ive)\b|进展")
+_PROGRESSED = text.compiled(r"progress(?:ed|ion|ive)\b|进展")
 
 
 def _disease_status(reader: ObservationReader) -> None:
@@ -683,11 +690,16 @@ def _disease_status(reader: ObservationReader) -> None:
         said = texts_of((resource or {}).get("valueCodeableConcept")) or (
             str((resource or {}).get("valueString") or ""),
         )
+        response = next((word for one in said if (word := values.imwg_response(one)) is not None), None)
+        if candidate is newest and response is not None and resource is not None:
+            _take_response(reader, candidate, resource, response)
         progressed = any(
-            _PROGRESSED.search(text.fold(one)) and not re.search(r"\bno\b|\bnot\b|无|未", text.fold(one))
+            _PROGRESSED.search(text.fold(one)) and not re.search(r"\bno\b|\bnot\b|无|未", text.fold(one), re.ASCII)
             for one in said
         )
         if candidate is not newest or not progressed or resource is None:
+            if candidate is newest and response is not None:
+                continue
             reader.notes.add(candidate.item.name, "a disease status that tells of no progression, or an older one")
             continue
         blank = dictionary.blank_finding("local.disease_progression")
@@ -695,6 +707,16 @@ def _disease_status(reader: ObservationReader) -> None:
         known = reader.changes.get("local.disease_progression")
         if known is None or not known.is_known or (known.date or dt.date.min) < (fact.date or dt.date.min):
             reader.take("local.disease_progression", fact, [candidate])
+
+
+def _take_response(reader: ObservationReader, candidate: Any, resource: Mapping[str, Any], word: str) -> None:  # noqa: ANN401 - a Candidate
+    """Take an IMWG category that stands in the words of a disease status, unless a newer one was entered."""
+    known = reader.changes.get("mm.response")
+    fact = reader.stamped(
+        stated(dictionary.blank_finding("mm.response"), word, flags=("from-text",)), candidate, resource
+    )
+    if known is None or not known.is_known or (known.date or dt.date.min) < (fact.date or dt.date.min):
+        reader.take("mm.response", fact, [candidate])
 
 
 def _histology(reader: ObservationReader, conditions: ConditionReader, candidate: Any) -> None:  # noqa: ANN401 - a Candidate

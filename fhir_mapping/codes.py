@@ -23,6 +23,8 @@ ICD10_CN = "urn:oncobone:icd-10-cn"
 ATC = "http://www.whocc.no/atc"
 ICD_O_3 = "http://terminology.hl7.org/codesystem/icd-o-3"
 HGNC = "http://www.genenames.org/geneid"
+HCPCS = "http://terminology.hl7.org/CodeSystem/HCPCS-all-codes"
+CPT = "http://www.ama-assn.org/go/cpt"
 UCUM = "http://unitsofmeasure.org"
 LOCAL = "urn:oncobone:facts"
 """Site-local facts that no standard code carries (specification §1)."""
@@ -35,9 +37,16 @@ _SAME_SYSTEM = {
     "urn:oid:2.16.840.1.113883.6.3": ICD10,
     "urn:oid:2.16.840.1.113883.6.73": ATC,
     "urn:oid:2.16.840.1.113883.6.8": UCUM,
+    "urn:oid:2.16.840.1.113883.6.285": HCPCS,
+    "urn:oid:2.16.840.1.113883.6.12": CPT,
+    "http://www.cms.gov/medicare/coding/hcpcsreleasecodesets": HCPCS,
+    "http://www.cms.gov/medicare/coding/medhcpcsgeninfo": HCPCS,
+    "http://bluebutton.cms.gov/resources/codesystem/hcpcs": HCPCS,
     "http://www.genenames.org": HGNC,
 }
-_CASELESS = frozenset({ICD10, ICD10_CM, ICD10_CN, ATC, HGNC})
+_CASELESS = frozenset({ICD10, ICD10_CM, ICD10_CN, ATC, HGNC, HCPCS})
+_HCPCS_SHAPE = re.compile(r"[A-V]\d{4}$", re.IGNORECASE)
+"""A letter and four digits: level II. Many senders give it the address of CPT, whose own codes are five digits."""
 _ICD_SHAPE = re.compile(r"[A-Z]\d[0-9A-Z]{1,5}$")
 _CN_SHAPE = re.compile(r"[A-Z]\d{5}(X\d+)?$|[A-Z]\d{3,5}X\d+$")
 
@@ -88,7 +97,9 @@ def normal_system(system: str) -> str:
     return _SAME_SYSTEM.get(lowered, _CANONICAL.get(lowered, text))
 
 
-_CANONICAL = {name.lower(): name for name in (SNOMED, LOINC, RXNORM, ICD10, ICD10_CM, ATC, ICD_O_3, HGNC, UCUM, LOCAL)}
+_CANONICAL = {
+    name.lower(): name for name in (SNOMED, LOINC, RXNORM, ICD10, ICD10_CM, ATC, ICD_O_3, HGNC, HCPCS, CPT, UCUM, LOCAL)
+}
 
 
 def codings(codeable: object) -> Iterator[Mapping[str, Any]]:
@@ -169,6 +180,8 @@ class CodeTable:
         normal, trimmed = normal_system(system), code.strip()
         if not trimmed:
             return ()
+        if normal == CPT and _HCPCS_SHAPE.match(trimmed):
+            normal = HCPCS
         if normal in self._cn:
             rows, note = self._national(trimmed), ""
             normal = ICD10
@@ -182,7 +195,8 @@ class CodeTable:
             number = trimmed.upper().removeprefix("HGNC:")
             rows, note = self._exact.get((HGNC, f"HGNC:{number}"), []), ""
         else:
-            rows, note = self._exact.get((normal, trimmed), []), ""
+            key = trimmed.upper() if normal in _CASELESS else trimmed
+            rows, note = self._exact.get((normal, key), []), ""
         shown = trimmed.upper() if normal in _CASELESS else trimmed
         return tuple((Match(concept, normal, shown, display, note=note), kinds) for concept, kinds, display in rows)
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping import dates, dictionary, text
 from fhir_mapping.codes import ICD10, ICD10_CM, code_text, codings, texts_of
+from fhir_mapping.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
 from fhir_mapping.service_orders import bone_site
 from recommenders.facts import Event, Fact, Finding, Reading, exactly, stated
+from recommenders.lesions import same_bone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +105,18 @@ class Diagnosis:
 
     @property
     def since(self) -> Stamp | None:
-        """Onset or, failing that, when it was recorded."""
+        """
+        Onset or, failing that, when it was recorded.
+
+        An onset told as a month or a year reaches to the day of recording, if that lies within it: a fracture of
+        "2026" that was recorded last week may be of last week.
+        """
+        if (
+            self.onset is not None
+            and self.recorded is not None
+            and self.onset.day < self.recorded.day <= self.onset.last
+        ):
+            return self.recorded
         return self.onset or self.recorded
 
 
@@ -116,8 +129,8 @@ class Statement:
     from_text: bool = False
 
 
-def read_diagnosis(item: Item, context: ReadingContext, notes: Notes) -> Diagnosis | None:
-    """Read one Condition; None, noted, when it does not count at all."""
+def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: Stamp | None = None) -> Diagnosis | None:
+    """Read one Condition; None, noted, when it does not count at all. `born` makes a year of an age at onset."""
     resource = item.copy(context.timezone, notes)
     if resource is None:
         return None
@@ -160,13 +173,13 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes) -> Diagnos
         concepts=frozenset(match.concept for match in matches if not match.is_trap),
         words=words,
         spoken=spoken,
-        onset=_onset(resource, context),
+        onset=_onset(resource, context, born),
         recorded=dates.parse(resource.get("recordedDate"), context.timezone),
         reported=_is_person(resource.get("asserter")),
     )
 
 
-_SIGNIFICANT = re.compile(r"[a-z]{4,}")
+_SIGNIFICANT = text.compiled(r"[a-z]{4,}")
 
 
 def _says_something_else(match: Match) -> bool:
@@ -212,13 +225,15 @@ def _has_ended(resource: Mapping[str, Any], context: ReadingContext) -> bool:
     return bool(stamps) and not stamps[0].is_future(context.now)
 
 
-def _onset(resource: Mapping[str, Any], context: ReadingContext) -> Stamp | None:
+def _onset(resource: Mapping[str, Any], context: ReadingContext, born: Stamp | None) -> Stamp | None:
     period = resource.get("onsetPeriod")
     for told in (resource.get("onsetDateTime"), period.get("start") if isinstance(period, dict) else None):
         if (stamp := dates.parse(told, context.timezone)) is not None:
             return stamp
-    said = resource.get("onsetString")
-    return dates.parse(said, context.timezone) if isinstance(said, str) else None
+    age, said = resource.get("onsetAge"), resource.get("onsetString")
+    if isinstance(age, dict) and born is not None:
+        return dates.at_age(born, age)
+    return dates.written(said, context.timezone) if isinstance(said, str) else None
 
 
 def _histology_matches(resource: Mapping[str, Any], context: ReadingContext) -> tuple[Match, ...]:
@@ -383,7 +398,9 @@ def _aged(found: Finding, statements: Sequence[Statement], rule: DiagnosisRule, 
 class ConditionReader:
     """Reads all Conditions of a patient; the answers gather in `changes` and `events`."""
 
-    def __init__(self, items: Iterable[Item], context: ReadingContext, notes: Notes) -> None:
+    def __init__(
+        self, items: Iterable[Item], context: ReadingContext, notes: Notes, *, born: Stamp | None = None
+    ) -> None:
         self.context = context
         self.notes = notes
         self.changes: dict[str, Fact] = {}
@@ -391,9 +408,10 @@ class ConditionReader:
         self.diagnoses: list[Diagnosis] = [
             found
             for item in sorted(items, key=lambda one: one.name)
-            if (found := read_diagnosis(item, context, notes)) is not None
+            if (found := read_diagnosis(item, context, notes, born=born)) is not None
         ]
         self._used: set[str] = set()
+        self._fractured: list[Diagnosis] = []
 
     def read(self, marrow: Reading, m_protein: Reading) -> None:
         """Read every fact; `marrow` and `m_protein` decide whether D47.2 can be MGUS."""
@@ -411,6 +429,7 @@ class ConditionReader:
         self._distress()
         self._pregnancy()
         self._encephalopathy()
+        self._plasmacytoma()
         self._history()
         self._hypercalcaemia()
         self._ecog()
@@ -494,9 +513,17 @@ class ConditionReader:
     def _onset_of_myeloma(self, statements: Sequence[Statement]) -> None:
         blank = dictionary.blank_moment("mm.onset_date")
         present = [one.diagnosis for one in statements if one.says == "present"]
-        onsets = sorted((one.onset.day, one.item.name) for one in present if one.onset is not None)
-        if onsets:
-            self.changes["mm.onset_date"] = replace(blank, date=onsets[0][0], reason=None, resources=(onsets[0][1],))
+        onsets = sorted(
+            ((one.onset, one.item.name) for one in present if one.onset is not None),
+            key=lambda told: (told[0].day, told[0].last, told[1]),
+        )
+        if onsets and onsets[0][0].precision == "year" and (self.context.today - onsets[0][0].last).days <= _NEW_DAYS:
+            # "2026" alone tells neither a new disease nor one of long ago
+            self.changes["mm.onset_date"] = replace(blank, resources=(onsets[0][1],), flags=("onset-only-a-year",))
+        elif onsets:
+            stamp, name = onsets[0]
+            flags = ("onset-only-a-year",) if stamp.precision == "year" else ()
+            self.changes["mm.onset_date"] = replace(blank, date=stamp.day, reason=None, resources=(name,), flags=flags)
         else:
             self.changes["mm.onset_date"] = replace(
                 blank, resources=tuple(one.item.name for one in present), flags=("recorded-onset-not-told",)
@@ -554,18 +581,41 @@ class ConditionReader:
             return
         self.changes[rule.fact] = settled
         if settled.value is True:
-            newest = max(
-                (one.diagnosis for one in statements if one.says == "present"),
-                key=lambda one: (dates.order(one.since) if one.since else dates.order(None), one.item.name),
-            )
-            site = self.site_of(newest)
-            if site is not None:
-                self.changes["pathological_fracture.bone"] = stated(
-                    dictionary.blank_finding("pathological_fracture.bone"),
-                    site,
-                    date=settled.date,
-                    resources=(newest.item.name,),
-                )
+            self._fractured = [one.diagnosis for one in statements if one.says == "present"]
+
+    def choose_fracture(self, procedures: Sequence[Event]) -> None:
+        """
+        Name bone and side of the current fracture: of several the newest, one that was not operated on before others.
+
+        `procedures` are the events of surgery.
+        """
+        current = self.changes.get("pathological_fracture.current")
+        if not self._fractured or current is None:
+            return
+        newest = max(
+            self._fractured,
+            key=lambda one: (not self._was_operated(one, procedures), dates.order(one.since), one.item.name),
+        )
+        place = self.place_of(newest)
+        common: dict[str, Any] = {"date": current.date, "resources": (newest.item.name,)}
+        for path, word in (("pathological_fracture.bone", place.site), ("pathological_fracture.side", place.side)):
+            if word is not None:
+                self.changes[path] = stated(dictionary.blank_finding(path), word, **common)
+        for one in self._fractured:
+            other = self.place_of(one)
+            if one is not newest and (other.site, other.side) != (place.site, place.side):
+                self.notes.add(one.item.name, "another current fracture: only one is judged, see the other one")
+
+    def _was_operated(self, one: Diagnosis, procedures: Sequence[Event]) -> bool:
+        place, since = self.place_of(one), one.since
+        return any(
+            event.type == "bone-surgery"
+            and event.date is not None
+            and (since is None or event.date >= since.day)
+            and same_bone(event.site, place.site) is True
+            and (event.side is None or place.side is None or event.side == place.side)
+            for event in procedures
+        )
 
     def _cord(self) -> None:
         """A cord or cauda compression is an event, a nerve compression and a deficit; undated, it counts as now."""
@@ -583,12 +633,13 @@ class ConditionReader:
                 self._event("spinal-cord-compression", one, active=statement.says == "present")
 
     def _event(self, kind: Any, one: Diagnosis, *, active: bool) -> None:  # noqa: ANN401 - one of Event's types
-        since = one.since
+        since, place = one.since, self.place_of(one)
         self.events.append(
             Event(
                 type=kind,
                 date=since.day if since else None,
-                site=self.site_of(one),
+                site=place.site,
+                side=place.side,
                 active=active,
                 resources=(one.item.name,),
             )
@@ -596,25 +647,41 @@ class ConditionReader:
 
     def site_of(self, one: Diagnosis) -> str | None:
         """Give the lesion site of a Condition: its body site, else what its code or words name."""
+        return self.place_of(one).site
+
+    def place_of(self, one: Diagnosis) -> Place:
+        """Give site and side of a Condition: of its body site, of its code, of its words; no side when two are told."""
+        site = self._site_of(one)
+        if site is None:
+            return Place()
+        places = [place_of(place, self.context) for place in one.resource.get("bodySite", ())]
+        told = {place.side for place in places if place.side is not None and same_bone(place.site, site)}
+        told |= sides_of_extensions(one.resource, self.context)
+        told |= {side for name in self._names_of(one) for side in sides_in(name)}
+        told |= {side for said in one.words for side in sides_beside(said, site)}
+        return Place(site, True, one_side(site, told))
+
+    def _site_of(self, one: Diagnosis) -> str | None:
         for place in one.resource.get("bodySite", ()):
             site, is_bone = bone_site(place, self.context)
             if is_bone:
                 return site
+        for name in (*self._names_of(one), *one.words):
+            site, is_bone = bone_site({"text": _without_generic(name)}, self.context)
+            if is_bone and site != "bone":
+                return site
+        return None
+
+    def _names_of(self, one: Diagnosis) -> list[str]:
+        """Give what the codes of a Condition are called; a later encounter's fracture code is called as the first's."""
+        names: list[str] = []
         for match in one.matches:
-            names = [match.display, match.sent_display]
+            names += [match.display, match.sent_display]
             if match.system == ICD10_CM and match.code.startswith("M84"):
                 first_visit = re.sub(r"[A-Z]$", "A", match.code[1:]) if len(match.code) > 6 else match.code[1:]
                 twin = self.context.concepts({"coding": [{"system": ICD10_CM, "code": f"M{first_visit}"}]}, "Condition")
                 names += [found.display for found in twin]
-            for name in names:
-                site, is_bone = bone_site({"text": _without_generic(name)}, self.context)
-                if is_bone and site != "bone":
-                    return site
-        for said in one.words:
-            site, is_bone = bone_site({"text": _without_generic(said)}, self.context)
-            if is_bone and site != "bone":
-                return site
-        return None
+        return names
 
     # --- metastases, histology ---
 
@@ -808,6 +875,28 @@ class ConditionReader:
             elif one.state == "current":
                 self.changes.setdefault("patient.pregnant", replace(blank, reason="stale", resources=(one.item.name,)))
 
+    def _plasmacytoma(self) -> None:
+        """A plasmacytoma that stands and whose evidence is pathology was proven by biopsy."""
+        rule = next(one for one in dictionary.DIAGNOSES if one.fact == "dx.plasmacytoma")
+        for one in self.diagnoses:
+            statement = says(rule, one)
+            if statement is None or statement.says != "present" or not self._has_pathology(one):
+                continue
+            stamp = one.recorded or one.onset
+            blank = dictionary.blank_finding("mm.plasmacytoma_biopsy")
+            day = stamp.day if stamp else None
+            self.changes["mm.plasmacytoma_biopsy"] = stated(blank, True, date=day, resources=(one.item.name,))
+
+    def _has_pathology(self, one: Diagnosis) -> bool:
+        said: list[str] = []
+        for evidence in one.resource.get("evidence", ()):
+            said += [name for coded in evidence.get("code", ()) for name in texts_of(coded)]
+            for detail in evidence.get("detail", ()):
+                said.append(str(detail.get("display") or ""))
+                found = self.context.resolve(str(detail.get("reference") or "#"), one.resource) or {}
+                said += texts_of(found.get("code"))
+        return any(_PATHOLOGY.search(text.fold(name)) and not _NO_PATHOLOGY.search(text.fold(name)) for name in said)
+
     def _encephalopathy(self) -> None:
         for one in self.diagnoses:
             said = one.spoken.get("ifosfamide_encephalopathy")
@@ -917,7 +1006,11 @@ _ACTIVE_MALIGNANCY = (
     "dx.plasmacytoma",
     "dx.pcl",
 )
+_PATHOLOGY = text.compiled(r"\b(?:histo)?patholog(?:y|ic|ical)\b|\bhistolog\w+|\bbiops\w+|病理|活检")
+_NO_PATHOLOGY = text.compiled(r"\bno\b|\bnot\b|\bpending\b|\bwithout\b|\bpatholog\w+ fracture|未|无|待|病理性骨折")
 _DISTRESS_DAYS = 730
+_NEW_DAYS = 180
+"""So long a myeloma counts as newly diagnosed (specification §1.2)."""
 PREGNANCY_DAYS = 280
 """40 weeks."""
 _FOLDED_GENERIC = re.compile(
@@ -954,7 +1047,7 @@ def _organs(one: Diagnosis) -> set[str]:
     return found
 
 
-_STAGE_IV = re.compile(r"\b(?:stage|期)?\s*(?:iv[abc]?|4[abc]?)\b|ⅳ|四期|iv期", re.IGNORECASE)
+_STAGE_IV = re.compile(r"\b(?:stage|期)?\s*(?:iv[abc]?|4[abc]?)\b|ⅳ|四期|iv期", re.IGNORECASE | re.ASCII)
 _STAGE_CODES = frozenset({"258228008", "261642001", "261643006", "4", "IV", "IVA", "IVB", "IVC"})
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
+
+from fhir_mapping import units
+from fhir_mapping.decode import is_number
 
 _DATE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
@@ -75,6 +81,39 @@ def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
         return None
     minute = moment.astimezone(dt.UTC).replace(second=0)
     return Stamp(moment.date(), moment.date(), moment, "time", minute)
+
+
+_WRITTEN = re.compile(r"(\d{4})\s*[年/.-]\s*(?:(\d{1,2})\s*(?:月|[/.-]|$)\s*(?:(\d{1,2})\s*日?)?)?\s*$")
+
+
+def written(said: str, timezone: dt.tzinfo) -> Stamp | None:
+    """Read a date as people write it (2026年3月5日, 2026/3, 2026年); None for anything else."""
+    found = _WRITTEN.match(unicodedata.normalize("NFKC", said).strip()) if len(said) <= 40 else None
+    if found is None:
+        return parse(said, timezone)
+    return parse("-".join(part.zfill(2) for part in found.groups() if part), timezone)
+
+
+def at_age(born: Stamp, quantity: Mapping[str, Any]) -> Stamp | None:
+    """
+    Give when a patient was of an age (a FHIR Age in years or months); a year or a month long, never a day.
+
+    `born` may itself be only a year; the span then reaches from the first to the last day that is possible.
+    """
+    value, unit = quantity.get("value"), units.ucum(quantity)
+    if not is_number(value) or unit not in {"a", "mo"}:
+        return None
+    months = int(Decimal(str(value)) * (12 if unit == "a" else 1))
+    if not 0 <= months <= 12 * 130:
+        return None
+    first = _months_later(born.day, months)
+    last = _months_later(born.last, months + (12 if unit == "a" else 1)) - dt.timedelta(1)
+    return Stamp(first, last, None, "year" if unit == "a" else "month")
+
+
+def _months_later(day: dt.date, months: int) -> dt.date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _zone(text: str | None) -> dt.tzinfo | None:

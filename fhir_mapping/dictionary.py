@@ -51,6 +51,7 @@ class FindingRule:
     local: str = ""
     concepts: tuple[str, ...] = ()
     one_change: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,7 @@ FINDINGS: Mapping[str, FindingRule] = MappingProxyType(
             local=row.get("local", ""),
             concepts=tuple(row.get("concepts", ())),
             one_change=frozenset(row.get("one_change", ())),
+            names=tuple(units.fold(name) for name in row.get("names", ())),
         )
         for row in _TABLE["findings"]
     }
@@ -146,7 +148,10 @@ SILENCE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _WORDS: Mapping[str, Mapping[str, str]] = {
     path: {words.fold(said).strip(): word for said, word in table.items()} for path, table in _TABLE["words"].items()
 }
-NAMES: Mapping[str, str] = MappingProxyType({name: rule.fact for rule in READINGS.values() for name in rule.names})
+NAMES: Mapping[str, str] = MappingProxyType(
+    {name: rule.fact for rule in READINGS.values() for name in rule.names}
+    | {name: rule.fact for rule in FINDINGS.values() for name in rule.names}
+)
 """Folded result name -> fact path, for feeds that send names only."""
 
 

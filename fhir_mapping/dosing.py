@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fhir_mapping import dates
 from fhir_mapping.codes import code_text, codings, texts_of
 from fhir_mapping.drugs import DRUGS, is_local, plain
+from fhir_mapping.text import compiled
 from fhir_mapping.units import fold, ordered_days
 from recommenders.facts import Finding, Order, Reading
 
@@ -125,7 +126,7 @@ _VOLUMES = {
     "l": Decimal(1000),
 }
 _INTERNATIONAL = frozenset(["[iu]", "iu", "unt", "u", "unit", "units", "单位", "国际单位"])
-_AMOUNT_UNIT = re.compile(
+_AMOUNT_UNIT = compiled(
     r"(?P<mass>mg|gm|g|ug|mcg|kg|毫克|克|微克|milligrams?|grams?|micrograms?)"
     r"(?P<per>/(?:m2|m\^2|sqm|平方米)|\.m-2|/kg)?"
     r"(?P<time>/(?:d|day|24h|24\.h|\(24\.h\)|24hr|天|日)|\.d-1)?(?:/(?:dose|次))?$"
@@ -189,22 +190,22 @@ def _range(value: object) -> Amount | None:
 
 _N = r"(\d+(?:\.\d+)?)"
 _TO = r"\s*(?:-|–|~|to|至|到)\s*"
-_TEXT_DOSE = re.compile(
+_TEXT_DOSE = compiled(
     rf"(?<![\d.]){_N}(?:{_TO}{_N})?\s*(mg|g|ug|mcg|毫克|克|微克)(?![a-z])"
     r"(?P<area>\s*/\s*(?:m2|m\^2|kg|平方米))?(?P<strength>\s*/\s*(?:ml|毫升))?"
 )
 _INFUSION = (
-    re.compile(
+    compiled(
         r"(?:over|during|infus\w*(?:\s+time)?(?:\s+(?:over|for|in))?|(?<=ml )in|(?<=mg )in|(?<=iv )in)\s*"
         r"(?:a period of\s*)?"
         rf"(?P<least>at least|no less than|not less than|minimum of|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*"
         r"(?P<unit>minutes?|mins?|hours?|hrs?|h)(?![a-z])"
     ),
-    re.compile(
+    compiled(
         r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静滴|滴注|输注|点滴|泵入|滴入|ivgtt|持续)\s*(?:时间)?\s*"
         rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|分|小时|min|h)(?P<after>以上)?"
     ),
-    re.compile(rf"{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|小时)(?:内)?(?:滴完|输完|滴注|输注|静滴|滴入)(?P<least>)"),
+    compiled(rf"{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|小时)(?:内)?(?:滴完|输完|滴注|输注|静滴|滴入)(?P<least>)"),
 )
 _HOURS = ("hour", "hours", "hr", "hrs", "h", "小时")
 _CHINESE = {
@@ -234,13 +235,13 @@ _ENGLISH = {
 }
 _COUNT = r"(\d+(?:\.\d+)?|one|two|three|four|five|six|seven|eight|twelve|十二|[一二两三四五六七八九十])"
 _EVERY = (
-    re.compile(
+    compiled(
         rf"(?<![a-z])q\s*\.?\s*{_COUNT}(?:{_TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|mo|m|years?|y)(?![a-z])"
     ),
-    re.compile(
+    compiled(
         rf"every\s+{_COUNT}(?:{_TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|mo|years?)(?![a-z])"
     ),
-    re.compile(rf"每\s*(?:隔)?{_COUNT}(?:{_TO}{_COUNT})?\s*(?:个)?(?P<unit>小时|天|日|周|星期|月|年)"),
+    compiled(rf"每\s*(?:隔)?{_COUNT}(?:{_TO}{_COUNT})?\s*(?:个)?(?P<unit>小时|天|日|周|星期|月|年)"),
 )
 _UNITS_OF_TIME = {
     "h": "h",
@@ -266,44 +267,44 @@ _UNITS_OF_TIME = {
 }
 _NAMED_INTERVALS = (
     (
-        re.compile(r"\b(?:once (?:a|per) day|daily|every day|qd|q\.d\.|once daily)\b|每[天日](?!\s*[2-9二两三四])|qd"),
+        compiled(r"\b(?:once (?:a|per) day|daily|every day|qd|q\.d\.|once daily)\b|每[天日](?!\s*[2-9二两三四])|qd"),
         Decimal(1),
     ),
-    (re.compile(r"\b(?:weekly|every week|once (?:a|per) week|qw)\b|每周(?!\s*[2-9二两三四])"), Decimal(7)),
-    (re.compile(r"\b(?:monthly|every month|once (?:a|per) month|qm)\b|每月|每个月"), Decimal(28)),
-    (re.compile(r"\b(?:every six months|twice (?:a|per) year|semi-?annually|half[- ]yearly)\b|每半年"), Decimal(168)),
-    (re.compile(r"\b(?:yearly|annually|every year|once (?:a|per) year)\b|每年"), Decimal(365)),
+    (compiled(r"\b(?:weekly|every week|once (?:a|per) week|qw)\b|每周(?!\s*[2-9二两三四])"), Decimal(7)),
+    (compiled(r"\b(?:monthly|every month|once (?:a|per) month|qm)\b|每月|每个月"), Decimal(28)),
+    (compiled(r"\b(?:every six months|twice (?:a|per) year|semi-?annually|half[- ]yearly)\b|每半年"), Decimal(168)),
+    (compiled(r"\b(?:yearly|annually|every year|once (?:a|per) year)\b|每年"), Decimal(365)),
 )
 _TIMES_A_DAY = (
-    (re.compile(r"\b(?:bid|b\.i\.d\.?|twice (?:a day|daily))\b|每[天日]\s*(?:2|二|两)次"), 2),
-    (re.compile(r"\b(?:tid|t\.i\.d\.?|three times (?:a day|daily))\b|每[天日]\s*(?:3|三)次"), 3),
-    (re.compile(r"\b(?:qid|q\.i\.d\.?|four times (?:a day|daily))\b|每[天日]\s*(?:4|四)次"), 4),
+    (compiled(r"\b(?:bid|b\.i\.d\.?|twice (?:a day|daily))\b|每[天日]\s*(?:2|二|两)次"), 2),
+    (compiled(r"\b(?:tid|t\.i\.d\.?|three times (?:a day|daily))\b|每[天日]\s*(?:3|三)次"), 3),
+    (compiled(r"\b(?:qid|q\.i\.d\.?|four times (?:a day|daily))\b|每[天日]\s*(?:4|四)次"), 4),
 )
-_AT_HOURS = re.compile(
+_AT_HOURS = compiled(
     r"(?<![\d.])(\d{1,2}(?:\s*(?:,|、|/|and|和|&|h|小时)\s*\d{1,2})+)\s*(?:h|hours?|hrs?|小时)(?![a-z])"
 )
-_FOR_DAYS = re.compile(r"(?:for|x|×|\*|连用|连续|共)\s*(\d{1,3})\s*(?:consecutive\s+)?(?:days?|d|天|日)(?![a-z])")
-_PRN = re.compile(r"\b(?:prn|as needed|if needed)\b|必要时|按需")
-_LOADING = re.compile(r"\bloading\b|负荷")
+_FOR_DAYS = compiled(r"(?:for|x|×|\*|连用|连续|共)\s*(\d{1,3})\s*(?:consecutive\s+)?(?:days?|d|天|日)(?![a-z])")
+_PRN = compiled(r"\b(?:prn|as needed|if needed)\b|必要时|按需")
+_LOADING = compiled(r"\bloading\b|负荷")
 _ROUTE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("SC", re.compile(r"\b(?:sc|s\.c\.|sq|subq|sub-q|subcut|subcutaneous(?:ly)?)\b|皮下")),
-    ("IM", re.compile(r"\b(?:im|i\.m\.|intramuscular(?:ly)?)\b|肌注|肌内|肌肉注射")),
+    ("SC", compiled(r"\b(?:sc|s\.c\.|sq|subq|sub-q|subcut|subcutaneous(?:ly)?)\b|皮下")),
+    ("IM", compiled(r"\b(?:im|i\.m\.|intramuscular(?:ly)?)\b|肌注|肌内|肌肉注射")),
     (
         "IV",
-        re.compile(
+        compiled(
             r"\b(?:iv|i\.v\.|ivgtt|iv drip|ivpb|civi?|intravenous(?:ly)?)\b|静滴|静脉|静推|静注|静点|输注|滴注|ivgtt"
         ),
     ),
-    ("PO", re.compile(r"\b(?:po|p\.o\.|oral(?:ly)?|by mouth)\b|口服|嚼服")),
+    ("PO", compiled(r"\b(?:po|p\.o\.|oral(?:ly)?|by mouth)\b|口服|嚼服")),
 )
 _SALINE = (
     r"(?:0\.9\s*%?\s*)?"
     r"(?:nacl|sodium chloride|normal saline|saline|ns\b|氯化钠|生理盐水|盐水|葡萄糖|glucose|dextrose|d5w)"
 )
 _DILUENT = (
-    re.compile(rf"{_SALINE}[^\d%]{{0,12}}?{_N}(?:{_TO}{_N})?\s*(?P<unit>ml|毫升|l)(?![a-z])"),
-    re.compile(rf"{_N}(?:{_TO}{_N})?\s*(?P<unit>ml|毫升|l)\s*(?:of\s+|的)?\s*{_SALINE}"),
-    re.compile(
+    compiled(rf"{_SALINE}[^\d%]{{0,12}}?{_N}(?:{_TO}{_N})?\s*(?P<unit>ml|毫升|l)(?![a-z])"),
+    compiled(rf"{_N}(?:{_TO}{_N})?\s*(?P<unit>ml|毫升|l)\s*(?:of\s+|的)?\s*{_SALINE}"),
+    compiled(
         rf"(?:diluted? in|dissolved? in|in|溶于|溶入|加入|稀释至|稀释于|加至)\s*{_N}(?:{_TO}{_N})?\s*"
         r"(?P<unit>ml|毫升|l)(?![a-z])"
     ),
@@ -433,7 +434,9 @@ def replace_diluent(text: str, words_: str) -> str:
 
 def _replace_first(text: str, patterns: Iterable[re.Pattern[str]], words_: str, tail: str = "") -> str:
     for pattern in patterns:
-        changed, hits = re.subn(f"(?:{pattern.pattern}){tail}", lambda _: words_, text, count=1, flags=re.IGNORECASE)
+        changed, hits = re.subn(
+            f"(?:{pattern.pattern}){tail}", lambda _: words_, text, count=1, flags=re.IGNORECASE | re.ASCII
+        )
         if hits:
             return changed
     return text

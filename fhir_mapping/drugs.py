@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.codes import ATC, RXNORM, SNOMED, STANDARD, codings, normal_system, texts_of
+from fhir_mapping.text import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -158,7 +159,7 @@ def _alternation(names: Iterable[str]) -> re.Pattern[str]:
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
         groups[name[0]].append(name)
-    return re.compile(
+    return compiled(
         "|".join(
             f"(?={re.escape(first)})(?:{'|'.join(_whole_word(n) for n in sorted(group, key=len, reverse=True))})"
             for first, group in sorted(groups.items())
@@ -168,16 +169,14 @@ def _alternation(names: Iterable[str]) -> re.Pattern[str]:
 
 _PLAIN = {name: mention for name, mention in _NAMES if not name.startswith("re:") and "*" not in name}
 _OPEN = sorted(
-    ((re.compile(_whole_word(name)), mention) for name, mention in _NAMES if "*" in name and name[:3] != "re:"),
+    ((compiled(_whole_word(name)), mention) for name, mention in _NAMES if "*" in name and name[:3] != "re:"),
     key=lambda pair: -len(pair[1].name),
 )
-_SPECIAL = [(re.compile(name.removeprefix("re:")), mention) for name, mention in _NAMES if name.startswith("re:")]
+_SPECIAL = [(compiled(name.removeprefix("re:")), mention) for name, mention in _NAMES if name.startswith("re:")]
 _ANY_NAME = _alternation(name for name, _ in _NAMES if not name.startswith("re:"))
 _LOCAL = _alternation(_TABLE["local"]["names"])
-_ORAL = re.compile(r"(?<![a-z])(oral|tablets?|caps?(?:ules?)?|pills?|chewable|by mouth)(?![a-z])|片|胶囊|口服")
-_INJECTED = re.compile(
-    r"(?<![a-z])(injec\w*|infusion|vials?|syringe|intravenous|ampoules?)(?![a-z])|注射|静脉|针剂|冻干"
-)
+_ORAL = compiled(r"(?<![a-z])(oral|tablets?|caps?(?:ules?)?|pills?|chewable|by mouth)(?![a-z])|片|胶囊|口服")
+_INJECTED = compiled(r"(?<![a-z])(injec\w*|infusion|vials?|syringe|intravenous|ampoules?)(?![a-z])|注射|静脉|针剂|冻干")
 
 
 @lru_cache(maxsize=8192)
@@ -227,18 +226,18 @@ def _meaning(name: str) -> Mention:
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _MASS_WORD = r"(mg|g|ug|mcg|毫克|克|微克)"
 _ML = r"(?:ml|毫升)"
-_IN_ML = re.compile(rf"{_NUMBER}\s*{_MASS_WORD}\s*(?:/|per|:|,|in)\s*{_NUMBER}?\s*{_ML}(?![a-z])")
-_ML_FIRST = re.compile(rf"{_NUMBER}\s*{_ML}\s*[:/]\s*{_NUMBER}\s*{_MASS_WORD}(?![a-z])")
-_VOLUME_FIRST = re.compile(rf"^{_NUMBER}\s*{_ML}\s")
-_ALONE = re.compile(rf"{_NUMBER}\s*{_MASS_WORD}(?![a-z])(?!\s*/\s*(?:ml|毫升|m2|kg))")
-_UNITS = re.compile(rf"{_NUMBER}\s*(?:unt|iu|\[iu\]|international units?|units?|国际单位|单位)(?![a-z])")
+_IN_ML = compiled(rf"{_NUMBER}\s*{_MASS_WORD}\s*(?:/|per|:|,|in)\s*{_NUMBER}?\s*{_ML}(?![a-z])")
+_ML_FIRST = compiled(rf"{_NUMBER}\s*{_ML}\s*[:/]\s*{_NUMBER}\s*{_MASS_WORD}(?![a-z])")
+_VOLUME_FIRST = compiled(rf"^{_NUMBER}\s*{_ML}\s")
+_ALONE = compiled(rf"{_NUMBER}\s*{_MASS_WORD}(?![a-z])(?!\s*/\s*(?:ml|毫升|m2|kg))")
+_UNITS = compiled(rf"{_NUMBER}\s*(?:unt|iu|\[iu\]|international units?|units?|国际单位|单位)(?![a-z])")
 _ELEMENTAL = (
-    re.compile(rf"{_NUMBER}\s*(mg|g|毫克|克)\s*(?:of\s+)?elemental"),
-    re.compile(rf"elemental calcium\s*\(?{_NUMBER}\s*(mg|g)"),
-    re.compile(rf"(?:元素钙|含钙|钙元素|以钙计)\s*{_NUMBER}\s*(mg|g|毫克|克)"),
-    re.compile(rf"{_NUMBER}\s*(mg|g|毫克|克)\s*[(（]?\s*以(?:元素)?钙计"),
-    re.compile(rf"(?<![a-z])calcium\s+{_NUMBER}\s*(mg|g)(?![a-z])"),
-    re.compile(rf"(?<![\u4e00-\u9fff])钙\s*{_NUMBER}\s*(mg|g|毫克|克)"),
+    compiled(rf"{_NUMBER}\s*(mg|g|毫克|克)\s*(?:of\s+)?elemental"),
+    compiled(rf"elemental calcium\s*\(?{_NUMBER}\s*(mg|g)"),
+    compiled(rf"(?:元素钙|含钙|钙元素|以钙计)\s*{_NUMBER}\s*(mg|g|毫克|克)"),
+    compiled(rf"{_NUMBER}\s*(mg|g|毫克|克)\s*[(（]?\s*以(?:元素)?钙计"),
+    compiled(rf"(?<![a-z])calcium\s+{_NUMBER}\s*(mg|g)(?![a-z])"),
+    compiled(rf"(?<![\u4e00-\u9fff])钙\s*{_NUMBER}\s*(mg|g|毫克|克)"),
 )
 _TO_MG = {
     "mg": Decimal(1),

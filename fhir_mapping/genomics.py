@@ -29,39 +29,39 @@ _GENES = {
     "NRAS": "gene.nras",
     "MYC": "gene.myc",
 }
-_WILD = re.compile(
+_WILD = text.compiled(
     r"wild[- ]?type|no (?:mutation|variant|rearrangement)|none|not detected|negative|absent"
     r"|野生型|未检出|未检测到|未见|阴性"
 )
-_UNTOLD = re.compile(r"see (?:pdf|report|comment)|\bpdf\b|见报告|详见")
-_COPIES = re.compile(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=)?\s*([2-9])\s*$")
+_UNTOLD = text.compiled(r"see (?:pdf|report|comment)|\bpdf\b|见报告|详见")
+_COPIES = text.compiled(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=)?\s*([2-9])\s*$")
 
 # What an abnormality is called in reports and in ISCN.
 _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "cyto.del17p",
-        re.compile(
+        text.compiled(
             r"del\s*\(?\s*17p(?:13)?\)?|del\s*\(17\)\s*\(p13[^)]*\)|17p(?:13(?:\.1)?)?\s*(?:deletion|del\b|缺失)"
         ),
     ),
-    ("cyto.t4_14", re.compile(r"t\s*\(4;14\)(?:\s*\([^)]*\))?|fgfr3[/:-]+igh|igh[/:-]+fgfr3")),
-    ("cyto.t14_16", re.compile(r"t\s*\(14;16\)(?:\s*\([^)]*\))?|igh[/:-]+maf\b")),
-    ("cyto.t14_20", re.compile(r"t\s*\(14;20\)(?:\s*\([^)]*\))?|igh[/:-]+mafb\b")),
+    ("cyto.t4_14", text.compiled(r"t\s*\(4;14\)(?:\s*\([^)]*\))?|fgfr3[/:-]+igh|igh[/:-]+fgfr3")),
+    ("cyto.t14_16", text.compiled(r"t\s*\(14;16\)(?:\s*\([^)]*\))?|igh[/:-]+maf\b")),
+    ("cyto.t14_20", text.compiled(r"t\s*\(14;20\)(?:\s*\([^)]*\))?|igh[/:-]+mafb\b")),
     (
         "cyto.gain1q",
-        re.compile(
+        text.compiled(
             r"(?:gain|amp|dup)\s*\(?1q(?:21)?\)?|\+1q(?:21)?"
             r"|1q(?:21)?\s*(?:gain|amplification|duplication|扩增|增益|获得)"
         ),
     ),
     (
         "cyto.del13q",
-        re.compile(r"del\s*\(?\s*13q(?:14)?\)?|del\s*\(13\)\s*\(q14[^)]*\)|13q(?:14)?\s*(?:deletion|del\b|缺失)"),
+        text.compiled(r"del\s*\(?\s*13q(?:14)?\)?|del\s*\(13\)\s*\(q14[^)]*\)|13q(?:14)?\s*(?:deletion|del\b|缺失)"),
     ),
 )
 _PROBES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("cyto.del17p", re.compile(r"tp53\s*x\s*(\d)")),
-    ("cyto.gain1q", re.compile(r"cks1b\s*x\s*(\d)")),
+    ("cyto.del17p", text.compiled(r"tp53\s*x\s*(\d)")),
+    ("cyto.gain1q", text.compiled(r"cks1b\s*x\s*(\d)")),
 )
 
 

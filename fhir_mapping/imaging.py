@@ -43,7 +43,7 @@ _BY_WORDS: tuple[tuple[str, Modality], ...] = (
 _BY_DICOM: dict[str, Modality] = {"CT": "ct", "MR": "mri", "CR": "xray", "DX": "xray", "NM": "spect", "PT": "pet"}
 _DONE = frozenset({"final", "amended", "corrected", "appended"})
 _PENDING = frozenset({"registered", "partial", "preliminary"})
-_WHOLE_BODY = re.compile(r"whole[- ]body|全身")
+_WHOLE_BODY = text.compiled(r"whole[- ]body|全身")
 
 
 def read(
@@ -255,7 +255,7 @@ def _entries(reader: ObservationReader) -> None:
             )
 
 
-_EQUIVOCAL = re.compile(r"equivocal|suspicious|indeterminate|可疑|不确定")
+_EQUIVOCAL = text.compiled(r"equivocal|suspicious|indeterminate|可疑|不确定")
 
 
 def _entered_result(resource: Mapping[str, Any], reader: ObservationReader) -> Result | None:

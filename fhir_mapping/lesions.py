@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import dates, dictionary, text, values
-from fhir_mapping.codes import LOCAL, code_text, codings, normal_system
+from fhir_mapping.codes import LOCAL, code_text, codings, normal_system, text_of
 from fhir_mapping.context import Used
 from fhir_mapping.decode import is_number
-from fhir_mapping.selection import relative
-from fhir_mapping.service_orders import bone_site
+from fhir_mapping.laterality import (
+    Place,
+    one_side,
+    place_of,
+    place_of_structure,
+    sides_of_extensions,
+    sides_of_site,
+)
+from fhir_mapping.observations import contradiction, same_value
+from fhir_mapping.selection import SUPERSEDED, relative
 from recommenders.facts import LESION_COMPONENTS, SITES, Finding, Lesion, Reading, stated
+from recommenders.lesions import same_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fhir_mapping.conditions import ConditionReader
     from fhir_mapping.dictionary import ReadingRule
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.selection import Candidate, Item
+    from recommenders.facts import Fact, Side
 
 BLANK = Lesion()
 MINOR_FRACTURE_DAYS = 180
@@ -49,30 +61,40 @@ _PAIN_UP_TO = ((0, "none"), (3, "mild"), (6, "moderate"), (10, "severe"))
 
 
 def read(reader: ObservationReader, conditions: ConditionReader, structures: Iterable[Item]) -> tuple[Lesion, ...]:
-    """Give all lesions, newest first, in a fixed order; entries about one lesion (`focus`) are one."""
+    """Give all lesions, newest first, in a fixed order; entries about one lesion are one (`_joined`)."""
     entries = sorted(
         reader.candidates("lesions", "lesion"), key=lambda one: (dates.order(one.stamp), one.item.name), reverse=True
     )
     found = [lesion for candidate in entries if (lesion := _entered(candidate, reader)) is not None]
-    continues = {candidate.item.name: focus for candidate in entries if (focus := _focus(candidate, reader))}
-    entered_sites = {lesion.site.value for lesion in found if lesion.site.is_known and lesion.id not in continues}
-    found += _tumours(reader, structures)
+    continues = {candidate.item.name: before for candidate in entries if (before := _continues(candidate, reader))}
+    tumours = _tumours(reader, structures)
+    found += tumours
     found += _lytic(reader)
-    found += _metastatic_sites(conditions, entered_sites)
+    found.sort(key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id))
     found = _joined(found, continues)
+    found = _of_one_place(found, {one.id for one in tumours} | set(continues.values()))
+    found += _metastatic_sites(conditions, found)
     return tuple(sorted(found, key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id)))
 
 
-def _focus(candidate: Candidate, reader: ObservationReader) -> str:
-    """Give the resource of the lesion that an entry speaks of again; empty for a lesion of its own."""
-    resource = reader.copy_of(candidate)
-    references = [str(one.get("reference") or "") for one in (resource or {}).get("focus", ())]
-    return relative(references[0]) if len(references) == 1 else ""
+def _continues(candidate: Candidate, reader: ObservationReader) -> str:
+    """Give what tells which lesion an entry speaks of: the resource it focuses on, else its identifier; or nothing."""
+    resource = reader.copy_of(candidate) or {}
+    references = [str(one.get("reference") or "") for one in resource.get("focus", ())]
+    if len(references) == 1 and (about := relative(references[0])).startswith(("Observation/", "BodyStructure/")):
+        return about  # a Condition may stand for many lesions
+    named = sorted(
+        f"{one.get('system', '')}|{one['value']}" for one in resource.get("identifier", ()) if "value" in one
+    )
+    return f"{_BY_IDENTIFIER}{named[0]}" if named else ""
+
+
+_BY_IDENTIFIER = "identifier "
 
 
 def _joined(lesions: Sequence[Lesion], continues: Mapping[str, str]) -> list[Lesion]:
     """
-    Make one lesion of the entries that follow each other: each component is the newest one that is known.
+    Make one lesion of the entries that follow each other: each component is the newest one that was told.
 
     `lesions` hold the entries newest first; the joined lesion keeps the id of the first entry.
     """
@@ -83,23 +105,95 @@ def _joined(lesions: Sequence[Lesion], continues: Mapping[str, str]) -> list[Les
         while (before := continues.get(root, "")) in known and before not in passed:
             root = before
             passed.add(before)
+        if (before := continues.get(root, "")) and before not in passed:
+            root = before  # an identifier, or a lesion that itself did not come
         grouped.setdefault(root, []).append(lesion)
-    return [_as_one(root, entries) if len(entries) > 1 else entries[0] for root, entries in grouped.items()]
+    found: list[Lesion] = []
+    for root, entries in grouped.items():
+        if len(entries) == 1 or (root.startswith(_BY_IDENTIFIER) and not _may_be_one(entries)):
+            found += entries
+        else:
+            found.append(_as_one(root if root in known else entries[-1].id, entries))
+    return found
+
+
+def _may_be_one(entries: Sequence[Lesion]) -> bool:
+    """Tell whether entries of one identifier can be one lesion: the number of a report is shared by all it found."""
+    places = {_place_key(one) for one in entries if one.site.is_known}
+    return len(places) <= 1 and len({one.date for one in entries}) == len(entries)
+
+
+def _place_key(lesion: Lesion) -> tuple[object, ...]:
+    """Give bone, side and level as far as they are told: T5 and T10, or the third and the eighth rib, differ."""
+    return lesion.site.value, lesion.side, *re.findall(r"\d+", lesion.site.sent or "")
+
+
+def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str]) -> list[Lesion]:
+    """
+    Make one lesion of what was told of the same bone and side on different days, when it can only be the same one.
+
+    Two entries of one day are two lesions; then nothing tells which of them a later entry follows, and all stay.
+    `told_apart` are lesions with an identity of their own (a BodyStructure): two of those are never one.
+    """
+    by_place: dict[tuple[object, ...], list[Lesion]] = {}
+    found: list[Lesion] = []
+    for lesion in lesions:
+        if lesion.site.is_known and lesion.site.value not in _REGIONS and lesion.date is not None:
+            by_place.setdefault(_place_key(lesion), []).append(lesion)
+        else:
+            found.append(lesion)
+    for listed in by_place.values():
+        days = {day for one in listed for day in _days(one)}
+        apart = [one for one in listed if one.id in told_apart]
+        is_one = len(days) == sum(len(_days(one)) for one in listed) and len(apart) <= 1
+        if len(listed) > 1 and is_one:
+            root = apart[0].id if apart else listed[-1].id
+            found.append(_as_one(root, listed))
+        else:
+            found += listed
+    return found
+
+
+_REGIONS = frozenset({"upper-limb", "lower-limb", "bone"})
+
+
+def _days(lesion: Lesion) -> set[dt.date]:
+    told = {fact.date for name in LESION_COMPONENTS if (fact := getattr(lesion, name)).is_known and fact.date}
+    return told | ({lesion.date} if lesion.date else set())
+
+
+_UNREADABLE = frozenset({"unit", "implausible", "masked", "contradictory"})
+
+
+def _same_time(one: Fact, other: Fact) -> bool:
+    if one.moment is not None and other.moment is not None:
+        return one.moment.replace(second=0) == other.moment.replace(second=0)
+    return one.date == other.date
 
 
 def _as_one(root: str, entries: Sequence[Lesion]) -> Lesion:
+    """
+    Join the entries of one lesion, newest first.
+
+    A newer component that was sent but cannot be read is unknown: an older value does not stand in for it. Two
+    values of one time contradict.
+    """
     newest = entries[0]
-    parts = {
-        name: next((fact for one in entries if (fact := getattr(one, name)).is_known), getattr(newest, name))
-        for name in LESION_COMPONENTS
-    }
+
+    def told(name: str) -> Any:  # noqa: ANN401 - a Finding or Reading
+        facts = [getattr(one, name) for one in entries]
+        first = next((fact for fact in facts if fact.is_known or fact.reason in _UNREADABLE), facts[0])
+        rivals = [fact for fact in facts if fact.is_known and _same_time(fact, first) and not same_value(fact, first)]
+        return contradiction([first, *rivals]) if first.is_known and rivals else first
+
     return replace(
         newest,
         id=root,
         date=max((one.date for one in entries if one.date is not None), default=None),
         resources=tuple(dict.fromkeys(name for one in entries for name in one.resources)),
         imaging_confirmed=any(one.imaging_confirmed for one in entries),
-        **parts,
+        side=next((one.side for one in entries if one.side is not None), None),
+        **{name: told(name) for name in LESION_COMPONENTS},
     )
 
 
@@ -110,23 +204,30 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         return None
     item = candidate.item
     day = item.stamp.day if item.stamp else None
-    common: dict[str, Any] = {"date": day, "resources": (item.name,)}
+    moment = item.stamp.moment if item.stamp else None
+    common: dict[str, Any] = {"date": day, "moment": moment, "resources": (item.name,)}
     facts: dict[str, Any] = {}
+    sides: frozenset[Side] = frozenset()
     for part in resource.get("component", ()):
         for coding in codings(part.get("code")):
             code = code_text(coding.get("code"))
             if normal_system(str(coding.get("system") or "")) != LOCAL:
                 continue
             name, fact = _component(code, part, reader)
+            if name == "site":
+                sides |= sides_of_site(part.get("valueCodeableConcept") or part.get("valueString"), reader.context)
             if name:
                 if not fact.is_known:
                     reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
                 facts[name] = replace(fact, **common)
+    body_site = resource.get("bodySite")
+    place = place_of(body_site, reader.context)
     site = facts.get("site")
-    if site is None or not site.is_known:
-        place, _ = bone_site(resource.get("bodySite"), reader.context)
-        if place is not None:
-            facts["site"] = stated(BLANK.site, place, **common)
+    if (site is None or not site.is_known) and place.site is not None:
+        facts["site"] = stated(BLANK.site, place.site, sent=text_of(body_site) or None, **common)
+    sides |= sides_of_site(body_site, reader.context) | sides_of_extensions(resource, reader.context)
+    sited = facts.get("site")
+    side = one_side(str(sited.value) if sited is not None else None, sides)
     if "imaging" not in facts and (method := resource.get("method")):
         modality = values.finding_of(
             {"valueCodeableConcept": method}, "lesions[].imaging", reader.context, BLANK.imaging
@@ -134,7 +235,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         if modality.is_known:
             facts["imaging"] = replace(modality, **common)
     reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
-    return replace(BLANK, id=item.name, date=day, resources=(item.name,), imaging_confirmed=True, **facts)
+    return replace(BLANK, id=item.name, date=day, resources=(item.name,), imaging_confirmed=True, side=side, **facts)
 
 
 def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) -> tuple[str, Any]:
@@ -174,8 +275,9 @@ def _site(part: Mapping[str, Any], reader: ObservationReader) -> Finding:
     for one in [said, *(code_text(coding.get("code")) for coding in codings(coded))]:
         if isinstance(one, str) and one.strip().lower() in SITES:
             return stated(BLANK.site, one.strip().lower())
-    place, _ = bone_site(coded or {"text": said or ""}, reader.context)
-    return stated(BLANK.site, place) if place is not None else replace(BLANK.site, reason="no-value")
+    place = place_of(coded or {"text": said or ""}, reader.context).site
+    words = said or text_of(coded) or None
+    return stated(BLANK.site, place, sent=words) if place is not None else replace(BLANK.site, reason="no-value")
 
 
 def _pain_score(part: Mapping[str, Any]) -> Decimal | None:
@@ -198,17 +300,17 @@ def _pain(score: Decimal) -> Finding:
 
 def _tumours(reader: ObservationReader, structures: Iterable[Item]) -> list[Lesion]:
     """mCODE: a tumour in a bone (BodyStructure) and its size; the size of any other tumour is none of ours."""
-    places: dict[str, tuple[str, Item]] = {}
+    places: dict[str, tuple[Place, Item]] = {}
     for item in sorted(structures, key=lambda one: one.name):
         structure = item.copy(reader.context.timezone, reader.notes)
         if structure is None:
             continue
-        site, is_bone = bone_site(structure.get("location"), reader.context)
-        if is_bone and site is not None:
-            places[item.name] = (site, item)
+        place = place_of_structure(structure, reader.context)
+        if place.is_bone and place.site is not None:
+            places[item.name] = (place, item)
         else:
             reader.notes.add(item.name, "a tumour that is not told to be in a bone")
-    sized: dict[str, Lesion] = {}
+    sized: dict[str, list[Lesion]] = {}
     for candidate in reader.candidates("lesions", "tumor-size"):
         resource = reader.copy_of(candidate)
         if resource is None:
@@ -216,27 +318,47 @@ def _tumours(reader: ObservationReader, structures: Iterable[Item]) -> list[Lesi
         focus = next(
             (relative(ref) for one in resource.get("focus", ()) if (ref := str(one.get("reference") or ""))), ""
         )
-        site, is_bone = bone_site(resource.get("bodySite"), reader.context)
-        if focus in places:
-            site, is_bone = places[focus][0], True
-        if not is_bone or site is None:
+        place = places[focus][0] if focus in places else place_of(resource.get("bodySite"), reader.context)
+        if not place.is_bone or place.site is None:
             reader.notes.add(candidate.item.name, "size of a tumour that is not told to be in a bone")
             continue
-        lesion = _sized(candidate, resource, site, focus or candidate.item.name, reader)
-        known = sized.get(lesion.id)
-        if known is None or (lesion.date and known.date and lesion.date > known.date):
-            sized[lesion.id] = lesion
-    for name, (site, item) in places.items():
-        if name not in sized:
+        lesion = _sized(candidate, resource, place, focus or candidate.item.name, reader)
+        sized.setdefault(lesion.id, []).append(lesion)
+    found = {name: _newest_size(listed, reader) for name, listed in sized.items()}
+    for name, (place, item) in places.items():
+        if name not in found:
             common: dict[str, Any] = {"resources": (item.name,)}
-            sized[name] = replace(
-                BLANK, id=name, imaging_confirmed=True, site=stated(BLANK.site, site, **common), **common
+            found[name] = replace(
+                BLANK,
+                id=name,
+                imaging_confirmed=True,
+                site=stated(BLANK.site, place.site or "", **common),
+                side=place.side,
+                **common,
             )
-    return [sized[name] for name in sorted(sized)]
+    return [found[name] for name in sorted(found)]
+
+
+def _newest_size(measured: Sequence[Lesion], reader: ObservationReader) -> Lesion:
+    """Of several measurements of one tumour the newest counts; of one day two different sizes contradict."""
+    newest = max(measured, key=lambda one: (one.date or dt.date.min, one.id, one.resources))
+    for one in measured:
+        if one is newest:
+            continue
+        if one.date == newest.date and (one.size.low, one.size.high) != (newest.size.low, newest.size.high):
+            rivals = tuple(sorted(end for size in (one.size, newest.size) if (end := size.value) is not None))
+            blank = replace(BLANK.size, reason="contradictory", rivals=rivals, date=newest.date)
+            newest = replace(newest, size=replace(blank, resources=(*newest.resources, *one.resources)))
+            for name in (*newest.resources, *one.resources):
+                reader.notes.add(name, "contradictory: another size of the same tumour on the same day")
+        else:
+            for name in one.resources:
+                reader.notes.add(name, SUPERSEDED)
+    return newest
 
 
 def _sized(
-    candidate: Candidate, resource: Mapping[str, Any], site: str, name: str, reader: ObservationReader
+    candidate: Candidate, resource: Mapping[str, Any], place: Place, name: str, reader: ObservationReader
 ) -> Lesion:
     item = candidate.item
     day = item.stamp.day if item.stamp else None
@@ -252,7 +374,8 @@ def _sized(
         BLANK,
         id=name,
         imaging_confirmed=True,
-        site=stated(BLANK.site, site, **common),
+        site=stated(BLANK.site, place.site or "", **common),
+        side=place.side,
         size=replace(size, **common),
         **common,
     )
@@ -270,7 +393,7 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
         item = candidate.item
         day = item.stamp.day if item.stamp else None
         common: dict[str, Any] = {"date": day, "resources": (item.name,)}
-        site, is_bone = bone_site(resource.get("bodySite"), reader.context)
+        place = place_of(resource.get("bodySite"), reader.context)
         found.append(
             replace(
                 BLANK,
@@ -278,31 +401,30 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
                 imaging_confirmed=True,
                 type=stated(BLANK.type, "osteolytic", **common),
                 imaging=stated(BLANK.imaging, "xray", **common),
-                site=stated(BLANK.site, site, **common) if is_bone and site else BLANK.site,
+                site=stated(BLANK.site, place.site, **common) if place.is_bone and place.site else BLANK.site,
+                side=place.side,
                 **common,
             )
         )
     return found
 
 
-def _metastatic_sites(conditions: ConditionReader, entered: Iterable[object]) -> list[Lesion]:
+def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) -> list[Lesion]:
     """
     A SecondaryCancerCondition that names its bone gives a lesion's site and nature.
 
-    It never feeds the count of metastases (one Condition may stand for many), so a site that is entered as a
+    It never feeds the count of metastases (one Condition may stand for many), so a place that is entered as a
     lesion already is not listed again, and a Condition without a site is no lesion.
     """
-    seen = set(entered)
     found: list[Lesion] = []
     for one in conditions.diagnoses:
         if one.state != "current" or one.reported or not one.concepts & {"bone_metastasis", "bone_metastasis_child"}:
             continue
         if "bone_metastasis" in one.spoken and one.spoken["bone_metastasis"] != "present":
             continue
-        site = conditions.site_of(one)
-        if site is None or site == "bone" or site in seen:
+        place = conditions.place_of(one)
+        if place.site is None or place.site == "bone" or any(_covers(lesion, place) for lesion in (*entered, *found)):
             continue
-        seen.add(site)
         stamp = one.recorded or one.onset
         common: dict[str, Any] = {"date": stamp.day if stamp else None, "resources": (one.item.name,)}
         found.append(
@@ -310,7 +432,8 @@ def _metastatic_sites(conditions: ConditionReader, entered: Iterable[object]) ->
                 BLANK,
                 id=one.item.name,
                 imaging_confirmed=True,
-                site=stated(BLANK.site, site, **common),
+                site=stated(BLANK.site, place.site, **common),
+                side=place.side,
                 nature=stated(BLANK.nature, "metastasis", flags=("from-condition",), **common),
                 **common,
             )
@@ -318,17 +441,28 @@ def _metastatic_sites(conditions: ConditionReader, entered: Iterable[object]) ->
     return found
 
 
+def _covers(lesion: Lesion, place: Place) -> bool:
+    """Tell whether a lesion may be the one that a place names; another side is another lesion."""
+    site = lesion.site.value if isinstance(lesion.site.value, str) else None
+    return not _other_side(lesion, place) and (site == place.site or same_place(site, place.site) is True)
+
+
+def _other_side(lesion: Lesion, place: Place) -> bool:
+    return lesion.side is not None and place.side is not None and lesion.side != place.side
+
+
 def minor_fracture(conditions: ConditionReader, lesions: Iterable[Lesion]) -> Finding | None:
     """Give the minor fracture: not coded or worded pathological, ≤ 180 d, in a bone with a myeloma lesion."""
-    bones = {one.site.value for one in lesions if one.nature.value == "myeloma" and one.site.is_known}
+    bones = [one for one in lesions if one.nature.value == "myeloma" and one.site.is_known]
     today = conditions.context.today
     for one in conditions.diagnoses:
         if one.state != "current" or one.spoken.get("fracture") != "present":
             continue
         if "pathological_fracture" in one.spoken or one.concepts:
             continue
-        site, since = conditions.site_of(one), one.since
-        if site in bones and (since is None or (today - since.day).days <= MINOR_FRACTURE_DAYS):
+        place, since = conditions.place_of(one), one.since
+        there = any(lesion.site.value == place.site and not _other_side(lesion, place) for lesion in bones)
+        if there and (since is None or (today - since.day).days <= MINOR_FRACTURE_DAYS):
             path = "pathological_fracture.minor_bone"
             blank = dictionary.blank_finding(path)
             return stated(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping import dates, dosing
-from fhir_mapping.codes import ATC, RXNORM, code_text, codings, normal_system
+from fhir_mapping.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
 from fhir_mapping.dosing import listed, number, words
 from fhir_mapping.drugs import (
     Identified,
@@ -18,10 +17,12 @@ from fhir_mapping.drugs import (
     elemental_calcium_in,
     identify,
     mentions,
+    plain,
     units_in,
 )
 from fhir_mapping.products import note, product_of
 from fhir_mapping.service_orders import read_service
+from fhir_mapping.text import compiled
 from recommenders.courses import GUIDANCE as COURSES_GUIDANCE
 from recommenders.facts import DICTIONARY, Course, Courses, Dose, Fact, Facts, Finding, Moment, Reading
 
@@ -77,7 +78,6 @@ TOGETHER_WITHIN = dt.timedelta(days=3)
 """An administration, its order and its bill within three days are one dose."""
 
 MANY = Decimal(10) ** 6
-_HCPCS = "http://terminology.hl7.org/CodeSystem/HCPCS-all-codes"
 _BLANK = Facts(as_of=dt.date.min)
 
 
@@ -149,8 +149,8 @@ def read_medications(
     )
 
 
-USUAL_KIND = re.compile(r"[A-Za-z]{1,40}")
-USUAL_ID = re.compile(r"[A-Za-z0-9\-._|]{1,128}")
+USUAL_KIND = compiled(r"[A-Za-z]{1,40}")
+USUAL_ID = compiled(r"[A-Za-z0-9\-._|]{1,128}")
 """References are shown to people and written into answers: nothing else may stand in them."""
 
 
@@ -238,6 +238,9 @@ def _request(
     else:
         standing = "unknown"
         notes.append(note(name, "status-unknown"))
+    if standing == "current" and _says_not_taken(resource):
+        standing = "past"
+        notes.append(note(name, "reported-not-taken"))
     classes = _classes(product, doses)
     if home_list:
         classes &= HOME_CLASSES | {"bma"}
@@ -266,6 +269,24 @@ def _request(
         supply_starts=start,
         belongs_to=references(resource, "priorPrescription", "basedOn"),
     )
+
+
+_NOT_TAKEN = compiled(
+    r"\bnot[- ]taking\b|\bdoes not take\b|\bdoes not (?:comply|adhere)\b|\bnever (?:taken|started)\b"
+    r"|\bstopped\b|未服用|未使用|已停用|未用药"
+)
+
+
+def _says_not_taken(resource: Mapping[str, Any]) -> bool:
+    """US Core's adherence extension: what the patient says of taking it; only a plain "not" ends a use."""
+    for extension in listed(resource.get("extension")):
+        if words(extension.get("url")).rstrip("/").endswith("us-core-medication-adherence"):
+            for inner in listed(extension.get("extension")):
+                if words(inner.get("url")) == "medicationAdherence":
+                    said = " ".join(texts_of(inner.get("valueCodeableConcept")))
+                    if _NOT_TAKEN.search(plain(said)):
+                        return True
+    return False
 
 
 def _administration(
@@ -372,7 +393,7 @@ def _dispense(
 def _billed(
     resource: Mapping[str, Any], name: str, status: str, context: ReadingContext, notes: list[Note]
 ) -> Entry | None:
-    code = _with_hcpcs(resource.get("code"))
+    code = _with_hcpcs(resource.get("code"), context)
     if code is None or status not in {"completed", "in-progress", ""}:
         return None
     product = identify([code], table=context.codes)
@@ -403,12 +424,12 @@ def _billed(
     )
 
 
-def _with_hcpcs(codeable: object) -> dict[str, Any] | None:
-    """Give the HCPCS codings under the address of our table; None when there is none."""
+def _with_hcpcs(codeable: object, context: ReadingContext) -> dict[str, Any] | None:
+    """Give the HCPCS codings of a procedure; None when there is none."""
     found = [
-        {"system": _HCPCS, "code": code_text(coding.get("code")).upper(), "display": words(coding.get("display"))}
-        for coding in codings(codeable)
-        if "hcpcs" in words(coding.get("system")).lower() or "2.16.840.1.113883.6.285" in words(coding.get("system"))
+        {"system": HCPCS, "code": match.code, "display": match.sent_display}
+        for match in context.concepts(codeable)
+        if match.system == HCPCS
     ]
     return {"coding": found} if found else None
 

@@ -129,7 +129,7 @@ class ObservationReader:
                 self.notes.add(candidate.item.name, "superseded by a better coded result of the same time")
         readable = [pair for pair in readable if _trust(pair[0]) == trusted] + spoken
         first = readable[0][1]
-        if all(_same(fact, first) for _, fact in readable):
+        if all(same_value(fact, first) for _, fact in readable):
             for candidate, _ in readable[1:]:
                 if candidate.item is not readable[0][0].item:
                     self.notes.add(candidate.item.name, f"the same result as {readable[0][0].item.name}")
@@ -139,7 +139,7 @@ class ObservationReader:
             return max(numbers, key=lambda fact: (fact.high or Decimal(0), fact.low or Decimal(0)))
         for candidate, _ in readable:
             self.notes.add(candidate.item.name, f"contradictory: another value of {first.name} at the same time")
-        return _contradiction([fact for _, fact in readable])
+        return contradiction([fact for _, fact in readable])
 
     def newest(
         self, candidates: Sequence[Candidate], read: Callable[[Candidate], Fact | None], *, highest: bool = False
@@ -307,7 +307,7 @@ class ObservationReader:
         """A pain score of 0 to 10; scales that the code leaves open must say so themselves."""
         blank = _blank(rule)
         said = " ".join(text.fold(one) for one in texts_of(resource.get("code")))
-        if re.search(r"\bgoal\b|\bacceptable\b|目标", said):
+        if re.search(r"\bgoal\b|\bacceptable\b|目标", said, re.ASCII):
             self.notes.add(candidate.item.name, "a pain goal is no pain score")
             return None
         number = values.number_of(element, self.context)
@@ -454,7 +454,7 @@ def _is_open(fact: Fact) -> bool:
     return isinstance(fact, Finding) and bool(fact.possible)
 
 
-def _same(one: Fact, other: Fact) -> bool:
+def same_value(one: Fact, other: Fact) -> bool:
     if isinstance(one, Reading) and isinstance(other, Reading):
         return _ends(one) == _ends(other)
     if isinstance(one, Finding) and isinstance(other, Finding):
@@ -469,7 +469,7 @@ def _ends(fact: Reading) -> tuple[Any, ...]:
     return rounded(fact.low), rounded(fact.high), fact.low_open, fact.high_open
 
 
-def _contradiction(facts: Sequence[Fact]) -> Fact:
+def contradiction(facts: Sequence[Fact]) -> Fact:
     """Give the fact as unknown, with all rival values and where they came from."""
     first = facts[0]
     names = tuple(dict.fromkeys(name for fact in facts for name in fact.resources))
@@ -563,7 +563,7 @@ def _graded(concept: str, *, karnofsky: bool) -> int | None:
     return int(concept[-1]) if concept.startswith("ecog_answer_") and concept[-1].isdigit() else None
 
 
-_GRADE = re.compile(r"(?:ecog|zubrod|\bps\b|体能)?\D{0,12}?([0-5])(?:\s*[-–~]\s*([0-5]))?\s*(?:分|级)?\s*$")
+_GRADE = text.compiled(r"(?:ecog|zubrod|\bps\b|体能)?\D{0,12}?([0-5])(?:\s*[-–~]\s*([0-5]))?\s*(?:分|级)?\s*$")
 
 
 def _spoken_grade(said: str) -> tuple[str, str] | None:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import dates, dictionary, text, units
-from fhir_mapping.codes import texts_of
+from fhir_mapping.codes import HCPCS, texts_of
 from fhir_mapping.decode import is_number
+from fhir_mapping.laterality import (
+    Place,
+    one_side,
+    place_of,
+    place_of_structure,
+    sides_beside,
+    sides_in,
+    sides_of_extensions,
+)
 from fhir_mapping.selection import relative
-from fhir_mapping.service_orders import bone_site, fractionation, read_service
+from fhir_mapping.service_orders import fractionation, read_service
 from recommenders.facts import Event, Finding, stated
 
 if TYPE_CHECKING:
@@ -51,9 +59,16 @@ _BONE_SURGERY = frozenset(
     }
 )
 _FIXATION = frozenset({"internal_fixation", "prophylactic_fixation_humerus"})
+_SITE_OF_SURGERY = (
+    (frozenset({"vertebroplasty", "kyphoplasty", "spinal_decompression"}), "spine"),
+    (frozenset({"prophylactic_fixation_humerus"}), "humerus"),
+    (frozenset({"hip_replacement"}), "femur-proximal"),
+)
 _SURGERY_TERMS = ("osteoplasty", "internal_fixation", "spinal_decompression")
-_CANCER_CONCEPTS = re.compile(r"cancer|metasta|myeloma|plasmacytoma|sarcoma|pathological_fracture(?!_osteo)|malignan")
-_CANCER_WORDS = re.compile(
+_CANCER_CONCEPTS = text.compiled(
+    r"cancer|metasta|myeloma|plasmacytoma|sarcoma|pathological_fracture(?!_osteo)|malignan"
+)
+_CANCER_WORDS = text.compiled(
     r"metasta|cancer|carcinoma|tumou?r|myeloma|sarcoma|malignan|patholog\w+ fracture|转移|癌|瘤|病理性骨折"
 )
 FRACTURE_DAYS = 30
@@ -80,7 +95,7 @@ class ProcedureReader:
             if resource is None:
                 continue
             matches = self.context.concepts(resource.get("code"))
-            if any("HCPCS" in match.system for match in matches) and self._was_done(item, resource):
+            if any(match.system == HCPCS for match in matches) and self._was_done(item, resource):
                 self.billed.append(item)
 
     def procedures(self, items: Iterable[Item]) -> None:
@@ -180,59 +195,79 @@ class ProcedureReader:
         volumes = self._volumes(resource)
         if volumes:
             found = [
-                Event(site=site, dose_gy=dose, fractions=fractions, **common)
-                for site, is_bone, dose, fractions in volumes
-                if is_bone
+                Event(site=place.site, side=place.side, dose_gy=dose, fractions=fractions, **common)
+                for place, dose, fractions in volumes
+                if place.is_bone
             ]
             if not found:
-                self.notes.add(item.name, _no_bone([is_bone for _, is_bone, _, _ in volumes]))
+                self.notes.add(item.name, _no_bone([place.is_bone for place, _, _ in volumes]))
             return found
-        places = [bone_site(place, self.context) for place in resource.get("bodySite", ())]
+        places = self._body_sites(resource)
         if not places:
-            places = [bone_site({"text": "; ".join(texts_of(resource.get("code")))}, self.context)]
-        bones = [site for site, is_bone in places if is_bone]
+            places = [self._place_in_words("; ".join(texts_of(resource.get("code"))))]
+        bones = [place for place in places if place.is_bone]
         dose, fractions = self._told_dose(resource)
-        if not bones and any(is_bone is False for _, is_bone in places):
+        if not bones and any(place.is_bone is False for place in places):
             self.notes.add(item.name, _no_bone([False]))
             return []
         if not bones and self._for_bone_metastasis(resource):
-            bones = ["bone"]
+            bones = [Place("bone", True)]
         if not bones:
             self.notes.add(item.name, _no_bone([None]))
             return []
-        one = len(set(bones)) == 1
+        distinct = tuple(dict.fromkeys(bones))
+        one = len(distinct) == 1
         return [
-            Event(site=site, dose_gy=dose if one else None, fractions=fractions if one else None, **common)
-            for site in dict.fromkeys(bones)
+            Event(
+                site=place.site,
+                side=place.side,
+                dose_gy=dose if one else None,
+                fractions=fractions if one else None,
+                **common,
+            )
+            for place in distinct
         ]
 
-    def _volumes(self, resource: Mapping[str, Any]) -> list[tuple[str | None, bool | None, Decimal | None, int | None]]:
-        """Give site, whether it is bone, dose in Gy and fractions of each volume of an mCODE course summary."""
+    def _body_sites(self, resource: Mapping[str, Any]) -> list[Place]:
+        """Give the places that a procedure names; a laterality on the procedure itself is that of its only site."""
+        places = [place_of(place, self.context) for place in resource.get("bodySite", ())]
+        own = sides_of_extensions(resource, self.context)
+        if len(places) == 1 and places[0].side is None and own:
+            return [replace(places[0], side=one_side(places[0].site, own))]
+        return places
+
+    def _place_in_words(self, said: str) -> Place:
+        """Give the bone that free text names, with the side that stands beside it."""
+        place = place_of({"text": said}, self.context)
+        return replace(place, side=one_side(place.site, sides_beside(said, place.site or "")))
+
+    def _volumes(self, resource: Mapping[str, Any]) -> list[tuple[Place, Decimal | None, int | None]]:
+        """Give the place, dose in Gy and fractions of each volume of an mCODE course summary."""
         found = []
         for extension in resource.get("extension", ()):
             if not str(extension.get("url", "")).endswith("mcode-radiotherapy-dose-delivered-to-volume"):
                 continue
             inner = {str(one.get("url", "")).rpartition("/")[2]: one for one in extension.get("extension", ())}
-            site, is_bone = self._volume_site(inner.get("volume", {}).get("valueReference"), resource)
+            place = self._volume_place(inner.get("volume", {}).get("valueReference"), resource)
             fractions = inner.get("fractionsDelivered", {})
             count = fractions.get("valueUnsignedInt", fractions.get("valuePositiveInt"))
-            found.append((site, is_bone, _gray(inner.get("totalDoseDelivered", {}).get("valueQuantity")), count))
+            found.append((place, _gray(inner.get("totalDoseDelivered", {}).get("valueQuantity")), count))
         return found
 
-    def _volume_site(self, reference: object, resource: Mapping[str, Any]) -> tuple[str | None, bool | None]:
+    def _volume_place(self, reference: object, resource: Mapping[str, Any]) -> Place:
         told = reference.get("reference") if isinstance(reference, dict) else None
         structure = self.context.resolve(told, resource) if isinstance(told, str) else None
         if structure is not None:
-            site, is_bone = bone_site(structure.get("location"), self.context)
-            if is_bone is not None:
-                return site, is_bone
+            place = place_of_structure(structure, self.context)
+            if place.is_bone is not None:
+                return place
         shown = reference.get("display") if isinstance(reference, dict) else None
         if isinstance(shown, str):
-            site, is_bone = bone_site({"text": shown}, self.context)
-            if is_bone is not None:
-                return site, is_bone
-        places = [bone_site(place, self.context) for place in resource.get("bodySite", ())]
-        return places[0] if len(places) == 1 else (None, None)
+            place = self._place_in_words(shown)
+            if place.is_bone is not None:
+                return place
+        places = self._body_sites(resource)
+        return places[0] if len(places) == 1 else Place()
 
     def _told_dose(self, resource: Mapping[str, Any]) -> tuple[Decimal | None, int | None]:
         said = [*texts_of(resource.get("code")), *(str(note.get("text")) for note in resource.get("note", ()))]
@@ -287,26 +322,38 @@ class ProcedureReader:
         if not for_cancer and not self._near_fracture(stamp):
             self.notes.add(item.name, "surgery of bone without a cancer reason or a pathological fracture")
             return
-        places = [bone_site(place, self.context) for place in resource.get("bodySite", ())]
-        places += [bone_site({"text": said}, self.context) for said in texts_of(resource.get("code"))]
-        displays = [match.display for match in self.context.concepts(resource.get("code"))]
-        places += [bone_site({"text": said}, self.context) for said in displays]
-        site = next((place for place, is_bone in places if is_bone and place != "bone"), None)
-        if site is None and concepts & {"vertebroplasty", "kyphoplasty", "spinal_decompression"}:
-            site = "spine"
-        if site is None and "prophylactic_fixation_humerus" in concepts:
-            site = "humerus"
-        if site is None and "hip_replacement" in concepts:
-            site = "femur-proximal"
-        self.events.append(
-            Event(
-                type="bone-surgery",
-                date=stamp.day if stamp else None,
-                site=site,
-                fixation=bool(concepts & _FIXATION) or words.get("internal_fixation") == "present",
-                resources=(item.name,),
+        places = self._operated_places(resource, concepts)
+        for place in places or [Place()]:
+            self.events.append(
+                Event(
+                    type="bone-surgery",
+                    date=stamp.day if stamp else None,
+                    site=place.site,
+                    side=place.side,
+                    fixation=bool(concepts & _FIXATION) or words.get("internal_fixation") == "present",
+                    resources=(item.name,),
+                )
             )
-        )
+
+    def _operated_places(self, resource: Mapping[str, Any], concepts: set[str]) -> list[Place]:
+        """Give the bones that were operated on: by body site, else by words, by the code's name, or by its kind."""
+        sited = [place for place in self._body_sites(resource) if place.is_bone and place.site != "bone"]
+        said = texts_of(resource.get("code"))
+        displays = [match.display for match in self.context.concepts(resource.get("code"))]
+        named = [self._place_in_words(one) for one in (*said, *displays)]
+        places = sited or [place for place in named if place.is_bone and place.site != "bone"][:1]
+        names_no_bone = not places
+        if names_no_bone:
+            places = [Place(site, True) for kind, site in _SITE_OF_SURGERY if concepts & kind][:1]
+        if len(places) == 1:
+            site, side = places[0].site or "", places[0].side
+            beside = frozenset().union(*(sides_beside(one, site) for one in said))
+            if names_no_bone:
+                # "left total hip replacement" names no bone: its only side is that of the bone
+                beside = frozenset().union(*(sides_in(one) for one in said))
+            told = beside | sides_of_extensions(resource, self.context) | ({side} if side else frozenset())
+            places = [replace(places[0], side=one_side(site, told))]
+        return list(dict.fromkeys(places))
 
     def _is_cancer(self, reason: object) -> bool:
         if any(_CANCER_CONCEPTS.search(match.concept) and not match.is_trap for match in self.context.concepts(reason)):
@@ -400,11 +447,13 @@ def _gray(quantity: object) -> Decimal | None:
 def _courses_of_radiotherapy(events: Sequence[Event]) -> list[Event]:
     """Codes of delivery repeat with each fraction: undosed ones of one site within 60 days are one course."""
     found: list[Event] = []
-    for event in sorted(events, key=lambda one: (one.site or "", one.date or dt.date.min, one.resources)):
+    for event in sorted(
+        events, key=lambda one: (one.site or "", one.side or "", one.date or dt.date.min, one.resources)
+    ):
         last = found[-1] if found else None
         if (
             last is not None
-            and last.site == event.site
+            and (last.site, last.side) == (event.site, event.side)
             and last.dose_gy is None
             and event.dose_gy is None
             and last.date is not None

@@ -145,13 +145,18 @@ _EXTENSIONS = frozenset(
 )
 
 
+_BILLED = re.compile(r"quantity|units", re.IGNORECASE)
+"""R4 has no place for the number of billed units on a Procedure: senders put it into an extension of their own."""
+
+
 def _extensions(value: object, timezone: dt.tzinfo) -> object:
     listed = value if isinstance(value, list) else [value]
     found = []
     for item in listed:
         if not isinstance(item, dict) or not isinstance(item.get("url"), str):
             continue
-        if item["url"].rstrip("/").rpartition("/")[2] not in _EXTENSIONS:
+        name = item["url"].rstrip("/").rpartition("/")[2]
+        if name not in _EXTENSIONS and not _BILLED.search(name):
             continue
         kept = _EXTENSION(item, timezone)
         if kept is not None:
@@ -209,6 +214,7 @@ _EXTENSION = _object(
         "valueUnsignedInt": _plain,
         "valuePositiveInt": _plain,
         "valueInteger": _plain,
+        "valueDecimal": _number,
         "valueString": _text,
         "extension": _extensions,
     }
@@ -302,11 +308,13 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "status": _code,
         "code": _codeable,
         "focus": _list(_reference),
+        "identifier": _list(_object({"system": _text, "value": _text})),
         "performer": _people,
         **_VALUES,
         "bodySite": _codeable,
         "method": _codeable,
         "note": _NOTES,
+        "extension": _extensions,
         "component": _list(_object({"code": _codeable, **_VALUES})),
     },
     "Condition": {
@@ -325,6 +333,7 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "abatementString": _text,
         "recordedDate": _when,
         "asserter": _reference,
+        "evidence": _list(_object({"code": _list(_codeable), "detail": _list(_reference)})),
         "stage": _list(_object({"summary": _codeable, "type": _codeable})),
         "note": _NOTES,
         "extension": _extensions,
@@ -428,6 +437,7 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
             {"validityPeriod": _PERIOD, "numberOfRepeatsAllowed": _plain, "expectedSupplyDuration": _QUANTITY}
         ),
         "priorPrescription": _reference,
+        "extension": _extensions,
     },
     "MedicationAdministration": {
         "status": _code,

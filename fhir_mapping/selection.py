@@ -254,7 +254,7 @@ def _spoken_slots(said: str) -> tuple[Slot, ...]:
         return (Slot("moment", "mdt.last_date", 4, "mdt"),)
     if text.occurs(said, "dental_exam") and text.verdict(said, "dental_exam") == "present":
         return (Slot("moment", "dental.last_exam", 4, "dental_exam"),)
-    if re.search(r"\b(?:escc|bilsky)\b", text.fold(said)):
+    if re.search(r"\b(?:escc|bilsky)\b", text.fold(said), re.ASCII):
         return (Slot("finding", "spine.escc", 4, "escc"),)
     return ()
 
@@ -569,6 +569,9 @@ class Selection:
             carries = True
         else:
             carries = False
+        if kind in _NAMED_ONLY:
+            self.notes.add(name, _NAMED_ONLY[kind])
+            return
         if not carries:
             self._not_read.append(name)
             if kind == "Condition":
@@ -662,6 +665,16 @@ class Selection:
         self.found.items[item.kind].append(item)
         return item
 
+
+_NAMED_ONLY: Mapping[str, str] = {
+    "FamilyMemberHistory": "about the family: no fact of this patient",
+    "RiskAssessment": "an estimate of risk or survival is no life expectancy: ask for it",
+    "CarePlan": "a plan is no order and no treatment",
+    "RequestGroup": "a plan is no order and no treatment",
+    "Claim": "billing for payment: no fact of this patient",
+    "ExplanationOfBenefit": "billing for payment: no fact of this patient",
+}
+"""Resource types that a reader may look for and that never state a fact, and why."""
 
 _WHOLE = frozenset({"lesion", "variant", "tumor-size", "imaging"})
 """Topics whose components belong to the Observation and are no results of their own."""

@@ -11,6 +11,7 @@ from fhir_mapping.codes import LOINC, code_text, codings, normal_system, texts_o
 from fhir_mapping.dosing import listed, number, words
 from fhir_mapping.drugs import mentions, plain
 from fhir_mapping.indications import indications
+from fhir_mapping.text import compiled
 from fhir_mapping.units import spelled
 
 if TYPE_CHECKING:
@@ -58,30 +59,31 @@ BONE_SITES: dict[str, str] = {
 }
 """Body-site concept -> lesion site; a site that is not here is no bone (lung, brain, lymph node)."""
 
-_SITE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("spine-cervical", re.compile(r"cervical spine|cervical vertebra|\bc[1-7]\b|颈椎")),
-    ("spine-thoracic", re.compile(r"thoracic spine|thoracic vertebra|\bt(?:1[0-2]|[1-9])\b|胸椎")),
-    ("spine-lumbar", re.compile(r"lumbar spine|lumbar vertebra|\bl[1-5]\b|腰椎")),
-    ("sacrum", re.compile(r"\bsacr(?:um|al)\b|骶")),
-    ("spine", re.compile(r"\bspin(?:e|al)\b|vertebra|脊柱|椎体|脊椎")),
-    ("acetabulum", re.compile(r"acetabul|髋臼")),
-    ("pelvis", re.compile(r"\bpelvi[sc]\b|\bili(?:um|ac bone)\b|\bischium\b|\bpubi[sc]\b|骨盆|髂骨|坐骨|耻骨")),
-    ("femur-pertrochanteric", re.compile(r"trochanter|转子")),
-    ("femur-proximal", re.compile(r"femoral (?:neck|head)|proximal femur|股骨颈|股骨头|股骨近端")),
-    ("femur-other", re.compile(r"femoral shaft|distal femur|股骨干|股骨远端")),
-    ("femur", re.compile(r"\bfemur\b|\bfemoral\b|股骨")),
-    ("tibia", re.compile(r"\btibia\b|胫骨")),
-    ("fibula", re.compile(r"\bfibula\b|腓骨")),
-    ("humerus", re.compile(r"\bhumer(?:us|al)\b|肱骨")),
-    ("radius", re.compile(r"桡骨|\bdistal radius\b")),
-    ("ulna", re.compile(r"\bulna\b|尺骨")),
-    ("rib", re.compile(r"\bribs?\b|肋骨")),
-    ("sternum", re.compile(r"\bsternum\b|胸骨")),
-    ("scapula", re.compile(r"\bscapula\b|肩胛骨")),
-    ("clavicle", re.compile(r"\bclavicle\b|锁骨")),
-    ("skull", re.compile(r"\bskull\b|\bmandible\b|颅骨|下颌骨")),
-    ("bone", re.compile(r"\bbones?\b|\bosseous\b|\bskelet|骨(?!髓)")),
+SITE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("spine-cervical", compiled(r"cervical spine|cervical vertebra|\bc[1-7]\b|颈椎")),
+    ("spine-thoracic", compiled(r"thoracic spine|thoracic vertebra|\bt(?:1[0-2]|[1-9])\b|胸椎")),
+    ("spine-lumbar", compiled(r"lumbar spine|lumbar vertebra|\bl[1-5]\b|腰椎")),
+    ("sacrum", compiled(r"\bsacr(?:um|al)\b|骶")),
+    ("spine", compiled(r"\bspin(?:e|al)\b|vertebra|脊柱|椎体|脊椎")),
+    ("acetabulum", compiled(r"acetabul|髋臼")),
+    ("pelvis", compiled(r"\bpelvi[sc]\b|\bili(?:um|ac bone)\b|\bischium\b|\bpubi[sc]\b|骨盆|髂骨|坐骨|耻骨")),
+    ("femur-pertrochanteric", compiled(r"trochanter|转子")),
+    ("femur-proximal", compiled(r"femoral (?:neck|head)|proximal femur|股骨颈|股骨头|股骨近端")),
+    ("femur-other", compiled(r"femoral shaft|distal femur|股骨干|股骨远端")),
+    ("femur", compiled(r"\bfemur\b|\bfemoral\b|股骨")),
+    ("tibia", compiled(r"\btibia\b|胫骨")),
+    ("fibula", compiled(r"\bfibula\b|腓骨")),
+    ("humerus", compiled(r"\bhumer(?:us|al)\b|肱骨")),
+    ("radius", compiled(r"桡骨|\bdistal radius\b")),
+    ("ulna", compiled(r"\bulna\b|尺骨")),
+    ("rib", compiled(r"\bribs?\b|肋骨")),
+    ("sternum", compiled(r"\bsternum\b|胸骨")),
+    ("scapula", compiled(r"\bscapula\b|肩胛骨")),
+    ("clavicle", compiled(r"\bclavicle\b|锁骨")),
+    ("skull", compiled(r"\bskull\b|\bmandible\b|颅骨|下颌骨")),
+    ("bone", compiled(r"\bbones?\b|\bosseous\b|\bskelet|骨(?!髓)")),
 )
+"""Lesion site -> the words for it, the more telling first."""
 
 _RADIOTHERAPY = frozenset(
     {
@@ -120,62 +122,60 @@ _BY_CONCEPT: dict[str, tuple[OrderKind, ...]] = {
 }
 _BY_WORDS: tuple[tuple[re.Pattern[str], tuple[OrderKind, ...]], ...] = (
     (
-        re.compile(
+        compiled(
             r"tooth extraction|extraction of (?:a )?(?:tooth|teeth)|dental (?:extraction|implant)"
             r"|oral surgery(?! consult)|拔牙|种植牙|牙种植|牙种植体|拔除.{0,4}牙"
         ),
         ("invasive-dental", "dental"),
     ),
-    (re.compile(r"\bdental\b|\bdentist|口腔(?:检查|评估|科|会诊)|洁牙"), ("dental",)),
+    (compiled(r"\bdental\b|\bdentist|口腔(?:检查|评估|科|会诊)|洁牙"), ("dental",)),
     (
-        re.compile(
+        compiled(
             r"strontium-?\s?89|\bsr-?89\b|radium-?\s?223|samarium-?\s?153|radionuclide (?:therapy|treatment)"
             r"|锶-?89|镭-?223|钐-?153|核素治疗"
         ),
         ("radionuclide",),
     ),
-    (re.compile(r"vertebroplasty|kyphoplasty|osteoplasty|cementoplasty|椎体成形|骨成形|骨水泥"), ("osteoplasty",)),
-    (re.compile(r"\bpet[ /-]?ct\b|\bfdg[ -]pet\b|pet-?ct"), ("pet-ct", "imaging")),
+    (compiled(r"vertebroplasty|kyphoplasty|osteoplasty|cementoplasty|椎体成形|骨成形|骨水泥"), ("osteoplasty",)),
+    (compiled(r"\bpet[ /-]?ct\b|\bfdg[ -]pet\b|pet-?ct"), ("pet-ct", "imaging")),
     (
-        re.compile(
+        compiled(
             r"(?<!marrow )bone biopsy|biopsy of (?:the )?(?:bone|vertebra)(?! marrow)"
             r"|骨(?:组织|病灶|穿刺)?活检|骨肿瘤活检"
         ),
         ("bone-biopsy",),
     ),
-    (re.compile(r"\bhydration\b|水化|补液"), ("hydration",)),
+    (compiled(r"\bhydration\b|水化|补液"), ("hydration",)),
     (
-        re.compile(
-            r"\bmri?\b|\bct\b|x-?ray|radiograph|bone scan|scintigraphy|ultrasound|磁共振|骨扫描|骨显像|超声|平片"
-        ),
+        compiled(r"\bmri?\b|\bct\b|x-?ray|radiograph|bone scan|scintigraphy|ultrasound|磁共振|骨扫描|骨显像|超声|平片"),
         ("imaging",),
     ),
-    (re.compile(r"\bconsult|\breferral\b|会诊|转诊"), ("consultation",)),
+    (compiled(r"\bconsult|\breferral\b|会诊|转诊"), ("consultation",)),
     (
-        re.compile(
+        compiled(
             r"\bserum\b|\bblood count\b|\bcbc\b|creatinine|calcium level|electrolytes|urinalysis"
             r"|血常规|肌酐|血钙|电解质|尿常规|生化"
         ),
         ("laboratory",),
     ),
 )
-_RADIOTHERAPY_WORDS = re.compile(
+_RADIOTHERAPY_WORDS = compiled(
     r"radiotherapy|radiation (?:therapy|treatment)|irradiation|\bsb?rt\b|\bsabr\b|\bebrt\b|放疗|放射治疗|照射"
 )
-_STEREOTACTIC = re.compile(r"\bsbrt\b|\bsabr\b|\bsrs\b|stereotactic|立体定向|射波刀|伽玛刀")
+_STEREOTACTIC = compiled(r"\bsbrt\b|\bsabr\b|\bsrs\b|stereotactic|立体定向|射波刀|伽玛刀")
 _N = r"(\d+(?:\.\d+)?)"
 _GRAY = rf"{_N}\s*(c?gy|戈瑞)"
 _IN_FRACTIONS = (
-    re.compile(rf"{_GRAY}\s*(?:/|in|over|分)\s*(\d+)\s*(?:fractions?|fx|fr|f|次|#|分次)(?![a-z])"),
-    re.compile(rf"{_GRAY}[^\d]{{0,12}}?(\d+)\s*(?:fractions?|fx|次|分次)(?![a-z])"),
+    compiled(rf"{_GRAY}\s*(?:/|in|over|分)\s*(\d+)\s*(?:fractions?|fx|fr|f|次|#|分次)(?![a-z])"),
+    compiled(rf"{_GRAY}[^\d]{{0,12}}?(\d+)\s*(?:fractions?|fx|次|分次)(?![a-z])"),
 )
 _TIMES_EACH = (
-    re.compile(rf"(\d+)\s*(?:fractions?|fx|次)?\s*[x×*]\s*{_GRAY}"),
-    re.compile(rf"{_GRAY}\s*(?:/\s*(?:fx|fraction|次|f))?\s*[x×*]\s*(\d+)\s*(?:fractions?|fx|f|次)?(?![a-z])"),
+    compiled(rf"(\d+)\s*(?:fractions?|fx|次)?\s*[x×*]\s*{_GRAY}"),
+    compiled(rf"{_GRAY}\s*(?:/\s*(?:fx|fraction|次|f))?\s*[x×*]\s*(\d+)\s*(?:fractions?|fx|f|次)?(?![a-z])"),
 )
-_SINGLE = re.compile(rf"(?:single[- ](?:fraction|dose)[^\d]{{0,12}}{_GRAY}|{_GRAY}[^\d]{{0,12}}(?:single|单次))")
-_SCREENING = re.compile(r"\bscreen(?:ing)?\b|rule out bone|\bbone (?:metasta\w+ )?(?:check|survey)\b|筛查|排查")
-_STAGING = re.compile(r"\b(?:re)?staging\b|\bstage\b|分期|\bresponse\b|疗效|\btreatment planning\b")
+_SINGLE = compiled(rf"(?:single[- ](?:fraction|dose)[^\d]{{0,12}}{_GRAY}|{_GRAY}[^\d]{{0,12}}(?:single|单次))")
+_SCREENING = compiled(r"\bscreen(?:ing)?\b|rule out bone|\bbone (?:metasta\w+ )?(?:check|survey)\b|筛查|排查")
+_STAGING = compiled(r"\b(?:re)?staging\b|\bstage\b|分期|\bresponse\b|疗效|\btreatment planning\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ def bone_site(codeable: object, context: ReadingContext) -> tuple[str | None, bo
         return None, False
     for text in texts_of(codeable):
         folded = plain(text)
-        for site, pattern in _SITE_WORDS:
+        for site, pattern in SITE_WORDS:
             if pattern.search(folded):
                 return site, True
     return None, None
@@ -307,7 +307,7 @@ def _site(resource: Mapping[str, Any], context: ReadingContext, text: str) -> tu
             return site, True
     if any(is_bone is False for _, is_bone in places):
         return None, False
-    for site, pattern in _SITE_WORDS:
+    for site, pattern in SITE_WORDS:
         if pattern.search(text):
             return site, True
     return None, None

@@ -19,6 +19,12 @@ LONGEST, MENTIONS, CLAUSE = 20_000, 50, 400
 """So many characters of a text are read, so many mentions of one term, and so far reaches a clause."""
 _STRENGTH: tuple[Verdict, ...] = ("nothing", "unclear", "history", "absent", "suspected", "present")
 
+
+def compiled(words: str) -> re.Pattern[str]:
+    """Compile a pattern for mixed text: a Latin word ends where a Chinese one begins ("MRD阴性", "T12椎体")."""
+    return re.compile(words, re.ASCII)
+
+
 # Words of a term, as regular expressions on folded text (NFKC, lower case).
 TERMS: dict[str, str] = {
     "lung_cancer": r"\blung (?:cancer|carcinoma|adenocarcinoma)|\bnsclc\b|\bsclc\b"
@@ -101,35 +107,35 @@ TERMS: dict[str, str] = {
 # Texts of these speak of danger as often as of disease.
 _RISKY_TERMS = frozenset({"bone_metastasis", "pathological_fracture", "cord_compression", "fracture"})
 
-_CLAUSE_END = re.compile(r"[.;,。；，、！!\n]|\bbut\b|\bhowever\b|但是?|(?<=\s)-(?=\s)")
-_UNCERTAIN = re.compile(
+_CLAUSE_END = compiled(r"[.;,。；，、！!\n]|\bbut\b|\bhowever\b|但是?|(?<=\s)-(?=\s)")
+_UNCERTAIN = compiled(
     r"疑似|可疑|疑(?=.{0,4}(?:转移|骨折|压迫|坏死|癌|瘤))|待排|待查|(?<!不)考虑(?!.{0,6}排除)|不能排除|不除外"
     r"|不能除外|未除外|[?]"
     r"|\bsuspect(?:ed|ing|s)?\b|\bsuspicious\b|\bsuspicion\b|\bpossibl[ey]\b|\bprobabl[ey]\b|\brule out\b|\br/o\b"
     r"|cannot (?:be )?exclud\w*|can not (?:be )?exclud\w*|\bnot excluded\b|\bequivocal\b"
 )
-_NO_CHANGE = re.compile(r"无新发|未见新发|无进展|\bno new\b|\bno progression of\b|\bno further\b|无新的|未见新的")
-_ALLOWED_BEFORE = re.compile(r"无症状|无痛|asymptomatic|painless|不考虑")
-_NOT_EXPLICIT = re.compile(r"未见|排除|\bruled out\b|\bnegative for\b")
-_NOT = re.compile(
+_NO_CHANGE = compiled(r"无新发|未见新发|无进展|\bno new\b|\bno progression of\b|\bno further\b|无新的|未见新的")
+_ALLOWED_BEFORE = compiled(r"无症状|无痛|asymptomatic|painless|不考虑")
+_NOT_EXPLICIT = compiled(r"未见|排除|\bruled out\b|\bnegative for\b")
+_NOT = compiled(
     r"无|未见|否认|排除|不考虑|未发现|\bno\b|\bwithout\b|\bdenies\b|\bdenied\b|\bruled out\b|\bnegative for\b"
 )
-_AFTER_NOT = re.compile(
+_AFTER_NOT = compiled(
     r"^\s*(?:已排除|(?:is|was|has been|have been)?\s*(?:ruled out|excluded)\b"
     r"|[:：]?\s*(?:阴性|未检出|未检测到|negative\b|absent\b|none\b|(?:was |is )?not (?:detected|seen|present|found)\b))"
 )
-_RISK = re.compile(r"风险|高危|\bat risk (?:of|for)\b|\brisk (?:of|for)\b|\bimpending\b|\bthreatened\b|先兆|即将")
-_OTHERS = re.compile(
+_RISK = compiled(r"风险|高危|\bat risk (?:of|for)\b|\brisk (?:of|for)\b|\bimpending\b|\bthreatened\b|先兆|即将")
+_OTHERS = compiled(
     r"家族史|家族|父亲|母亲|兄弟|姐妹|\bfamily history\b|\bfamilial\b|\bmother\b|\bfather\b|\bbrother\b"
     r"|\bsister\b|\baunt\b|\buncle\b"
     r"|\bgrand(?:mother|father)\b|筛查|\bscreening (?:for|of)\b|\bfear of\b|恐惧|预防|\bprevention of\b"
     r"|\bprophylaxis\b"
 )
-_PAST = re.compile(r"既往|\bhistory of\b|\bh/o\b")
-_STAYS = re.compile(r"术后|\bs/p\b|\bstatus post\b")
+_PAST = compiled(r"既往|\bhistory of\b|\bh/o\b")
+_STAYS = compiled(r"术后|\bs/p\b|\bstatus post\b")
 
-_COMPILED = {name: re.compile(pattern) for name, pattern in TERMS.items()}
-_ANY = re.compile("|".join(f"(?:{pattern})" for pattern in TERMS.values()))
+_COMPILED = {name: compiled(pattern) for name, pattern in TERMS.items()}
+_ANY = compiled("|".join(f"(?:{pattern})" for pattern in TERMS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,20 +256,20 @@ _COMPARATOR = {
     "ge": ">=",
     "le": "<=",
 }
-_QUANTITY = re.compile(
+_QUANTITY = compiled(
     r"^\s*(?:约|大约|approximately|approx\.?|about|~)?\s*(<=|>=|<|>|≤|≥|gt|lt|ge|le)?\s*"
     rf"{_NUMBER}(?:\s*(?:-|–|to|~|至|到)\s*{_NUMBER})?\s*([^\d\s].{{0,30}})?\s*$"
 )
-_NO_VALUE = re.compile(
+_NO_VALUE = compiled(
     r"see (?:comment|note|report|below)|\btnp\b|test not performed|not (?:done|performed|reported)|未做|未查"
     r"|未测|未检测"
     r"|ha?emoly[sz]ed|溶血|insufficient|\bqns\b|clotted|clumped|cancel|pending|待回|标本|failed|失败"
     r"|too small to quantif|unable"
 )
-_NEGATIVE = re.compile(
+_NEGATIVE = compiled(
     r"^\s*(?:阴性|未检出|未见|正常|\(-\)|neg(?:ative)?\b|not detected|none|absent|no\b|nil|undetected|否|无)"
 )
-_POSITIVE = re.compile(r"^\s*(?:阳性|检出|\(\+\)|[1-4]\+|\+{1,4}$|pos(?:itive)?\b|detected|present|yes|是|有)")
+_POSITIVE = compiled(r"^\s*(?:阳性|检出|\(\+\)|[1-4]\+|\+{1,4}$|pos(?:itive)?\b|detected|present|yes|是|有)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,18 +314,18 @@ def polarity(text: str, *, presence: bool = False) -> Literal["positive", "negat
 
 
 _SPAN_UNITS = (
-    (re.compile(r"^\s*(?:个月|月|months?\b|mos?\b)"), "mo"),
-    (re.compile(r"^\s*(?:周|weeks?\b|wks?\b)"), "wk"),
-    (re.compile(r"^\s*(?:年|years?\b|yrs?\b)"), "a"),
-    (re.compile(r"^\s*(?:天|日|days?\b)"), "d"),
+    (compiled(r"^\s*(?:个月|月|months?\b|mos?\b)"), "mo"),
+    (compiled(r"^\s*(?:周|weeks?\b|wks?\b)"), "wk"),
+    (compiled(r"^\s*(?:年|years?\b|yrs?\b)"), "a"),
+    (compiled(r"^\s*(?:天|日|days?\b)"), "d"),
 )
-_SPAN = re.compile(
+_SPAN = compiled(
     r"(?:小于|不足|少于|less than|under|<|≤|不超过|大于|超过|more than|over|greater than|>|≥|至少|at least|约"
     r"|大约|about|approximately)?\s*" + _NUMBER + r"(?:\s*(?:-|–|~|to|至|到)\s*" + _NUMBER + r")?"
 )
-_LESS = re.compile(r"小于|不足|少于|less than|under|<|≤|不超过")
-_MORE = re.compile(r"大于|超过|more than|over|greater than|>|≥|至少|at least")
-_ROUGH = re.compile(r"约|大约|about|approximately|左右")
+_LESS = compiled(r"小于|不足|少于|less than|under|<|≤|不超过")
+_MORE = compiled(r"大于|超过|more than|over|greater than|>|≥|至少|at least")
+_ROUGH = compiled(r"约|大约|about|approximately|左右")
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,8 @@ def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -
             return Number(Decimal(spoken.low), Decimal(spoken.high), unit, written=said, flags=("from-text",))
         return _compared(Decimal(spoken.low), spoken.comparator, unit, said, "from-text")
     if negative_is_zero and (
-        text.polarity(said) == "negative" or re.search(r"\bno (?:m-?\s?spike|monoclonal)|未见", text.fold(said))
+        text.polarity(said) == "negative"
+        or re.search(r"\bno (?:m-?\s?spike|monoclonal)|未见", text.fold(said), re.ASCII)
     ):
         return Number(Decimal(0), Decimal(0), OWN_UNIT, written=said, flags=("from-text",))
     return None
@@ -204,8 +205,8 @@ _SEX = {
     "male": frozenset({"male", "m", "248153007", "男", "男性"}),
     "female": frozenset({"female", "f", "248152002", "女", "女性"}),
 }
-_RANGE_TEXT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:-|–|~|至|to)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
-_LIMIT_TEXT = re.compile(r"^\s*(<=?|≤|>=?|≥)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
+_RANGE_TEXT = text.compiled(r"^\s*(\d+(?:\.\d+)?)\s*(?:-|–|~|至|to)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
+_LIMIT_TEXT = text.compiled(r"^\s*(<=?|≤|>=?|≥)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
 
 
 def own_range(
@@ -348,7 +349,72 @@ def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, b
         word = dictionary.word_of(path, allowed, one)
         if word is not None:
             return replace(blank, value=word, reason=None, sent=one)
+    if path == "mm.response":
+        spoken = [(one, word) for one in said if (word := imwg_response(one)) is not None]
+        if spoken:
+            return replace(blank, value=spoken[0][1], reason=None, sent=spoken[0][0], flags=("from-text",))
+    if path == "mm.mrd" and (residual := _residual_disease(said)) is not None:
+        return replace(blank, value=residual, reason=None, sent=said[0], flags=("from-text",))
+    if {"positive", "negative"} <= set(allowed):
+        answer = answer_of(element, context)
+        if answer in {"positive", "negative"}:
+            return replace(blank, value=answer, reason=None, sent=said[0] if said else None)
     return _no_word(element, blank)
+
+
+_RESPONSES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("sCR", text.compiled(r"\bscr\b(?!\s*\d)|stringent complete (?:response|remission)|严格意义的?完全缓解")),
+    ("VGPR", text.compiled(r"\bvgpr\b|very good partial (?:response|remission)|(?:非常|很)好的?部分缓解")),
+    ("CR", text.compiled(r"\bcr\b|complete (?:response|remission)|完全缓解")),
+    ("PR", text.compiled(r"\bpr\b|partial (?:response|remission)|部分缓解")),
+    ("MR", text.compiled(r"\bmr\b|minimal response|微小缓解")),
+    ("SD", text.compiled(r"\bsd\b|stable disease|疾病稳定")),
+    ("PD", text.compiled(r"\bpd\b|progressive disease|疾病进展")),
+)
+_NOT_REACHED = text.compiled(
+    r"\bnear(?:ly|[- ]?)?\s*$|\bnot\b|\bno\b|\bless than\b|\bwithout\b|\bat least\b|<\s*$|≥\s*$|>=\s*$"
+    r"|接近|近似|未达|未获|不足|至少"
+)
+
+
+def imwg_response(said: str) -> str | None:
+    """
+    Give the IMWG response category that a text names; None for none, for several, or for one that was not reached.
+
+    "near CR" is no CR, "at least PR" and "VGPR or better" leave the category open.
+    """
+    rest = text.fold(said)
+    found: list[tuple[str, bool]] = []
+    for word, pattern in _RESPONSES:
+        for hit in pattern.finditer(rest):
+            clear = text.judge(rest, hit.start(), hit.end()) == "present"
+            reached = not _NOT_REACHED.search(rest[max(0, hit.start() - 12) : hit.start()])
+            exact = not re.match(r"\s*(?:or better|or more|及以上|以上)", rest[hit.end() :])
+            found.append((word, clear and reached and exact))
+        rest = pattern.sub(lambda hit: " " * len(hit.group()), rest)
+    words = {word for word, _ in found}
+    return words.pop() if len(words) == 1 and all(clear for _, clear in found) else None
+
+
+_RESIDUAL = text.compiled(
+    r"(?:\bmrd\b|residual disease|微小残留病?灶?)[\s:：,-]*(?:(?:status|is|was|test|检测|结果|为|呈|已)[\s:：,-]*)*"
+    r"(?P<word>negativ\w*|neg\b|undetectable|not detected|阴性|未检出|转阴|\(-\)|positiv\w*|pos\b|阳性|\(\+\))"
+    r"|(?P<before>\bnegative|\bpositive|\bundetectable|\bno (?:detectable )?)\s*(?:for )?"
+    r"(?:\bmrd\b|(?:minimal|measurable) residual disease)"
+)
+
+
+def _residual_disease(said: list[str]) -> str | None:
+    """Give what a text says of residual disease; a test that was not done, or several answers, say nothing."""
+    found: set[str] = set()
+    for one in said:
+        folded = text.fold(one)
+        if text.is_no_value(folded):
+            return None
+        for hit in _RESIDUAL.finditer(folded):
+            word = hit["word"] or hit["before"]
+            found.add("positive" if word.startswith(("pos", "阳", "(+")) else "negative")
+    return found.pop() if len(found) == 1 else None
 
 
 def _words_of(path: str) -> tuple[str, ...]:
@@ -370,7 +436,7 @@ def _yes_or_no(element: Mapping[str, Any], blank: Finding, context: ReadingConte
     return replace(blank, value=None, reason="masked" if answer == "masked" else "no-value")
 
 
-_ESCC = re.compile(
+_ESCC = text.compiled(
     r"^(?:(?:escc|bilsky)\D{0,12})?(?:grade\s*|级\s*)?(0|1[abc]|1|2|3)(?:\s*级)?$|(?:escc|bilsky)\D{0,12}(0|1[abc]|1|2|3)"
 )
 

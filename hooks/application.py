@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
-from hooks import console, errors, feedback, observability, recording, trust, views
+from hooks import console, errors, feedback, observability, recording, telemetry, trust, views
 from hooks.ask import pages as ask_pages
 from hooks.ask.policy import is_on
 from hooks.database import StoreUnavailable
@@ -51,6 +52,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
         observability.Metrics(), observability.Health()
     )
     observability.watch(app)
+    telemetry.trace_calls(app, settings)
     errors.register(app, observability.log_failure)
     app.before_request(_gatekeeper(settings, store))
     desk = views.Desk.of(settings)
@@ -71,15 +73,26 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
 
 def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
     watched = observability.of(app)
+    auditor = recording.record_calls(app, store)
 
     def trouble() -> str | None:
         try:
             store.check()
+            auditor.flush()  # what waited since an outage is written also when nobody calls
         except StoreUnavailable as error:
             return f"is unavailable ({error.reason})"
+        finally:
+            watched.metrics.audit_waiting.set(auditor.waiting)
         return None
 
+    def last_words() -> None:
+        with suppress(StoreUnavailable):
+            auditor.flush()
+        if auditor.waiting:
+            observability.LOG.error("audit records are lost", extra={"component": "store", "lost": auditor.waiting})
+
     watched.health.checks["store"] = trouble
+    watched.at_end.append(last_words)
     app.register_blueprint(
         feedback.blueprint(
             store=lambda: store,
@@ -89,7 +102,6 @@ def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
             counted=lambda outcome, count: watched.metrics.feedback.labels(outcome).inc(count),
         )
     )
-    recording.record_calls(app, store)
 
 
 def create_operator_app(app: Flask) -> Flask:

@@ -272,11 +272,10 @@ def answer(
     kept, dropped = arranged[:MOST_CARDS], arranged[MOST_CARDS:]
     writer = Writer(assessment, language, call, drafts or {}, public_url, audience, ask_url)
     cards = [writer.card(draft, first=number == 0) for number, draft in enumerate(kept)]
-    return {"cards": cards, "extension": {EVALUATION: _evaluation(assessment, notes, len(dropped), language)}}
+    return {"cards": cards, "extension": {EVALUATION: _evaluation(assessment, notes, len(dropped), writer)}}
 
 
-def _evaluation(assessment: Assessment, notes: Sequence[Note], dropped: int, language: Language) -> dict[str, Any]:
-    speaker = Speaker(assessment, language)
+def _evaluation(assessment: Assessment, notes: Sequence[Note], dropped: int, writer: Writer) -> dict[str, Any]:
     undecided = [v for v in assessment.verdicts.values() if v.state == "undecided"]
     listed = [{"resource": note.resource, "reason": note.reason} for note in notes]
     listed += [
@@ -291,7 +290,7 @@ def _evaluation(assessment: Assessment, notes: Sequence[Note], dropped: int, lan
             "fired": list(assessment.of("fired")),
             "suppressed": list(assessment.of("suppressed")),
             "superseded": list(assessment.of("superseded")),
-            "indeterminate": [_indeterminate(verdict, speaker) for verdict in undecided],
+            "indeterminate": [writer.undecided(verdict).as_json() for verdict in undecided],
             "values": {key: plain(value) for key, value in assessment.values.items()},
             "notes": listed,
             "dropped_cards": dropped,
@@ -311,11 +310,18 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _indeterminate(verdict: Verdict, speaker: Speaker) -> dict[str, Any]:
-    changes = [text for _, text in missing_lines(verdict, speaker)]
-    return _without_empty(
-        {"rule": verdict.rule, "missing": list(verdict.missing), "would_change": " ".join(dict.fromkeys(changes))}
-    )
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """An undecided rule in words: the facts it lacks, and what knowing each would change (fact name, sentence)."""
+
+    rule: str
+    missing: tuple[str, ...]
+    lines: tuple[tuple[str, str], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as the proof has it."""
+        changes = dict.fromkeys(text for _, text in self.lines)
+        return _without_empty({"rule": self.rule, "missing": list(self.missing), "would_change": " ".join(changes)})
 
 
 def missing_lines(verdict: Verdict, speaker: Speaker) -> Iterator[tuple[str, str]]:
@@ -366,6 +372,15 @@ class Writer:
         self.steps = order_of_steps(assessment)
         other = next(name for name in LANGUAGES if name != language)
         self.other = Speaker(assessment, other)
+        self._undecided: dict[str, Undecided] = {}
+
+    def undecided(self, verdict: Verdict) -> Undecided:
+        """Put an undecided rule into words, once for the card and both proofs."""
+        found = self._undecided.get(verdict.rule)
+        if found is None:
+            lines = tuple(missing_lines(verdict, self.speaker))
+            found = self._undecided[verdict.rule] = Undecided(verdict.rule, verdict.missing, lines)
+        return found
 
     def card(self, draft: Draft, *, first: bool) -> dict[str, Any]:
         """Write one card."""
@@ -575,13 +590,13 @@ class Writer:
         lines: dict[str, str] = {}
         ordered = sorted(draft.undecided, key=lambda v: -INDICATORS.index(v.indicator))
         for verdict in ordered:
-            for name, text in missing_lines(verdict, self.speaker):
+            for name, text in self.undecided(verdict).lines:
                 lines.setdefault(f"{label(name, self.language)}{colon}{text}" if name else text, name)
         yield from list(lines)[:MOST_MISSING_LINES]
         for name in RECOMMENDERS:
             others = [v for v in draft.others_undecided if v.recommender == name]
             if others:
-                facts = tuple(dict.fromkeys(fact for verdict in others for fact in verdict.missing))
+                facts = tuple(dict.fromkeys(fact for verdict in others for fact in self.undecided(verdict).missing))
                 yield self.speaker.frame(
                     "other_missing",
                     recommender=self.speaker_recommender(name),
@@ -689,7 +704,7 @@ class Writer:
                 "fired": list(dict.fromkeys(verdict.rule for verdict in draft.fired)),
                 "suppressed": of("suppressed"),
                 "superseded": of("superseded"),
-                "indeterminate": [_indeterminate(verdict, self.speaker) for verdict in shown],
+                "indeterminate": [self.undecided(verdict).as_json() for verdict in shown],
                 "values": {key: plain(value) for key, value in values.items()},
                 "because": [because(condition) for condition in self._conditions(draft)],
             }

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 import requests
 
-from hooks import audit, database, explaining, feedback, keys
+from hooks import audit, database, explaining, feedback, keys, workshop
 from hooks.application import create_app
 from hooks.errors import Refused
 from hooks.serving import serve as serve_for_real
-from hooks.settings import Settings, SettingsError, load
+from hooks.settings import HOOKS, Settings, SettingsError, load
 from hooks.views import Desk
 from hooks.wording import LANGUAGES, Language
+from recommenders.guidance import ORDER_HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hooks.services import Service
+    from recommenders.guidance import Hook
 
 TIMEOUT_S = 30
 REFUSED = 1
@@ -81,7 +84,12 @@ class Answer:
 
 
 @main.command()
-@request_option
+@click.option("--request", "file", type=click.File("rb"), metavar="FILE", help="A CDS Hooks request; - for stdin.")
+@click.option("--fhir", "base", metavar="BASE", help="Instead: a FHIR base, whose data the service fetches itself.")
+@click.option("--patient", metavar="ID", help="With --fhir: the patient.")
+@click.option("--hook", type=click.Choice(HOOKS), help="With --fhir: the hook (default patient-view).")
+@click.option("--drafts", type=click.File("rb"), metavar="FILE", help="With --fhir, on order hooks: draftOrders.")
+@click.option("--fhir-token", metavar="TOKEN", help="With --fhir: its access token (without --url, --token will do).")
 @click.option("--url", metavar="BASE", help="A running service, such as http://127.0.0.1:8080; else in this process.")
 @click.option("--token", metavar="JWT", help="A bearer token, for a service in signed mode.")
 @service_option
@@ -89,7 +97,12 @@ class Answer:
 @json_option
 @config_option
 def call(
-    file: BinaryIO,
+    file: BinaryIO | None,
+    base: str | None,
+    patient: str | None,
+    hook: Hook | None,
+    drafts: BinaryIO | None,
+    fhir_token: str | None,
     url: str | None,
     token: str | None,
     service: str | None,
@@ -97,12 +110,19 @@ def call(
     raw: bool,
     config: str | None,
 ) -> None:
-    """Send a request to a service and show its cards."""
-    body = file.read()
+    """Send a request to a service and show its cards; the request is a file, or made for a patient on a FHIR server."""
+    if (file is None) == (base is None):
+        raise click.UsageError("give either --request FILE or --fhir BASE with --patient ID")
+    if file is not None:
+        body = file.read()
+    else:
+        if patient is None:
+            raise click.UsageError("--fhir needs --patient ID")
+        body = made_request(str(base), patient, hook or "patient-view", fhir_token or (None if url else token), drafts)
     headers = {"Content-Type": "application/json"}
     headers |= {"Accept-Language": language} if language else {}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    answered = _ask(url.rstrip("/"), service, body, headers) if url else _ask_here(config, service, body, headers)
+    answered = _ask(url.rstrip("/"), service, body, headers) if url else _ask_here(config, service, body, headers, base)
     if raw:
         click.echo(json.dumps(answered.body, ensure_ascii=False, indent=2))
     elif answered.status == 200:
@@ -114,8 +134,40 @@ def call(
         sys.exit(REFUSED)
 
 
-def _ask_here(config: str | None, service: str | None, body: bytes, headers: Mapping[str, str]) -> Answer:
+def made_request(base: str, patient: str, hook: Hook, token: str | None, drafts: BinaryIO | None) -> bytes:
+    """Make the request of an EHR that sends no data, only where they are."""
+    context: dict[str, Any] = {"userId": "Practitioner/oncobone", "patientId": patient}
+    if hook == "encounter-start":
+        context["encounterId"] = "unknown"
+    if hook in ORDER_HOOKS:
+        empty = {"resourceType": "Bundle", "type": "collection", "entry": []}
+        context["draftOrders"] = empty if drafts is None else _drafts(drafts)
+    if hook == "order-select":
+        entries = [entry["resource"] for entry in context["draftOrders"].get("entry", ())]
+        context["selections"] = [f"{each['resourceType']}/{each['id']}" for each in entries if "id" in each]
+    # Nothing is fetched without a token; an open test server takes any.
+    authorization = {"access_token": token or "none", "token_type": "Bearer", "expires_in": 300}
+    authorization |= {"scope": "patient/*.read", "subject": "oncobone"}
+    made = {"hook": hook, "hookInstance": str(uuid.uuid4()), "fhirServer": base, "fhirAuthorization": authorization}
+    return json.dumps(made | {"context": context}).encode()
+
+
+def _drafts(file: BinaryIO) -> dict[str, Any]:
+    try:
+        bundle = json.loads(file.read())
+    except ValueError as error:
+        raise click.UsageError(f"--drafts: is not JSON: {error}") from None
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        raise click.UsageError("--drafts: must hold a FHIR Bundle of draft orders")
+    return bundle
+
+
+def _ask_here(
+    config: str | None, service: str | None, body: bytes, headers: Mapping[str, str], base: str | None = None
+) -> Answer:
     settings = _settings(config=config, auth="open")
+    if base is not None:  # who names it here may have it asked
+        settings = settings.model_copy(update={"fhir_servers": (*settings.fhir_servers, base)})
     desk = Desk.of(settings)
     chosen = service or _service_for(body, [(each.id, each.hook) for each in desk.services])
     response = create_app(settings).test_client().post(f"/cds-services/{chosen}", data=body, headers=dict(headers))
@@ -250,3 +302,5 @@ main.add_command(feedback.commands)
 main.add_command(audit.commands)
 main.add_command(keys.commands)
 main.add_command(database.commands)
+for command in workshop.COMMANDS:
+    main.add_command(command)

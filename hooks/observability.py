@@ -20,6 +20,7 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
@@ -69,6 +70,7 @@ FIELDS = (
     "fetches",
     "component",
     "reason",
+    "lost",
 )
 """All that a log line may carry beside its time, level and event; none of these holds a patient value."""
 
@@ -166,6 +168,19 @@ class Metrics:
             "oncobone_fetches", "FHIR fetches by prefetch key and result.", ("key", "result"), registry=self.registry
         )
         self.feedback = Counter("oncobone_feedback", "Feedback entries stored.", ("outcome",), registry=self.registry)
+        self.components = Gauge(
+            "oncobone_component_up",
+            "Whether a component works (1) or not (0), as /readyz has it.",
+            ("component",),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.audit_waiting = Gauge(
+            "oncobone_audit_waiting",
+            "Audit records in memory that wait for the store.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
 
     def assessed(self, service: str, assessment: Assessment, cards: Iterable[Mapping[str, Any]]) -> None:
         """Count what one call came to."""
@@ -178,6 +193,12 @@ class Metrics:
             recommender = card["extension"]["org.oncobone.trace"]["recommender"]
             self.cards.labels(service, recommender, card["indicator"]).inc()
 
+    def checked(self, health: Health) -> None:
+        """Ask every check of health, and note which components work."""
+        troubles = health.troubles()
+        for name in health.checks:
+            self.components.labels(name).set(0 if name in troubles else 1)
+
     def text(self) -> bytes:
         """Give all metrics in the Prometheus text form, of all processes together."""
         if not os.environ.get(SHARED_METRICS):
@@ -185,6 +206,12 @@ class Metrics:
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call] # the library has no types here
         return generate_latest(together)
+
+
+def forget_process(pid: int) -> None:
+    """Take the gauges of a process that has ended out of the sums; its counts stay."""
+    if os.environ.get(SHARED_METRICS):
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here
 
 
 # --- health -------------------------------------------------------------------------------------------------
@@ -216,10 +243,11 @@ class Health:
 
 @dataclass(slots=True)
 class Observability:
-    """What one app has for its operators."""
+    """What one app has for its operators; `at_end` is done when a process stops, after its last call."""
 
     metrics: Metrics
     health: Health
+    at_end: list[Callable[[], None]] = field(default_factory=list)
 
 
 def of(app: Flask) -> Observability:
@@ -250,8 +278,10 @@ def blueprint(*, with_metrics: bool) -> Blueprint:
 
         @bp.get("/metrics")
         def metrics() -> Response:
-            """Give the counters."""
-            return Response(of(current_app).metrics.text(), content_type=CONTENT_TYPE_LATEST)
+            """Give the counters, and what the checks of health say now."""
+            watched = of(current_app)
+            watched.metrics.checked(watched.health)
+            return Response(watched.metrics.text(), content_type=CONTENT_TYPE_LATEST)
 
     return bp
 

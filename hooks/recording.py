@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
+from hooks import observability
 from hooks.audit import Auditor, CallRecord
 from hooks.store import Store
 
@@ -26,17 +27,20 @@ def tenant() -> str:
     return str(client.tenant) if client is not None else OPEN_TENANT
 
 
-def record_calls(app: Flask, store: Store) -> None:
+def record_calls(app: Flask, store: Store) -> Auditor:
     """Keep a record of every call of an app; an answer goes out even while the store is down."""
     auditor = Auditor(store)
+    waiting = observability.of(app).metrics.audit_waiting
 
     def recorded(response: Response) -> Response:
         # Strangers and calls that were turned away at the door are counted and logged; they must not fill the record.
         if request.endpoint == "cds.call" and request.method == "POST" and "client" in g:
             auditor.record(_record(response.status_code), issued(g.get("answered") or {}))
+            waiting.set(auditor.waiting)
         return response
 
     app.after_request(recorded)
+    return auditor
 
 
 def _record(status: int) -> CallRecord:

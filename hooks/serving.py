@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -47,6 +49,8 @@ TICK_S = 0.25
 BACKLOG = 1024
 QUICK_DEATH_S = 2.0
 MOST_QUICK_DEATHS = 5
+COLLECT_AFTER = 50_000
+"""So many new objects before the garbage collector looks at them; a call leaves few behind, and they are small."""
 
 
 # --- what waitress is told to do otherwise ------------------------------------------------------------------
@@ -173,6 +177,8 @@ class Process:
         for server in self.servers:
             server.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self.channels)
+        for each in observability.of(self.app).at_end:
+            each()
 
     def _turn(self, wait_s: float = TICK_S) -> None:
         wasyncore.loop(timeout=wait_s, use_poll=True, map=self.channels, count=1)
@@ -192,7 +198,11 @@ class Process:
         return any(c.requests or c.total_outbufs_len or c.request is not None for c in self._connections())
 
     def _refuse_new_connections(self) -> None:
-        self._turn(0)  # take those that the kernel has accepted for us already
+        # Connections that the kernel has accepted for us already would be cut off: take them, one a turn.
+        for _ in range(BACKLOG):
+            if not select.select([server.socket for server in self.servers], [], [], 0)[0]:
+                break
+            self._turn(0)
         for server in self.servers:
             server.accepting = False
             server.del_channel(self.channels)
@@ -257,7 +267,15 @@ def _make_app(settings: Settings) -> Flask:
         warm_up(app)
     except Exception as error:  # noqa: BLE001 - a fault in one topic must not keep the others from being served
         observability.log_failure(error, "the warm-up call failed")
+    _spare_the_collector()
     return app
+
+
+def _spare_the_collector() -> None:
+    """Put the tables made at the start out of the garbage collector's sight: they stay, and to go over them is slow."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 def warm_up(app: Flask) -> None:
@@ -330,11 +348,15 @@ def _several_processes(settings: Settings, sockets: Mapping[str, socket.socket])
         for pid in _ended(born):
             quick_deaths = quick_deaths + 1 if time.monotonic() - born.pop(pid) < QUICK_DEATH_S else 0
             LOG.error("a process died and is replaced", extra={"child": pid})
+            observability.forget_process(pid)
             if quick_deaths > MOST_QUICK_DEATHS:
                 _end_all(born, settings)
                 raise SettingsError("Processes die as soon as they start; see the log above.")
             _fork(settings, app, sockets, born)
         time.sleep(0.05)
+    # Held open here, the sockets would take connections that no process answers any more.
+    for listener in sockets.values():
+        listener.close()
     _end_all(born, settings)
     LOG.info("stopped")
 

@@ -108,7 +108,8 @@ class Settings(_Section):
     `fetch_seconds`: the time for all fetching of one call together. `drain_seconds`: how long /readyz is red
     before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
-    (`fhir_mapping.site`). `pharmacists`: `userId`s who read dose cards as a verification.
+    (`fhir_mapping.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
+    OpenTelemetry collector that gets traces (`oncobone[otel]`).
     `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
     `smart_auth_origins`: other origins than the FHIR servers' own where their sign-in may be;
     `smart_frame_ancestors`: origins of EHRs that may show the form inside their own page.
@@ -141,6 +142,7 @@ class Settings(_Section):
     site: dict[str, Decimal] = {}
     mapping: dict[str, Any] = {}
     audit_key_file: str | None = None
+    otlp_endpoint: str | None = None
     smart_client_id: str | None = None
     smart_auth_origins: Words = ()
     smart_frame_ancestors: Words = ()
@@ -175,7 +177,7 @@ class Settings(_Section):
         zone(value)
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "otlp_endpoint")
     @classmethod
     def _is_a_base(cls, value: str | None) -> str | None:
         if value is not None and not _URL.fullmatch(value):

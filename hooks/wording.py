@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Language = Literal["en", "zh-CN"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh-CN")
 LONGEST_SUMMARY = 139
+LONGEST_QUOTED = 100
 OPEN_END = 600
 """From here on the upper end of an interval only says "or more", in every unit that is shown."""
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "=", "in": "not in", "is": "is not"}
@@ -91,8 +92,10 @@ def escape(text: str) -> str:
     """
     Make text from data harmless in Markdown and HTML.
 
-    Control and bidirectional characters go; what Markdown or HTML would read as markup is escaped.
+    Control and bidirectional characters go; what Markdown or HTML would read as markup is escaped; a text that is no
+    value any more but a page is cut.
     """
+    text = text if len(text) <= LONGEST_QUOTED else f"{text[: LONGEST_QUOTED - 1]}…"
     kept = "".join(char for char in text if char.isprintable() and not "\u202a" <= char <= "\u202e")
     kept = "".join(char for char in kept if not "\u2066" <= char <= "\u2069")
     kept = kept.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

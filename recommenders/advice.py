@@ -162,7 +162,7 @@ class SourceVerdict:
         return self.criterion.holds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)  # made by the hundred in each call: not frozen, as a Condition
 class Advice:
     """
     What one rule says of one case (or of one order or lesion: several advices may bear the same rule).
@@ -172,6 +172,7 @@ class Advice:
     (None: all). `summary` replaces the rule's summary by a phrase. `notes` are extra lines. `lines` picks
     source lines by place (None: all). `superseded` says that a louder rule already says all of this about
     the same order (an overdose also misses the recommended dose): it is then listed, but not shown.
+    `whole` is the rule's condition as a whole. Never changed.
     """
 
     rule: str
@@ -188,11 +189,11 @@ class Advice:
     order: str | None = None
     lines: tuple[int, ...] | None = None
     superseded: bool = False
+    whole: Criterion = field(init=False)
 
-    @property
-    def whole(self) -> Criterion:
-        """The rule's condition as a whole."""
-        return self.because & ~self.unless if self.unless is not NO else self.because
+    def __post_init__(self) -> None:
+        """Join both parts of the condition."""
+        self.whole = self.because & ~self.unless if self.unless is not NO else self.because
 
 
 def case_of(because: Logical) -> Criterion:

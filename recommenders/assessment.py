@@ -39,11 +39,10 @@ class Verdict:
     @property
     def indicator(self) -> Indicator:
         """The highest indicator among what it said."""
-        said = [advice.indicator or self.info.indicator for advice in self.advices]
-        loudest = max(
-            (INDICATORS.index(indicator) for indicator in said), default=INDICATORS.index(self.info.indicator)
-        )
-        return "info" if self.info.informational else INDICATORS[loudest]
+        usual = self.info.indicator
+        if self.info.informational:
+            return "info"
+        return max((advice.indicator or usual for advice in self.advices), key=INDICATORS.index, default=usual)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -183,25 +182,22 @@ def _is_looked_at(rule: str, info: RuleInfo, case: Case, scope: Scope) -> bool:
 
 
 def _sorted_out(rule: str, info: RuleInfo, topic: Topic, recommender: Recommender, advices: list[Advice]) -> Verdict:
-    fired = tuple(advice for advice in advices if advice.whole.yes and not advice.superseded)
-    superseded = tuple(advice for advice in advices if advice.whole.yes and advice.superseded)
-    undecided = tuple(advice for advice in advices if advice.whole.unknown)
-    suppressed = tuple(advice for advice in advices if advice.because.yes and advice.unless.yes)
-    if fired:
+    holding = [advice for advice in advices if advice.whole.yes]
+    if fired := [advice for advice in holding if not advice.superseded]:
         state: State = "fired"
         chosen = fired
-    elif undecided:
+    elif undecided := [advice for advice in advices if advice.whole.unknown]:
         state, chosen = "undecided", undecided
-    elif superseded:
-        state, chosen = "superseded", superseded
-    elif suppressed:
+    elif holding:
+        state, chosen = "superseded", holding
+    elif suppressed := [advice for advice in advices if advice.because.yes and advice.unless.yes]:
         state, chosen = "suppressed", suppressed
     else:
-        state, chosen = "not met", tuple(advices)
+        state, chosen = "not met", advices
     whole = (
         chosen[0].whole if len(chosen) == 1 else Criterion(chosen[0].whole.holds, "any", tuple(a.whole for a in chosen))
     )
-    return Verdict(rule, info, topic, recommender, state, chosen, whole)
+    return Verdict(rule, info, topic, recommender, state, tuple(chosen), whole)
 
 
 def _settled(case: Case, verdict: Verdict) -> Verdict:

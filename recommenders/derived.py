@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from recommenders import formulas
 from recommenders.facts import (
@@ -17,6 +17,7 @@ from recommenders.facts import (
     Lesions,
     Reading,
     exactly,
+    replace,
     round_half_up,
     stated,
 )
@@ -43,14 +44,17 @@ def setting_of(hook: Hook) -> Setting:
 
 # --- recency ------------------------------------------------------------------------------------------------
 
+_WINDOWS: dict[Setting, dict[str, int]] = {
+    setting: {path: int(row[setting]) for path, row in GUIDANCE.tables["windows"].items()}
+    for setting in get_args(Setting)
+}
+
 
 def windows(setting: Setting, site: Mapping[str, Decimal] | None = None) -> dict[str, int]:
     """Give the recency window in days for each fact that has one; `site` overrides by `windows.<fact>`."""
-    table = GUIDANCE.tables["windows"]
-    found = {path: int(row[setting]) for path, row in table.items()}
-    for path in found:
-        if site and (own := site.get(f"windows.{path}")) is not None:
-            found[path] = int(own)
+    found = dict(_WINDOWS[setting])
+    if site:
+        found |= {path: int(site[f"windows.{path}"]) for path in found if f"windows.{path}" in site}
     return found
 
 

@@ -149,7 +149,7 @@ def all_of(parts: Iterable[Logical]) -> Criterion:
     holds: Truth = True
     flat: list[Criterion] = []
     for part in parts:
-        criterion = part.criterion()
+        criterion = part if type(part) is Criterion else part.criterion()
         if criterion.holds is False:
             holds = False
         elif criterion.holds is None and holds:
@@ -167,7 +167,7 @@ def any_of(parts: Iterable[Logical]) -> Criterion:
     holds: Truth = False
     flat: list[Criterion] = []
     for part in parts:
-        criterion = part.criterion()
+        criterion = part if type(part) is Criterion else part.criterion()
         if criterion.holds is True:
             holds = True
         elif criterion.holds is None and holds is False:

@@ -162,7 +162,12 @@ def ask(sitting: Sitting) -> tuple[list[Item], dict[str, Any]]:
     )
     wanted = known_names(sitting.sent.missing)
     ranked += _asked_by_card(wanted, {one.item for one in ranked}, sitting)
-    ranked.sort(key=lambda one: (not _is_wanted(one.item, wanted), -one.score))
+    # A form that is drawn again keeps its order; what time allowed to be tried may differ from the first time.
+    place = {link: number for number, link in enumerate(sitting.sent.keep) if isinstance(link, str)}
+    last = len(place)
+    ranked.sort(
+        key=lambda one: (place.get(link_id(one.item), last), not _is_wanted(one.item, wanted), -one.score)
+    )
     ordered = list(_with_company(ranked, sitting))
     blocks = _blocks(ordered, {one.item: one for one in ranked}, sitting)
     page = {
@@ -281,19 +286,17 @@ def _question(item: Item, ranks: Mapping[Item, Decisive], sitting: Sitting) -> d
 
 
 def _why(item: Item, rank: Decisive, sitting: Sitting) -> dict[str, Any]:
-    """What knowing it would change, in the words of the weightiest rule that has some; and the rules."""
+    """What knowing it would change: in a rule's words for just that, else the weightiest rule's conclusion."""
     rules = [*rank.rules, *rank.helps]
     speaker = Speaker(sitting.assessment, sitting.language)
+    open_ones = [v for rule in rules if (v := sitting.assessment.verdicts.get(rule)) and v.state == "undecided"]
+    worded = next((v for v in open_ones if any(line.fact == item.name for line in v.info.if_missing)), None)
     said = ""
-    for rule in rules:
-        verdict = sitting.assessment.verdicts.get(rule)
-        if verdict is None or verdict.state != "undecided":
-            continue
-        told = next((text for name, text in missing_lines(verdict, speaker) if name == item.name), "")
-        if told:
-            said = plain(told)
-            break
-    return {"why": said, "rules": rules[:8], "decides": bool(rank.rules)}
+    if worded is not None:
+        said = next((text for name, text in missing_lines(worded, speaker) if name == item.name), "")
+    elif open_ones:
+        said = speaker.summary(open_ones[0].advices[0], open_ones[0].topic.guidance)
+    return {"why": plain(said), "rules": rules[:8], "decides": bool(rank.rules)}
 
 
 def _before(item: Item, sitting: Sitting) -> dict[str, Any]:
@@ -376,7 +379,11 @@ def preview(sitting: Sitting, occasion: Occasion) -> dict[str, Any]:
         "values": list(_moved(before, after, sitting.language)),
         "fired": fired,
         "gone": [rule for rule in before.of("undecided") if _state(after, rule) not in {"undecided", "fired"}],
-        "dropped": [rule for rule in before.of("fired") if _state(after, rule) != "fired"],
+        "dropped": [
+            _told(before.verdicts[rule], Speaker(before, sitting.language))
+            for rule in before.of("fired")
+            if _state(after, rule) != "fired"
+        ],
         "open": len(after.of("undecided")),
     }
 

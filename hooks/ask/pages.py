@@ -22,6 +22,7 @@ from hooks.fetch import configured_base
 from hooks.gate import refuse_overload
 from hooks.settings import is_loopback
 from hooks.views import json_body
+from hooks.wording import LANGUAGES
 
 if TYPE_CHECKING:
     from hooks.settings import Settings
@@ -67,7 +68,7 @@ def blueprint(desk: Desk) -> Blueprint:
             "trusted": list(settings.smart_auth_origins),
             "loopback": settings.auth == "open" and settings.loopback,
             "language": language,
-            "texts": texts(language),
+            "texts": {one: texts(one) for one in LANGUAGES},
             "templates": templates("patient-view"),
             "places": {site: PLACES[site] for site in QUESTIONS["lesions[].site"].options if site in PLACES},
             **config,
@@ -126,7 +127,9 @@ def blueprint(desk: Desk) -> Blueprint:
         return _json(
             {
                 "form": questionnaire_response(sitting.answers, occasion),
-                "observations": [{"text": entry.text, "resource": entry.resource} for entry in entries],
+                "observations": [
+                    {"text": entry.text, "items": list(entry.items), "resource": entry.resource} for entry in entries
+                ],
                 "text": as_text(sitting.answers, sitting.facts, occasion),
             }
         )

@@ -89,10 +89,11 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One Observation to be saved: what it says in words, and the resource."""
+    """One Observation to be saved: what it says in words, the resource, and the `linkId`s it answers."""
 
     text: str
     resource: dict[str, Any]
+    items: tuple[str, ...] = ()
 
 
 def person(reference: object) -> str | None:
@@ -124,7 +125,7 @@ def observations(answers: Sequence[Answer], facts: Facts, occasion: Occasion) ->
 
 def _single(answer: Answer, occasion: Occasion) -> Entry:
     resource = _frame(occasion, _code(answer, occasion.language)) | _value(answer, occasion.language)
-    return Entry(_line(answer, occasion.language), resource)
+    return Entry(_line(answer, occasion.language), resource, (link_id(answer.item),))
 
 
 def _lesion(name: str, parts: Sequence[Answer], facts: Facts, occasion: Occasion) -> Entry:
@@ -149,7 +150,8 @@ def _lesion(name: str, parts: Sequence[Answer], facts: Facts, occasion: Occasion
             components.append({"code": site_code} | _word(f"{LESION}.site", str(site.value), language))
     resource["component"] = components
     lines = frame("list_separator", language).join(_line(part, language) for part in parts)
-    return Entry(f"{texts(language)['lesion'].format(site=where)} — {lines}", resource)
+    text = f"{texts(language)['lesion'].format(site=where)} — {lines}"
+    return Entry(text, resource, tuple(link_id(part.item) for part in parts))
 
 
 def _frame(occasion: Occasion, code: dict[str, Any]) -> dict[str, Any]:
@@ -343,7 +345,7 @@ def as_text(answers: Sequence[Answer], facts: Facts, occasion: Occasion) -> str:
     names = dict.fromkeys(answer.item.lesion for answer in answers if answer.item.lesion)
     for name in names:
         parts = [answer for answer in answers if answer.item.lesion == name]
-        site = next((part.fact for part in parts if part.item.component == "site" and part.fact), None)
+        site = next((part.fact for part in parts if part.item.component == "site"), None)
         charted = next((one.site for one in facts.lesions if one.id == name), None)
         chosen = site if isinstance(site, Finding) else charted
         where = texts(language)["site_unknown"]

@@ -71,7 +71,11 @@ def pretty(text: str) -> str:
 
 def indented(value: object) -> str:
     """Write JSON for people."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_number)
+
+
+def _number(value: Any) -> int | float:  # noqa: ANN401 - a Decimal, as our own cards hold them
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -1,0 +1,304 @@
+"""The console's pages without a browser: headers, who may post, what is shown, drawings, and the pages for anybody."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from html.parser import HTMLParser
+from importlib import resources
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import pytest
+
+from hooks import samples
+from hooks.application import create_app
+from hooks.console import drawings, safe
+from hooks.console.inspection import inspect
+from hooks.settings import Settings
+from hooks.views import Desk
+from recommenders.facts import DICTIONARY, SITES, Course, Event, Order, Reason, Study
+from recommenders.guidance import guidance
+from recommenders.logic import Criterion
+from tests.wire import DAY
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from hooks.console.inspection import Inspection
+
+MAPPING = {
+    "codes": [{"system": "http://h.example/lab", "code": "KREA", "concept": "lab.creatinine"}],
+    "units": {"mmol/公升": "mmol/L"},
+}
+
+
+def settings(**given: Any) -> Settings:
+    """Settings as they come from the environment or a file: days as text."""
+    return Settings.model_validate(given)
+
+
+@pytest.fixture(scope="module")
+def client() -> FlaskClient:
+    return create_app(settings(now=DAY, mapping=MAPPING)).test_client()
+
+
+def found_in(name: str) -> Inspection:
+    desk = Desk.of(settings(now=DAY))
+    body = json.dumps(samples.request_for(name)).encode()
+    return inspect(desk, body, {service.hook: service.id for service in desk.services}, "en")
+
+
+class Inline(HTMLParser):
+    """Collects what a strict policy would stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        if tag == "style" or (tag == "script" and "src" not in names):
+            self.found.append(tag)
+        self.found += [name for name in names if name == "style" or name.startswith("on")]
+        self.found += [f"{tag} {names[key]}" for key in ("src", "href") if str(names.get(key, "")).startswith("http")]
+
+
+def posted(client: FlaskClient, path: str, name: str = "femur-and-cord", **headers: str) -> Any:
+    sent = {key.replace("_", "-"): value for key, value in headers.items()}
+    request = json.dumps(samples.request_for(name))
+    if path.endswith("patient"):
+        return client.post(path, data={"request": request}, headers=sent)
+    return client.post(path, json={"request": request, "response": "{}", "status": 200}, headers=sent)
+
+
+@pytest.mark.parametrize("path", ["/", "/rules", "/?lang=zh-CN", "/console/view", "/console/patient"])
+def test_a_page_has_a_strict_policy_and_nothing_inline(client: FlaskClient, path: str) -> None:
+    answered = posted(client, path) if path.startswith("/console") else client.get(path)
+    assert answered.status_code == 200
+    policy = answered.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answered.headers["X-Content-Type-Options"] == "nosniff"
+    assert answered.headers["Referrer-Policy"] == "no-referrer"
+    assert answered.headers["Cache-Control"] == "no-store"
+    page = Inline()
+    page.feed(answered.get_data(as_text=True))
+    linked = [each for each in page.found if not each.startswith("a ")]
+    assert linked == []
+
+
+@pytest.mark.parametrize("path", ["/", "/console/samples/mgus/patient-view"])
+def test_the_console_is_not_there_when_it_is_off(path: str) -> None:
+    off = create_app(settings(now=DAY, console=False)).test_client()
+    assert off.get(path).status_code == 404
+    for public in ("/rules", "/attributes", "/attributes/order-safety", "/openapi.json", "/static/console.css"):
+        with off.get(public) as answered:
+            assert answered.status_code == 200, public
+
+
+def test_the_console_is_off_by_itself_where_others_can_reach_it() -> None:
+    assert not Settings(host="0.0.0.0", auth="open", allow_open=True).console  # noqa: S104 - that is the point
+    assert not Settings(auth="signed").console
+    assert Settings().console
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://localhost"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "null", "Sec_Fetch_Site": "same-origin"}, 200),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+    ],
+)
+def test_only_our_own_pages_may_post(client: FlaskClient, headers: dict[str, str], status: int) -> None:
+    assert posted(client, "/console/view", **headers).status_code == status
+
+
+def test_a_name_that_was_made_to_point_here_gets_nothing(client: FlaskClient) -> None:
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
+    assert client.get("/", headers={"Host": "127.0.0.1:8080"}).status_code == 200
+
+
+def test_the_sites_mapping_is_shown(client: FlaskClient) -> None:
+    page = client.get("/?lang=en").get_data(as_text=True)
+    assert "http://h.example/lab|KREA" in page
+    assert "lab.creatinine" in page
+    assert "mmol/公升" in page
+
+
+def test_sample_requests_are_told_as_of_the_day_of_the_evaluation() -> None:
+    later = create_app(settings(now="2027-03-02")).test_client()
+    request = later.get("/console/samples/mgus/patient-view").get_json()
+    assert request == samples.request_for("mgus", "patient-view", day=settings(now="2027-03-02").moment().date())
+    answered = later.post("/cds-services/oncobone-patient-view", json=request).get_json()
+    assert [card["indicator"] for card in answered["cards"]] == ["info"]
+
+
+def test_a_sample_or_hook_that_is_not_there_is_404(client: FlaskClient) -> None:
+    assert client.get("/console/samples/nobody/patient-view").status_code == 404
+    assert client.get("/console/samples/mgus/tea-time").status_code == 404
+
+
+def test_what_is_no_request_is_refused_with_its_reason(client: FlaskClient) -> None:
+    assert client.post("/console/view", json={"request": 1}).status_code == 400
+    refused = client.post("/console/view?lang=en", json={"request": "no JSON", "response": "no JSON", "status": 400})
+    assert refused.status_code == 200
+    assert "The call was refused" in refused.get_data(as_text=True)
+    drawn = client.post("/console/patient?lang=en", data={"request": "{}"})
+    assert "The call was refused" in drawn.get_data(as_text=True)
+
+
+def test_an_answer_tells_what_each_step_took_when_the_console_is_on(client: FlaskClient) -> None:
+    request = samples.request_for("mgus")
+    told = client.post("/cds-services/oncobone-patient-view", json=request).headers["Server-Timing"]
+    assert re.findall(r"(\w+);dur=\d+\.\d\d", told) == ["envelope", "gather", "mapping", "assessment", "words"]
+    off = create_app(settings(now=DAY, console=False)).test_client()
+    assert "Server-Timing" not in off.post("/cds-services/oncobone-patient-view", json=request).headers
+
+
+def test_a_token_in_a_pasted_request_is_not_shown_again() -> None:
+    shown = safe.pretty(
+        json.dumps({"fhirAuthorization": {"access_token": "canary"}, "x": [{"access_token": "canary"}]})
+    )
+    assert "canary" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "[x](javascript:alert(1))",
+        "![x](https://evil.example/pixel)",
+        "[x](http://evil.example)",
+        "<img src=x onerror=alert(1)>",
+        "[x](data:text/html;base64,PHNjcmlwdD4=)",
+        "<a href='https://x' onclick='alert(1)'>x</a>",
+    ],
+)
+def test_markdown_gives_no_script_no_image_and_no_plain_http_link(text: str) -> None:
+    made = str(safe.markdown(text))
+    assert not re.search(r"<(?!/?(p|a|ul|li|em|strong|code)\b)", made)
+    assert not re.search(r'href="(?!https://)', made)
+    assert not re.search(r"<[^>]* on\w+=", made)
+
+
+def test_markdown_keeps_lists_tables_and_numbers() -> None:
+    assert '<ol start="3">' in safe.markdown("3. third")
+    assert "<td>1</td>" in safe.markdown("| a |\n|---|\n| 1 |")
+    assert 'href="https://doi.org/x"' in safe.markdown("[x](https://doi.org/x)")
+
+
+# --- drawings -----------------------------------------------------------------------------------------------
+
+
+def test_every_limit_that_is_drawn_is_there_in_the_unit_of_its_fact() -> None:
+    for path, limits in drawings.LIMITS.items():
+        assert path in drawings.SERIES
+        for topic, name in limits:
+            entries = guidance(topic).entries[name]
+            assert all(entry.unit == DICTIONARY[path].unit for entry in entries), (path, name)
+
+
+def test_every_limit_of_a_myeloma_patient_is_drawn() -> None:
+    found = found_in("smouldering-high-risk")
+    assert found.assessment is not None
+    for path, limits in drawings.LIMITS.items():
+        assert [name for name, *_ in drawings.limits_of(path, found.assessment)] == [name for _, name in limits]
+
+
+def test_a_myeloma_limit_is_not_drawn_for_somebody_without_myeloma() -> None:
+    found = found_in("femur-and-cord")
+    assert found.assessment is not None
+    assert list(drawings.limits_of("lab.creatinine", found.assessment)) == []
+    assert [name for name, *_ in drawings.limits_of("lab.ca_corr", found.assessment)] == [
+        "hypocalcaemia",
+        "hypercalcaemia",
+        "severe_hypercalcaemia",
+    ]
+
+
+def test_every_site_has_its_place_on_the_outline() -> None:
+    assert set(drawings.PLACES) == set(SITES) - {"bone"}
+    assert all(0 < x < 200 and 0 < y < 400 for x, y in drawings.PLACES.values())
+
+
+def test_lesions_carry_their_own_mirels_or_say_why_not() -> None:
+    marks = drawings.lesions(found_in("femur-and-cord"), "en")
+    assert {(mark.site, mark.mirels) for mark in marks} == {
+        ("thoracic spine", "not for this bone"),
+        ("pertrochanteric femur", "11"),
+    }
+    incomplete = drawings.lesions(found_in("femur-mirels-incomplete"), "en")
+    assert incomplete[0].mirels == "8–10"
+    assert drawings.escc(found_in("femur-and-cord"), "en")[0] == "2"
+
+
+def test_two_lesions_of_one_site_are_drawn_beside_each_other() -> None:
+    found = found_in("humerus-mirels-8")
+    assert found.assessment is not None
+    facts = found.assessment.facts
+    twice = dataclasses.replace(facts, lesions=type(facts.lesions)((*facts.lesions.items, *facts.lesions.items)))
+    case = type(found.assessment.case)(twice, "patient-view")
+    found.assessment = dataclasses.replace(found.assessment, case=case)
+    first, second = drawings.lesions(found, "en")[:2]
+    assert first.x is not None
+    assert second.x is not None
+    assert abs(first.x - second.x) >= 18
+
+
+def test_results_are_drawn_in_order_and_inside_the_plot() -> None:
+    for name in ("smouldering-that-is-active", "smouldering-observe", "lung-denosumab-low-calcium"):
+        for chart in drawings.charts(found_in(name), "en"):
+            assert [p.day for p in chart.points] == sorted(p.day for p in chart.points)
+            for point in chart.points:
+                assert drawings.LEFT <= point.x <= drawings.RIGHT
+                assert drawings.TOP <= point.y <= drawings.BOTTOM
+            assert all(drawings.TOP <= line.y <= drawings.BOTTOM for line in chart.lines)
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def test_every_word_of_the_console_is_there_in_both_languages() -> None:
+    data = tomllib.loads(resources.files("hooks.console").joinpath("texts.toml").read_text(encoding="utf-8"))
+    for key, row in data.items():
+        assert set(row) == {"en", "zh-CN"}, key
+        assert all(text.strip() for text in row.values()), key
+    wanted = {f"why_{reason}" for reason in get_args(Reason)}
+    wanted |= {f"op_{op}" for op in get_args(get_type_hints(Criterion)["op"])}
+    for kind, name in ((Course, "status"), (Event, "type"), (Study, "modality"), (Order, "kinds")):
+        annotation = str(kind.__annotations__[name])
+        wanted |= {f"word_{word}" for word in re.findall(r"['\"]([a-z-]+)['\"]", annotation)}
+    assert wanted <= set(data)
+
+
+def test_the_verdict_tree_says_value_and_what_was_asked_also_when_unknown() -> None:
+    rules = {row.rule: row for row in found_in("lung-prognosis-unknown").rules}
+    told = json.dumps([dataclasses.asdict(tree) for tree in rules["BP-001"].trees])
+    assert "life expectancy: unknown (not in the data)" in told
+    assert re.search(r"asked: \\u2265 3 months|asked: ≥ 3 months", told)
+    assert rules["BP-002"].state == "fired"
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("name", [sample.name for sample in samples.samples()])
+def test_every_sample_can_be_looked_into(client: FlaskClient, name: str, language: str) -> None:
+    request = json.dumps(samples.request_for(name))
+    service = f"/cds-services/oncobone-{samples.sample(name).hook}"
+    answered = client.post(
+        service, data=request, content_type="application/json", headers={"Accept-Language": language}
+    )
+    posted_view = {"request": request, "response": answered.get_data(as_text=True), "status": 200, "service": "x"}
+    page = client.post(f"/console/view?lang={language}", json=posted_view)
+    assert page.status_code == 200
+    assert page.get_data(as_text=True).count('<button type="button" class="override-button"') == len(
+        answered.get_json()["cards"]
+    )
+    assert client.post(f"/console/patient?lang={language}", data={"request": request}).status_code == 200

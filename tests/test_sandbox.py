@@ -1,0 +1,168 @@
+"""The sandbox: a real FHIR server with the sample patients, and the service that reads from it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from hooks import samples, sandbox
+from hooks.cli import main
+from tests.conftest import environment, oncobone, start
+from tests.wire import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Server
+
+STORY_DAY = dt.date.fromisoformat(DAY)
+
+
+def needed() -> None:
+    if importlib.util.find_spec(sandbox.SERVER) is None:
+        if os.environ.get("CI"):
+            pytest.fail("the sandbox's FHIR server must be installed when CI is set (the extra `sandbox`)")
+        pytest.skip("the sandbox's FHIR server is not installed (pip install 'oncobone[sandbox]')")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    needed()
+    with sandbox.fhir_server(tmp_path_factory.mktemp("fhir")) as server:
+        sandbox.load(server.base, STORY_DAY)
+        yield server.base
+
+
+@pytest.fixture(scope="module")
+def service(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = start((), {"ONCOBONE_FHIR_SERVERS": base}, tmp_path_factory.mktemp("service"))
+    yield running
+    running.stop()
+
+
+def get(url: str) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, timeout=30)
+
+
+def test_every_sample_patient_is_there_with_all_its_resources(base: str) -> None:
+    for sample in samples.samples():
+        kinds = [each["resourceType"] for each in sample.resources]
+        assert get(f"{base}/Patient/{sample.patient_id}").status_code == 200
+        for kind in samples.KEY_OF:
+            found = get(f"{base}/{kind}?patient={sample.patient_id}&_count=200").json()
+            assert found["total"] == kinds.count(kind), (sample.name, kind)
+
+
+@pytest.mark.parametrize("name", ["femur-and-cord", "smouldering-high-risk", "nothing-to-say", "hostile-chart"])
+def test_fetched_data_give_the_cards_of_prefetched_data(service: Server, base: str, name: str) -> None:
+    fetched = service.call(sandbox.request_without_data(samples.sample(name), base)).json()
+    sent = service.call(samples.request_for(name)).json()
+    told = [(card["summary"], card["indicator"]) for card in fetched["cards"]]
+    assert told == [(card["summary"], card["indicator"]) for card in sent["cards"]]
+    evaluations = [each["extension"]["org.oncobone.evaluation"] for each in (fetched, sent)]
+    assert evaluations[0].get("fired") == evaluations[1].get("fired")
+
+
+def test_the_command_calls_for_a_patient_on_a_fhir_server(service: Server, base: str) -> None:
+    arguments = ["call", "--fhir", base, "--patient", "s11", "--hook", "patient-view", "--json"]
+    there = CliRunner().invoke(main, [*arguments, "--url", service.url])
+    here = CliRunner().invoke(main, arguments, env={"ONCOBONE_NOW": DAY})
+    assert there.exit_code == here.exit_code == 0, here.output + there.output
+    summaries = [[card["summary"] for card in json.loads(done.stdout)["cards"]] for done in (there, here)]
+    assert summaries[0] == summaries[1]
+    assert "ESCC grade 2" in summaries[0][0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--fhir", "http://127.0.0.1:9/fhir"), ("--request", "-", "--fhir", "http://127.0.0.1:9/fhir")]
+)
+def test_the_command_used_wrongly_says_so(arguments: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(main, ["call", *arguments], input="{}").exit_code == 2
+
+
+def test_the_doctor_finds_the_sandbox_fit(base: str) -> None:
+    done = CliRunner().invoke(main, ["doctor", "--fhir", base, "--sample", "5", "--json"], env={"ONCOBONE_NOW": DAY})
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["fit"]
+    assert report["patients"] == 5
+    assert report["paging"] == "works"
+    assert all(search["offered"] for search in report["searches"])
+
+
+def test_the_stories_can_be_told_as_of_any_day() -> None:
+    later = STORY_DAY + dt.timedelta(400)
+    told = samples.request_for("child-ifosfamide", day=later)
+    born = [
+        dt.date.fromisoformat(each["prefetch"]["patient"]["birthDate"])
+        for each in (told, samples.request_for("child-ifosfamide"))
+    ]
+    assert born[0] - born[1] == dt.timedelta(400)
+    assert samples.moved({"a": ["2026-11", "2026-11-22T08:00:00Z", "2951-2", "x 2026-11-22"]}, 31) == {
+        "a": ["2026-12", "2026-12-23T08:00:00Z", "2951-2", "x 2026-11-22"]
+    }
+
+
+def test_references_stay_inside_the_patient(tmp_path: Path) -> None:
+    for sample in samples.samples():
+        bundle = sandbox.as_transaction(sample, STORY_DAY)
+        names = {f"{each['resource']['resourceType']}/{each['resource']['id']}" for each in bundle["entry"]}
+        assert len(names) == len(bundle["entry"])
+        own = {f"{each['resourceType']}/{each['id']}" for each in sample.resources} - {f"Patient/{sample.patient_id}"}
+        assert not own & {inner for each in bundle["entry"] for inner in references(each["resource"])}
+
+
+def references(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "reference" and isinstance(inner, str):
+                yield inner
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def test_without_the_fhir_server_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "SERVER", "no_such_server")
+    done = CliRunner().invoke(main, ["sandbox"])
+    assert done.exit_code == 1
+    assert "pip install 'oncobone[sandbox]'" in done.output
+
+
+def test_the_command_starts_both_says_what_to_try_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    needed()
+    ports = str(sandbox.free_port()), str(sandbox.free_port())
+    command = oncobone("sandbox", "--port", ports[0], "--fhir-port", ports[1], "--day", DAY)
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, env=environment(TMPDIR=str(tmp_path)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Stop with Ctrl-C" in line:
+                break
+        try:
+            assert f"http://127.0.0.1:{ports[0]}/" in said
+            assert get(f"http://127.0.0.1:{ports[0]}/").status_code == 200, "the console is on"
+            assert "oncobone doctor" in said
+            assert "call --url" in said
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    with pytest.raises(requests.ConnectionError):
+        get(f"http://127.0.0.1:{ports[1]}/fhir/metadata")
+    assert list(tmp_path.iterdir()) == []
