@@ -131,6 +131,7 @@ class Draft:
             shown,
             key=lambda verdict: (
                 INDICATORS.index(verdict.indicator),
+                verdict.info.recommender == self.recommender,  # at an order the dose before the dentist
                 not verdict.info.never_alone,
                 not verdict.info.informational,
                 -shown.index(verdict),
