@@ -6,7 +6,7 @@ HOST   ?= 127.0.0.1
 PORT   ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench soak lock catalogue clean
+.PHONY: help serve sandbox test check bench soak lock catalogue clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -18,12 +18,19 @@ $(VENV)/.run: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+$(VENV)/.sandbox: requirements-sandbox.lock $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sandbox.lock
+	@touch $@
+
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-serve: $(VENV)/.run ## Set everything up and serve at http://127.0.0.1:8080
+serve: $(VENV)/.run $(VENV)/.sandbox ## Set everything up and serve at http://127.0.0.1:8080
 	$(BIN)/oncobone serve --host $(HOST) --port $(PORT)
+
+sandbox: $(VENV)/.sandbox ## A local FHIR server with the sample patients, and the service beside it
+	$(BIN)/oncobone sandbox
 
 test: $(VENV)/.dev ## Set everything up and run the tests
 	@sh .ci/system-parts
@@ -43,7 +50,8 @@ soak: $(VENV)/.dev ## Run the long proofs whole
 lock: $(VENV)/.dev ## Renew the lock files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --quiet -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra dev --quiet -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra sandbox --quiet -o requirements-sandbox.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra sandbox --extra otel --extra dev --quiet -o requirements-dev.lock pyproject.toml
 
 catalogue: $(VENV)/.run ## Write docs/catalogue.md from the guidance data
 	$(BIN)/oncobone catalogue > docs/catalogue.md

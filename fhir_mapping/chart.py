@@ -276,6 +276,7 @@ class _Chart:
                 resources.append(copy)
         resources += standing
         drafted = [medications.reference_of(one) for one in _resources_of(drafts)]
+        self.context = replace(self.context, truncated=self.context.truncated | self._faulty_keys())
         found = medications.read_medications(resources, context=self.context, drafted=drafted)
         self._add(found.notes)
         return found
@@ -378,7 +379,7 @@ class _Chart:
 
     def _silence(self, changes: dict[str, Fact]) -> dict[str, Fact]:
         """A closed-world "no" holds only where the list it would stand in came, and came whole."""
-        whole = self.found.delivered - self.found.truncated
+        whole = self.found.delivered - self.found.truncated - self._faulty_keys()
         found = dict(changes)
         for path, spec in DICTIONARY.items():
             if not spec.closed or path in changes:
@@ -387,6 +388,16 @@ class _Chart:
             if not whole.issuperset(keys):
                 found[path] = dictionary.blank_finding(path).forget("not-delivered")
         return found
+
+    def _faulty_keys(self) -> frozenset[str]:
+        """Give the keys of which a resource could not be read: it may be the diagnosis or drug that is looked for."""
+        return frozenset(
+            item.key
+            for kind, listed in self.found.items.items()
+            if kind != "Observation"
+            for item in listed
+            if item.is_faulty
+        )
 
     def _name_bare_items(self, items: Mapping[str, Sequence[Item]]) -> None:
         """Resources that only serve others are named when nothing refers to them."""

@@ -74,7 +74,10 @@ class Match:
         return self.concept.endswith("_TRAP")
 
 
-@lru_cache(maxsize=4096)
+LONGEST_CODE = 500
+"""Characters of a code or system that are looked at: a longer one is none, and must fill no cache."""
+
+
 def normal_system(system: str) -> str:
     """
     Give the normal form of a code system's address.
@@ -82,6 +85,11 @@ def normal_system(system: str) -> str:
     Blanks, a trailing slash and `|version` are dropped, the host is lower-cased, `https` counts as `http`,
     `urn:oid:` forms and the addresses of SNOMED editions become the usual address.
     """
+    return _normal_system(system) if len(system) <= LONGEST_CODE else system
+
+
+@lru_cache(maxsize=4096)
+def _normal_system(system: str) -> str:
     text = system.strip().partition("|")[0].rstrip("/")
     if text[:4].lower() == "urn:":
         text = text.lower()
@@ -163,8 +171,7 @@ class CodeTable:
         self._cn = frozenset(normal_system(system) for system in cn_systems) | {ICD10_CN}
         for concept, kinds, system, code, display in rows:
             self._add(concept, kinds, normal_system(system), code, display)
-        self.lookup = lru_cache(maxsize=65536)(self._lookup)
-        """(system as sent, code as sent) -> the matches of every kind, with the kinds they are meant for."""
+        self._looked_up = lru_cache(maxsize=65536)(self._lookup)
 
     def _add(self, concept: str, kinds: str, system: str, code: str, display: str) -> None:
         resources = frozenset(kind.partition(".")[0].partition("(")[0] for kind in kinds.split("|"))
@@ -175,6 +182,12 @@ class CodeTable:
             self._classes.setdefault(code.upper(), []).append(row)
         else:
             self._exact[(system, code.upper() if system in _CASELESS else code)].append(row)
+
+    def lookup(self, system: str, code: str) -> tuple[tuple[Match, frozenset[str]], ...]:
+        """Give the matches of every kind of a system and code as sent, with the kinds they are meant for."""
+        if len(system) > LONGEST_CODE or len(code) > LONGEST_CODE:
+            return ()
+        return self._looked_up(system, code)
 
     def _lookup(self, system: str, code: str) -> tuple[tuple[Match, frozenset[str]], ...]:
         normal, trimmed = normal_system(system), code.strip()

@@ -158,6 +158,8 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
             notes.add(item.name, _TRAPS.get(match.concept, "trap: recognised and rejected"))
         if match.note:
             notes.add(item.name, match.note)
+        if match.system == ICD10_CM and match.code.replace(".", "") == "C795":
+            notes.add(item.name, "C79.5 without its fifth character: read as bone (C79.51)")
         if _says_something_else(match):
             notes.add(item.name, "display-mismatch: the display names something else than the code, which is kept")
     spoken: dict[str, text.Verdict] = {}
@@ -276,8 +278,8 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
         claim = "present"
         if "suspected" in verdicts:
             claim = "suspected"
-        elif "absent" in verdicts and "present" not in verdicts:
-            claim = "contradictory"
+        elif {"absent", "nothing"} & set(verdicts) and "present" not in verdicts:
+            claim = "contradictory"  # its own words deny it, or speak of a mere risk
     elif verdicts and not diagnosis.is_trap:
         claim, from_text = _strongest(verdicts), True
         if diagnosis.concepts and claim is not None:
@@ -698,7 +700,7 @@ class ConditionReader:
             doubtful = (
                 one.state == "suspected"
                 or one.reported
-                or any(one.spoken.get(term) == "suspected" for term in _ORGAN_TERMS)
+                or any(one.spoken.get(term) in _DOUBTS for term in ("bone_metastasis", *_ORGAN_TERMS))
             )
             for organ in organs:
                 if doubtful:
@@ -918,7 +920,7 @@ class ConditionReader:
         malignant = {"dx.mm", *(rule.fact for rule in dictionary.DIAGNOSES if rule.malignant)}
         names: list[str] = []
         for one in self.diagnoses:
-            if one.state == "refuted" or one.state == "suspected":
+            if one.state == "refuted" or one.state == "suspected" or _is_doubted(one):
                 continue
             concepts = {match.concept for match in one.matches}
             spoken = any(
@@ -1020,6 +1022,16 @@ _FOLDED_GENERIC = re.compile(
 
 def _without_generic(said: str) -> str:
     return _FOLDED_GENERIC.sub("", said)
+
+
+_DOUBTS = frozenset({"suspected", "absent", "nothing"})
+
+
+def _is_doubted(one: Diagnosis) -> bool:
+    """Tell whether a Condition's own words doubt or deny every malignancy that they name."""
+    terms = {term for rule in (*dictionary.DIAGNOSES, _MM) if rule.malignant or rule is _MM for term in rule.terms}
+    told = [verdict for term, verdict in one.spoken.items() if term in terms]
+    return bool(told) and all(verdict in _DOUBTS for verdict in told)
 
 
 def _is_cm_d472(one: Diagnosis) -> bool:

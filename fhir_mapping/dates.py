@@ -55,12 +55,17 @@ def parse(value: object, timezone: dt.tzinfo) -> Stamp | None:
     """
     if not isinstance(value, str):
         return None
-    return _parse(value.strip(), timezone)
+    text = value.strip()
+    return _parse(text, timezone) if len(text) <= LONGEST else None
+
+
+LONGEST = 40
+"""Characters of a date-time; a longer text is none, and must fill no cache."""
 
 
 @lru_cache(maxsize=8192)
 def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
-    found = _DATE.match(text) if len(text) <= 40 and text.isascii() else None
+    found = _DATE.match(text) if text.isascii() else None
     if found is None:
         return None
     year, month, day = found["year"], found["month"], found["day"]

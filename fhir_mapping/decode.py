@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MAX_DEPTH = 64
 MAX_DIGITS = 40
@@ -126,12 +126,16 @@ class Delivered:
 
     `entries` in the order of arrival, `truncated` when the server holds more (`link.next`, `total`),
     `outcome` when an OperationOutcome came (in place of the list or among it), `faults` what could not be read.
+    `single` when one resource came in place of a list; `withheld` when some label or code in it says "masked" or
+    "redacted", so that the entries must be looked at for it.
     """
 
     entries: list[Entry] = field(default_factory=list)
     truncated: bool = False
     outcome: bool = False
     faults: list[str] = field(default_factory=list)
+    single: bool = False
+    withheld: bool = False
 
 
 def is_nothing(raw: msgspec.Raw) -> bool:
@@ -150,6 +154,34 @@ def head_of(raw: msgspec.Raw | bytes) -> Head:
 def open_key(raw: bytes) -> Delivered:
     """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
     raw = bytes(raw)
+    found = _opened(raw)
+    found.withheld = any(word in raw for word in _WITHHELD)
+    if found.withheld and not found.single and is_withheld({"meta": _top_meta(raw)}):
+        found.truncated = True
+        found.faults.append("masked: the list is labelled as redacted")
+    return found
+
+
+_WITHHELD = (b'"MASKED"', b'"REDACTED"', b'"masked"')
+_LABELS = frozenset({"MASKED", "REDACTED"})
+
+
+def _top_meta(raw: bytes) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return _plain(_decode_object(raw).get("meta"))
+    except BROKEN:
+        return None
+
+
+def is_withheld(resource: Mapping[str, Any]) -> bool:
+    """Tell whether a resource's security labels say that its content was masked or redacted."""
+    meta = resource.get("meta")
+    labels = meta.get("security") if isinstance(meta, dict) else None
+    listed = labels if isinstance(labels, list) else [labels]
+    return any(isinstance(label, dict) and label.get("code") in _LABELS for label in listed)
+
+
+def _opened(raw: bytes) -> Delivered:
     start = raw.lstrip()[:1]
     if raw.strip() == b"null":
         return Delivered()
@@ -167,7 +199,7 @@ def open_key(raw: bytes) -> Delivered:
     if envelope.resourceType == "OperationOutcome":
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if envelope.resourceType != "Bundle":
-        return Delivered(entries=[Entry(resource=msgspec.Raw(raw))])
+        return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
     entries = envelope.entry or []
     return _delivered(entries, envelope.total, [link.relation for link in envelope.link or ()])
 
@@ -195,7 +227,7 @@ def _open_broken(raw: bytes) -> Delivered:
     if kind == "OperationOutcome":
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if kind != "Bundle":
-        return Delivered(entries=[Entry(resource=msgspec.Raw(raw))])
+        return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
     listed = members.get("entry")
     faults: list[str] = []
     entries: list[Entry] = []

@@ -179,10 +179,21 @@ _ORAL = compiled(r"(?<![a-z])(oral|tablets?|caps?(?:ules?)?|pills?|chewable|by m
 _INJECTED = compiled(r"(?<![a-z])(injec\w*|infusion|vials?|syringe|intravenous|ampoules?)(?![a-z])|注射|静脉|针剂|冻干")
 
 
-@lru_cache(maxsize=8192)
+LONGEST_NAME = 4000
+"""Characters of a text in which names are looked for: a longer one is no name, and must neither hold up a call nor fill
+a cache."""
+
+
 def plain(text: str) -> str:
     """Give a text as names are looked for in: NFKC, lower case, single blanks."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().lower()
+    return _plain(text[:LONGEST_NAME])
+
+
+@lru_cache(maxsize=8192)
+def _plain(text: str) -> str:
+    # A row of digits as long as that is no number, and patterns that look for one would try it from every digit on.
+    shown = re.sub(r"[0-9]{20,}", "#", unicodedata.normalize("NFKC", text))
+    return re.sub(r"\s+", " ", shown).strip().lower()
 
 
 def is_local(text: str) -> bool:
@@ -190,13 +201,17 @@ def is_local(text: str) -> bool:
     return _LOCAL.search(plain(text)) is not None
 
 
-@lru_cache(maxsize=16384)
 def mentions(text: str) -> tuple[Mention, ...]:
     """
     Give the drugs that a text names, in order, each once; the longest name wins where names overlap.
 
     异环磷酰胺 is ifosfamide and not cyclophosphamide; melphalan flufenamide is a look-alike of melphalan.
     """
+    return _mentions(text[:LONGEST_NAME])
+
+
+@lru_cache(maxsize=16384)
+def _mentions(text: str) -> tuple[Mention, ...]:
     words = plain(text)
     found: list[tuple[int, Mention]] = []
     rest = words
@@ -254,9 +269,13 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
 
-@lru_cache(maxsize=4096)
 def strength_in(text: str) -> Strength:
     """Read a strength out of a product's name ("4 mg/5 mL", "70 MG/ML", "4mg:5ml", "400 mg tablet")."""
+    return _strength_in(text[:LONGEST_NAME])
+
+
+@lru_cache(maxsize=4096)
+def _strength_in(text: str) -> Strength:
     words = plain(text).replace("µ", "u").replace("μ", "u")
     if hit := _IN_ML.search(words):
         mg = _decimal(hit[1]) * _TO_MG[hit[2]]

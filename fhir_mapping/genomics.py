@@ -30,8 +30,13 @@ _GENES = {
     "MYC": "gene.myc",
 }
 _WILD = text.compiled(
-    r"wild[- ]?type|no (?:mutation|variant|rearrangement)|none|not detected|negative|absent"
-    r"|野生型|未检出|未检测到|未见|阴性"
+    r"wild[- ]?type|\bno (?:[\w-]+ ){0,3}(?:mutations?|variants?|rearrangements?|alterations?|fusions?)\b|\bnone\b"
+    r"|\bnot (?:detected|identified|found|seen|present|observed)\b|negative|absent"
+    r"|野生型|未检出|未检测到|未见|未发现|未突变|无.{0,6}(?:突变|重排|融合)|阴性"
+)
+_DOUBTED = text.compiled(
+    r"indeterminate|inconclusive|equivocal|borderline|uncertain|unknown significance|\bvus\b|\b(?:likely )?benign\b"
+    r"|\bpolymorphism|不确定|可疑|临界|意义未明|意义不明|良性|多态性"
 )
 _UNTOLD = text.compiled(r"see (?:pdf|report|comment)|\bpdf\b|见报告|详见")
 _COPIES = text.compiled(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=)?\s*([2-9])\s*$")
@@ -42,15 +47,17 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
         "cyto.del17p",
         text.compiled(
             r"del\s*\(?\s*17p(?:13)?\)?|del\s*\(17\)\s*\(p13[^)]*\)|17p(?:13(?:\.1)?)?\s*(?:deletion|del\b|缺失)"
+            r"|(?:deletion|loss) of (?:chromosome )?17p(?:13(?:\.1)?)?"
         ),
     ),
-    ("cyto.t4_14", text.compiled(r"t\s*\(4;14\)(?:\s*\([^)]*\))?|fgfr3[/:-]+igh|igh[/:-]+fgfr3")),
-    ("cyto.t14_16", text.compiled(r"t\s*\(14;16\)(?:\s*\([^)]*\))?|igh[/:-]+maf\b")),
-    ("cyto.t14_20", text.compiled(r"t\s*\(14;20\)(?:\s*\([^)]*\))?|igh[/:-]+mafb\b")),
+    ("cyto.t4_14", text.compiled(r"t\s*\(4[;/]14\)(?:\s*\([^)]*\))?|fgfr3[/:-]+igh|igh[/:-]+fgfr3")),
+    ("cyto.t14_16", text.compiled(r"t\s*\(14[;/]16\)(?:\s*\([^)]*\))?|igh[/:-]+maf\b")),
+    ("cyto.t14_20", text.compiled(r"t\s*\(14[;/]20\)(?:\s*\([^)]*\))?|igh[/:-]+mafb\b")),
     (
         "cyto.gain1q",
         text.compiled(
             r"(?:gain|amp|dup)\s*\(?1q(?:21)?\)?|\+1q(?:21)?"
+            r"|(?:gain|amplification) of (?:chromosome )?1q(?:21)?"
             r"|1q(?:21)?\s*(?:gain|amplification|duplication|扩增|增益|获得)"
         ),
     ),
@@ -60,29 +67,66 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 _PROBES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("cyto.del17p", text.compiled(r"tp53\s*x\s*(\d)")),
-    ("cyto.gain1q", text.compiled(r"cks1b\s*x\s*(\d)")),
+    ("cyto.del17p", text.compiled(r"tp53[^()x]{0,20}\)?\s*x\s*(\d)")),
+    ("cyto.gain1q", text.compiled(r"cks1b[^()x]{0,20}\)?\s*x\s*(\d)")),
+)
+
+
+_ANY = "|".join(f"(?:{pattern.pattern})" for _, pattern in _WRITTEN) + r"|t\s*\(\d+[;/]\d+\)(?:\s*\([^)]*\))?"
+_FURTHER = text.compiled(rf"^(?:\s*(?:[,、/;&+]|and|or|及|和|与|以及|或)?\s*(?:{_ANY}))+")
+_SAYS = r"^\s*(?:[:：=-]\s*)?(?:(?:were|are|is|was)\s+)?(?:all|both|均|都|皆)?\s*(?:为|呈|已)?\s*"
+_TAIL_NO = text.compiled(
+    _SAYS + r"(?:阴性|未检出|未见|未发现|未检测到|negative|absent|none\b|normal|正常|\(-\)"
+    r"|not (?:detected|seen|present|found|identified|observed))"
+)
+_TAIL_YES = text.compiled(_SAYS + r"(?:阳性|检出|positive|detected|present|identified|found|\(\+\))")
+_TAIL_NOTHING = text.compiled(
+    _SAYS
+    + r"(?:failed|失败|qns|insufficient|pending|not (?:done|performed|tested|evaluable|assessed)|未做|未检测(?!到)|待)"
+)
+_PROBE_LIST = text.compiled(
+    r"(?:\bprobes?\b|\bpanel\b|\btest(?:ed|ing)? for\b|\banaly[sz]\w+ (?:of|for)\b|\bexamined for\b|\btargets?\b"
+    r"|探针|检测项目|检查项目|检测位点)[^.。\n]{0,160}$"
 )
 
 
 def written(report: str) -> dict[str, bool]:
-    """Give the abnormalities that a report's text states as found or not found; doubt states nothing."""
+    """
+    Give the abnormalities that a report's text states as found or not found; doubt states nothing.
+
+    What stands behind a list ("t(4;14)、t(14;16)均阴性") is said of each of it; a list of the probes that were used
+    says nothing.
+    """
     folded = text.fold(report[: text.LONGEST])
+    judged = re.sub(r";(?=[^()]*\))", "/", folded)  # the semicolon of t(4;14) ends no clause
     found: dict[str, set[bool]] = {}
     for path, pattern in _WRITTEN:
         for hit in itertools.islice(pattern.finditer(folded), text.MENTIONS):
-            verdict = text.judge(folded, hit.start(), hit.end())
-            if verdict == "present" and not re.match(
-                r"\s*[:：]?\s*(?:failed|失败|qns|insufficient)", folded[hit.end() :]
-            ):
-                found.setdefault(path, set()).add(True)
-            elif verdict in {"absent", "nothing"}:
-                found.setdefault(path, set()).add(False)
+            answer = _said_of(judged, hit.start(), hit.end())
+            if answer is not None:
+                found.setdefault(path, set()).add(answer)
     for path, pattern in _PROBES:
         for hit in itertools.islice(pattern.finditer(folded), text.MENTIONS):
             copies = int(hit[1])
             found.setdefault(path, set()).add(copies < 2 if path == "cyto.del17p" else copies > 2)
     return {path: answers.pop() for path, answers in found.items() if len(answers) == 1}
+
+
+def _said_of(judged: str, start: int, end: int) -> bool | None:
+    """Tell whether an abnormality named at a place is there; None when that is not told."""
+    rest = judged[end : end + 200]
+    further = _FURTHER.match(rest)
+    tails = [rest, rest[further.end() :] if further else ""]
+    if any(_TAIL_NOTHING.match(tail) for tail in tails):
+        return None
+    verdict = text.judge(judged, start, end)
+    if verdict in {"absent", "nothing"} or any(_TAIL_NO.match(tail) for tail in tails):
+        return False
+    if verdict != "present":
+        return None
+    if _PROBE_LIST.search(judged[max(0, start - 200) : start]) and not any(_TAIL_YES.match(tail) for tail in tails):
+        return None
+    return True
 
 
 def read(reader: ObservationReader) -> None:
@@ -163,6 +207,8 @@ def _found(element: Mapping[str, Any], blank: Finding, path: str, reader: Observ
         stated = written(said).get(path)
         if stated is not None:
             return replace(blank, value=stated, reason=None, flags=("from-text",), sent=said)
+        if _DOUBTED.search(text.fold(said)):
+            continue
         if _WILD.search(text.fold(said)):
             return replace(blank, value=False, reason=None, sent=said)
         if path.startswith(("gene.", "driver.")):

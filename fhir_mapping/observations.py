@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import dates, dictionary, text, values
-from fhir_mapping.codes import code_text, codings, texts_of
+from fhir_mapping.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.context import Used
 from fhir_mapping.decode import is_number
 from fhir_mapping.selection import SUPERSEDED, Candidate
@@ -137,9 +137,18 @@ class ObservationReader:
         if highest and isinstance(first, Reading):
             numbers = [fact for _, fact in readable if isinstance(fact, Reading)]
             return max(numbers, key=lambda fact: (fact.high or Decimal(0), fact.low or Decimal(0)))
+        if isinstance(first, Reading) and first.name == "pain.nrs" and self._are_of_places(readable):
+            scores = [fact for _, fact in readable if isinstance(fact, Reading)]
+            worst = max(scores, key=lambda fact: fact.high or Decimal(0))
+            return replace(worst, flags=(*worst.flags, "worst-of-several-places"))
         for candidate, _ in readable:
             self.notes.add(candidate.item.name, f"contradictory: another value of {first.name} at the same time")
         return contradiction([fact for _, fact in readable])
+
+    def _are_of_places(self, readable: Sequence[tuple[Candidate, Fact]]) -> bool:
+        """Tell whether pain scores of one time are of different body sites each: then they are pains of lesions."""
+        places = [text_of((self.copy_of(candidate) or {}).get("bodySite")) for candidate, _ in readable]
+        return all(places) and len(set(places)) == len(places)
 
     def newest(
         self, candidates: Sequence[Candidate], read: Callable[[Candidate], Fact | None], *, highest: bool = False
@@ -310,7 +319,7 @@ class ObservationReader:
         if re.search(r"\bgoal\b|\bacceptable\b|目标", said, re.ASCII):
             self.notes.add(candidate.item.name, "a pain goal is no pain score")
             return None
-        number = values.number_of(element, self.context)
+        number = values.number_of(_without_ten(element), self.context)
         if not isinstance(number, values.Number):
             return _spoken_pain(element, blank)
         code = candidate.slot.code
@@ -345,8 +354,8 @@ class ObservationReader:
                 flags = ("from-text", "approximate") if span.rough else ("from-text",)
                 low, high = Decimal(span.low), Decimal(span.high)
                 spoken = values.Number(
-                    None if span.comparator == "<" else low,
-                    None if span.comparator == ">" else high,
+                    None if span.comparator.startswith("<") else low,
+                    None if span.comparator.startswith(">") else high,
                     span.unit,
                     low_open=span.comparator == ">",
                     high_open=span.comparator == "<",
@@ -572,6 +581,16 @@ def _spoken_grade(said: str) -> tuple[str, str] | None:
         return None
     found = _GRADE.fullmatch(folded)
     return (found[1], found[2] or found[1]) if found else None
+
+
+_OF_TEN = text.compiled(r"(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*10")
+
+
+def _without_ten(element: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read "7/10" as 7: the scale of the pain scores is 0 to 10."""
+    said = element.get("valueString")
+    found = _OF_TEN.fullmatch(text.fold(said).strip()) if isinstance(said, str) else None
+    return {**element, "valueString": found[1]} if found else element
 
 
 _PAIN_WORDS = (

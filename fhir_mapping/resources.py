@@ -575,11 +575,17 @@ def _known_codeable(value: Any, name: str) -> Any:  # noqa: ANN401 - any JSON
         codings = tuple(
             (coding.get("system"), coding.get("code"), coding.get("display")) for coding in value.get("coding", ())
         )
-        return _validated_codeable(codings, value.get("text"))
+        said = value.get("text")
+        # What is as long as a page is validated, and not kept.
+        kept = len(repr((codings, said))) <= LONGEST_KEPT
+        return (_validated_codeable if kept else _validated_codeable.__wrapped__)(codings, said)
     except ValidationError as error:
         raise ResourceFaultError(f"invalid at {name}.{_place(error)}") from None
     except _UNREADABLE:
         return value  # the whole is validated next, and says where the fault is
+
+
+LONGEST_KEPT = 2000
 
 
 @lru_cache(maxsize=4096)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from fhir_mapping import codes, dates, decode, dictionary, drugs, text, units
 from fhir_mapping.context import Note, WrongPatientError
 from fhir_mapping.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
-from fhir_mapping.resources import readable
+from fhir_mapping.resources import ELEMENTS, readable
 from recommenders.facts import DICTIONARY
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
-
-    import msgspec
 
     from fhir_mapping.codes import CodeTable
     from fhir_mapping.dates import Stamp
@@ -94,17 +95,18 @@ class Item:
     flags: tuple[str, ...] = ()
     ranged: bool = False
     """Whether a fact it carries is judged by the laboratory's own range."""
+    is_faulty: bool = False
+    """Whether it was found to be unreadable: then nobody knows what it says."""
     _copy: dict[str, Any] | None = None
-    _faulty: bool = False
 
     def copy(self, timezone: dt.tzinfo, notes: Notes) -> dict[str, Any] | None:
         """Give the tidy, validated copy; None, noted, when the resource cannot be used."""
-        if self._copy is None and not self._faulty:
+        if self._copy is None and not self.is_faulty:
             try:
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
                 self._copy = readable(decode.whole(self.raw), timezone, without=without)
             except ResourceFaultError as error:
-                self._faulty = True
+                self.is_faulty = True
                 notes.add(self.name, str(error))
         return self._copy
 
@@ -423,13 +425,24 @@ class Selection:
         for number, entry in enumerate(one.entries):
             if entry.search is not None and entry.search.mode == "outcome":
                 continue
-            raw = entry.resource
+            raw: msgspec.Raw | bytes = entry.resource
             try:
                 head = decode_head(raw)
             except ResourceFaultError as error:
-                fault = "without a resource" if decode.is_nothing(raw) else str(error)
+                fault = "without a resource" if decode.is_nothing(entry.resource) else str(error)
                 self.notes.add(f"prefetch/{key}", f"an entry that is {fault}")
+                self.found.truncated.add(key)  # nobody knows what it would have said
                 continue
+            if one.single and head.resourceType not in ELEMENTS:
+                self.found.unavailable.add(key)
+                self.found.delivered.discard(key)
+                self.notes.add(f"prefetch/{key}", "unavailable: neither a Bundle nor a resource that is read")
+                continue
+            if one.withheld:
+                shown = self._shown(key, raw, head)
+                if shown is None:
+                    continue
+                raw = shown
             # most of a chart are results that no rule reads: they are passed over without a call of their own
             if (
                 head.resourceType == "Observation"
@@ -442,6 +455,39 @@ class Selection:
                 not_read.append(f"Observation/{head.id}")
                 continue
             self._entry(key, number, raw, head)
+
+    def _shown(self, key: str, raw: msgspec.Raw | bytes, head: Head) -> msgspec.Raw | bytes | None:
+        """
+        Give what may be read of a resource among which something is masked; None for what is withheld.
+
+        What is withheld may be anything: then silence says nothing (the key counts as delivered in part). A masked
+        Observation stays, without its values: it is newer than what came before it, and it is unknown.
+        """
+        try:
+            resource = decode.whole(raw)
+        except ResourceFaultError:
+            return raw
+        name = name_of(head.resourceType, head)
+        if not decode.is_withheld(resource):
+            if head.resourceType != "Observation" and _has_masked_code(resource):
+                self.notes.add(name, "masked: its code is withheld on purpose")
+                self.found.truncated.add(key)
+            return raw
+        if head.resourceType == "Patient":
+            return raw
+        if head.resourceType != "Observation":
+            self.notes.add(name, "masked: withheld on purpose")
+            self.found.truncated.add(key)
+            return None
+        parts = resource.get("component")
+        for element in (
+            resource,
+            *(part for part in (parts if isinstance(parts, list) else ()) if isinstance(part, dict)),
+        ):
+            for told in [name for name in element if name.startswith(("value", "_value", "interpretation"))]:
+                del element[told]
+            element["dataAbsentReason"] = {"coding": [{"code": "masked"}]}
+        return msgspec.Raw(json.dumps(resource, default=str).encode())
 
     def _entry(self, key: str, number: int, raw: msgspec.Raw | bytes, head: Head) -> None:
         kind = head.resourceType
@@ -579,6 +625,7 @@ class Selection:
             return
         if head.modifierExtension:
             self.notes.add(name, "unknown-modifier: a modifierExtension may change its meaning")
+            self.found.truncated.add(key)
             return
         if kind == "DiagnosticReport":
             self._report(key, name, head)
@@ -589,12 +636,14 @@ class Selection:
     def _report(self, key: str, name: str, head: Head) -> None:
         """Results inside a report count like results beside it; those it only lists are looked for."""
         self._listed += [(name, result) for result in head.result or ()]
+        if (head.status or "").strip() not in _REPORTED:
+            return  # what a retracted or unfinished report holds is retracted or unfinished too; it is named later
         for raw in head.contained or ():
             try:
                 inner = decode.head_of(raw)
             except ResourceFaultError:
                 continue
-            if inner.resourceType == "Observation":
+            if inner.resourceType == "Observation" and self._is_ours("Observation", inner):
                 inner.id = f"{head.id}-{inner.id}"
                 if inner.subject is None:
                     inner.subject = head.subject
@@ -664,6 +713,18 @@ class Selection:
             listed[:] = [candidate for candidate in listed if candidate.item is not known]
         self.found.items[item.kind].append(item)
         return item
+
+
+_REPORTED = frozenset({"final", "amended", "corrected", "appended"})
+
+
+def _has_masked_code(resource: Mapping[str, Any]) -> bool:
+    """Tell whether the code of a resource is withheld by a data-absent-reason in its place."""
+    for element in ("code", "_code", "medicationCodeableConcept", "_medicationCodeableConcept"):
+        told = resource.get(element)
+        if isinstance(told, dict) and not any(codes.code_text(one.get("code")) for one in codes.codings(told)):
+            return '"masked"' in json.dumps(told, default=str)
+    return False
 
 
 _NAMED_ONLY: Mapping[str, str] = {

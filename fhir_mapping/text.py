@@ -29,15 +29,18 @@ def compiled(words: str) -> re.Pattern[str]:
 TERMS: dict[str, str] = {
     "lung_cancer": r"\blung (?:cancer|carcinoma|adenocarcinoma)|\bnsclc\b|\bsclc\b"
     r"|carcinoma of (?:the )?lung\b|malignant (?:neoplasm|tumou?r) of (?:the )?(?:bronchus (?:and|or) )?lung\b"
-    r"|肺癌|肺腺癌|肺鳞癌|小细胞肺癌|肺恶性肿瘤",
+    r"|(?:adeno|squamous cell )?carcinoma of (?:the )?(?:left |right )(?:(?:upper|middle|lower) lobe of )?lung\b"
+    r"|(?:非?小细胞)?肺癌|肺腺癌|肺鳞癌|肺恶性肿瘤"
+    r"|肺(?:[上中下]叶|部|门|尖)(?:浸润性)?(?:腺癌|鳞癌|鳞状细胞癌|小细胞癌|癌|恶性肿瘤)",
     "bone_metastasis": r"\b(?:bone|osseous|skeletal) metasta\w+|骨转移瘤?|骨继发恶性肿瘤|(?:(?:bone|osseous"
     r"|skeletal) mets)\b",
     "multiple_myeloma": r"(?<!smoldering )(?<!smouldering )(?<!asymptomatic )(?<!indolent )multiple myeloma"
     r"|(?<!冒烟型)(?<!无症状)(?<!惰性)(?<!无症状性)(?<!冒烟性)多发性骨髓瘤",
     "myeloma": r"myeloma|骨髓瘤",
-    "smouldering_myeloma": r"smou?ldering (?:multiple )?myeloma|(?:asymptomatic|indolent) (?:multiple )?myeloma"
+    "smouldering_myeloma": r"smou?ldering (?:\([a-z ]+\) ?)?(?:multiple )?myeloma"
+    r"|(?:asymptomatic|indolent) (?:multiple )?myeloma"
     r"|\bsmm\b"
-    r"|(?:冒烟[型性]|无症状性?|惰性)(?:多发性)?骨髓瘤|骨髓瘤\s*\((?:冒烟[型性]?|无症状性?|惰性)\)"
+    r"|(?:冒烟[型性]|无症状性?|惰性)(?:\([^)]{1,8}\))?(?:多发性)?骨髓瘤|骨髓瘤\s*\((?:冒烟[型性]?|无症状性?|惰性)\)"
     r"|myeloma\s*\(smou?ldering\)",
     "mgus": r"\bmgus\b|monoclonal gammopathy of (?:undetermined|uncertain|unknown) significance|意义(?:未明"
     r"|不明)的?单克隆",
@@ -105,33 +108,61 @@ TERMS: dict[str, str] = {
 }
 
 # Texts of these speak of danger as often as of disease.
-_RISKY_TERMS = frozenset({"bone_metastasis", "pathological_fracture", "cord_compression", "fracture"})
+_RISKY_TERMS = frozenset(
+    {"bone_metastasis", "pathological_fracture", "cord_compression", "fracture", "osteonecrosis_jaw"}
+)
 
 _CLAUSE_END = compiled(r"[.;,。；，、！!\n]|\bbut\b|\bhowever\b|但是?|(?<=\s)-(?=\s)")
-_UNCERTAIN = compiled(
-    r"疑似|可疑|疑(?=.{0,4}(?:转移|骨折|压迫|坏死|癌|瘤))|待排|待查|(?<!不)考虑(?!.{0,6}排除)|不能排除|不除外"
-    r"|不能除外|未除外|[?]"
-    r"|\bsuspect(?:ed|ing|s)?\b|\bsuspicious\b|\bsuspicion\b|\bpossibl[ey]\b|\bprobabl[ey]\b|\brule out\b|\br/o\b"
-    r"|cannot (?:be )?exclud\w*|can not (?:be )?exclud\w*|\bnot excluded\b|\bequivocal\b"
+# What is denied or doubted at the head of an enumeration is so for each of its items: 、 ends nothing there.
+_ENUMERATION_END = compiled(
+    r"[.;,。；，！!\n]|\bbut\b|\bhowever\b|但是?|(?<=\s)-(?=\s)|、(?=\s*(?:有|伴|合并|可见|见|示|存在|确诊|已))"
 )
-_NO_CHANGE = compiled(r"无新发|未见新发|无进展|\bno new\b|\bno progression of\b|\bno further\b|无新的|未见新的")
-_ALLOWED_BEFORE = compiled(r"无症状|无痛|asymptomatic|painless|不考虑")
+_UNCERTAIN = compiled(
+    r"疑似|可疑|疑(?=.{0,4}(?:转移|骨折|压迫|坏死|癌|瘤))|待排|待查|待除外|(?<!不)考虑(?!.{0,6}排除)|可能|倾向|有无|是否|排查"
+    r"|(?:不能?|未能?|没有?|难以|无法|尚未|不可|需要?|待)(?:完全|明确|最终)?(?:排除|除外)|[?]"
+    r"|\bsuspect(?:ed|ing|s)?\b|\bsuspicious\b|\bsuspicion\b|\bpossibl[ey]\b|\bprobabl[ey]\b|\b(?:un)?likely\b"
+    r"|\brule out\b|\br/o\b|\bcan ?not (?:be )?(?:exclud\w*|ruled out)"
+    r"|\bnot (?:yet )?(?:been )?(?:excluded|ruled out)\b"
+    r"|\bto be (?:excluded|ruled out)\b|\bequivocal\b|\b(?:concern(?:ing)?|worrisome) for\b"
+    r"|\bmay (?:be|represent|reflect)\b|\bcould (?:be|represent|reflect)\b"
+    r"|\b(?:evaluat\w+|assess\w*|work-?up|check(?:ing)?|monitor(?:ing)?|surveillance|look(?:ing)?) for\b"
+)
+_NO_CHANGE = compiled(
+    r"无新发|未见新发|无进展|无新的|未见新的|无(?:明显|显著)?变化"
+    r"|\bno (?:[a-z]+ ){0,4}new\b|\bwithout new\b|\bno further\b"
+    r"|\bno (?:[a-z]+ ){0,3}progression of\b|\bwithout progression of\b|\bno (?:[a-z]+ ){0,2}change (?:in|of)\b"
+)
+_ALLOWED_BEFORE = compiled(
+    r"无症状|无痛|无(?:力|法|尿|汗|意识|反应|(?:明显)?诱因)|asymptomatic|painless|不考虑"
+    r"|\bwith(?:out| and without| or without) (?:iv |intravenous |gadolinium )?contrast\b"
+)
 _NOT_EXPLICIT = compiled(r"未见|排除|\bruled out\b|\bnegative for\b")
 _NOT = compiled(
-    r"无|未见|否认|排除|不考虑|未发现|\bno\b|\bwithout\b|\bdenies\b|\bdenied\b|\bruled out\b|\bnegative for\b"
+    r"无|未见|否认|排除|不考虑|未发现|未检出|未检测到|没有|未(?:及|示|提示|发生|出现|合并|伴|查见|探及|触及)|不(?:支持|符合|伴|合并)|非$"
+    r"|\bno\b|\bwithout\b|\bdenies\b|\bdenied\b|\bruled out\b|\bnegative for\b|\babsence of\b|\bfree of\b"
+    r"|\bnever\b(?: had\b)?|\bnot (?:a |an |the |due to |from |consistent with |compatible with |suggestive of )?$"
 )
 _AFTER_NOT = compiled(
     r"^\s*(?:已排除|(?:is|was|has been|have been)?\s*(?:ruled out|excluded)\b"
-    r"|[:：]?\s*(?:阴性|未检出|未检测到|negative\b|absent\b|none\b|(?:was |is )?not (?:detected|seen|present|found)\b))"
+    r"|[:：=-]?\s*(?:阴性|未检出|未检测到|negative\b|absent\b|none\b|\(-\)"
+    r"|(?:(?:was|is|were|are) )?"
+    r"not (?:detected|seen|present|found|identified|evident|demonstrated|noted|visuali[sz]ed)\b)"
+    r"|[:：=-]?\s*(?:未见|未发现)\s*(?=$|[.;,。；，、)\n])"
+    r"|[:：=-]\s*(?:无|否|no)\s*(?=$|[.;,。；，、)\n]))"
 )
+# "No fracture, cord compression or bone metastasis": one "no" for a list that ends in "or"; "denies" needs none.
+_ENGLISH_LIST = compiled(
+    r"(\bno\b|\bwithout\b|\bnegative for\b|\bden(?:ies|ied)\b)((?:[^,;.\n]{1,60},\s*){1,8}[^,;.\n]{0,60})$"
+)
+_AFFIRMS = compiled(r"\b(?:with|has|have|had|shows?|is|are|was|were|there|known|present|reports?)\b")
 _RISK = compiled(r"风险|高危|\bat risk (?:of|for)\b|\brisk (?:of|for)\b|\bimpending\b|\bthreatened\b|先兆|即将")
 _OTHERS = compiled(
     r"家族史|家族|父亲|母亲|兄弟|姐妹|\bfamily history\b|\bfamilial\b|\bmother\b|\bfather\b|\bbrother\b"
     r"|\bsister\b|\baunt\b|\buncle\b"
     r"|\bgrand(?:mother|father)\b|筛查|\bscreening (?:for|of)\b|\bfear of\b|恐惧|预防|\bprevention of\b"
-    r"|\bprophylaxis\b"
+    r"|\bprophylaxis\b|\b(?:cancer|myeloma|metasta\w+|osteoporosis) screening\b"
 )
-_PAST = compiled(r"既往|\bhistory of\b|\bh/o\b")
+_PAST = compiled(r"既往|陈旧|已愈合|\bhistory of\b|\bh/o\b|\bhealed\b|\bold (?:healed )?(?=path|fract|compress)")
 _STAYS = compiled(r"术后|\bs/p\b|\bstatus post\b")
 
 _COMPILED = {name: compiled(pattern) for name, pattern in TERMS.items()}
@@ -156,7 +187,7 @@ def fold(text: str) -> str:
 
 def mentions(text: str) -> bool:
     """Tell quickly whether any term occurs at all."""
-    return _ANY.search(fold(text)) is not None
+    return _ANY.search(fold(text[:LONGEST])) is not None
 
 
 def occurs(text: str, *terms: str) -> bool:
@@ -165,10 +196,14 @@ def occurs(text: str, *terms: str) -> bool:
     return any(_COMPILED[term].search(folded) is not None for term in terms)
 
 
-@lru_cache(maxsize=4096)
 def said(text: str) -> tuple[Said, ...]:
     """Give every term that occurs in a text with its verdict, in order of place."""
-    folded = fold(text[:LONGEST])
+    return _said(text[:LONGEST])
+
+
+@lru_cache(maxsize=4096)
+def _said(text: str) -> tuple[Said, ...]:
+    folded = fold(text)
     if not _ANY.search(folded):
         return ()
     found = [
@@ -212,33 +247,49 @@ def judge(folded: str, start: int, end: int, *, risky: bool = False) -> Verdict:
     are no negations either. `risky` terms are also tested for words of mere risk.
     """
     before, after = _clause(folded, start, end)
+    listed = folded[_begin(_ENUMERATION_END, folded, start) : start]
     whole = before + folded[start:end] + after
-    if _OTHERS.search(whole):
+    if _OTHERS.search(listed + folded[start:end] + after):
         return "nothing"
-    if _UNCERTAIN.search(before) or _UNCERTAIN.search(after):
+    if _UNCERTAIN.search(listed) or _UNCERTAIN.search(after):
         return "suspected"
     if risky and _RISK.search(whole):
         return "nothing"
     if _NO_CHANGE.search(before):
         return "unclear"
-    cleaned = _ALLOWED_BEFORE.sub(lambda hit: "不考虑" if hit.group() == "不考虑" else " ", before)
-    if _NOT_EXPLICIT.search(cleaned) or _AFTER_NOT.match(after):
+    cleaned = _ALLOWED_BEFORE.sub(lambda hit: "不考虑" if hit.group() == "不考虑" else " ", listed)
+    if _NOT_EXPLICIT.search(cleaned) or _AFTER_NOT.match(folded[end : end + 60]):
         return "absent"
-    if _NOT.search(cleaned):
+    if _NOT.search(cleaned) or _heads_a_list(folded, start, end):
         return "nothing"
     if _PAST.search(whole) and not _STAYS.search(whole):
         return "history"
     return "present"
 
 
+def _heads_a_list(folded: str, start: int, end: int) -> bool:
+    """Tell whether a "no" some commas before denies this item of an English list too."""
+    head = _ENGLISH_LIST.search(folded[max(0, start - CLAUSE) : start])
+    if head is None or _AFFIRMS.search(head[2]):
+        return False
+    rest = re.split(r"[.;\n]", folded[end : end + CLAUSE], maxsplit=1)[0]
+    return head[1].startswith("den") or re.search(r"\bn?or\b", head[2] + rest) is not None
+
+
 def _clause(folded: str, start: int, end: int) -> tuple[str, str]:
     """Give the words of the same clause before and after a place."""
-    begin = earliest = max(0, start - CLAUSE)
-    for hit in _CLAUSE_END.finditer(folded, earliest, start):
-        begin = hit.end()
+    begin = _begin(_CLAUSE_END, folded, start)
     latest = min(len(folded), end + CLAUSE)
     stop = _CLAUSE_END.search(folded, end, latest)
     return folded[begin:start], folded[end : stop.start() if stop else latest]
+
+
+def _begin(ends: re.Pattern[str], folded: str, start: int) -> int:
+    """Give where the words before a place begin to belong to it."""
+    begin = earliest = max(0, start - CLAUSE)
+    for hit in ends.finditer(folded, earliest, start):
+        begin = hit.end()
+    return begin
 
 
 # --- numbers in text ----------------------------------------------------------------------------------------
@@ -320,11 +371,17 @@ _SPAN_UNITS = (
     (compiled(r"^\s*(?:天|日|days?\b)"), "d"),
 )
 _SPAN = compiled(
-    r"(?:小于|不足|少于|less than|under|<|≤|不超过|大于|超过|more than|over|greater than|>|≥|至少|at least|约"
-    r"|大约|about|approximately)?\s*" + _NUMBER + r"(?:\s*(?:-|–|~|to|至|到)\s*" + _NUMBER + r")?"
+    r"(?P<lead>(?:\b(?:not|no)\s+|不)?"
+    r"(?:小于|不足|少于|低于|less than|under|<|≤|超过|大于|多于|高于|more than|over|greater than|>|≥|至少|at least"
+    r"|最多|at most|up to)?\s*(?:约|大约|about|approximately)?\s*)"
+    + _NUMBER
+    + r"(?:\s*(?:-|–|~|to|至|到)\s*"
+    + _NUMBER
+    + r")?"
 )
-_LESS = compiled(r"小于|不足|少于|less than|under|<|≤|不超过")
-_MORE = compiled(r"大于|超过|more than|over|greater than|>|≥|至少|at least")
+_LESS = compiled(r"小于|不足|少于|低于|less than|under|<|≤|最多|at most|up to")
+_MORE = compiled(r"大于|超过|多于|高于|more than|over|greater than|>|≥|至少|at least")
+_WITH_EDGE = compiled(r"≤|≥|至少|at least|最多|at most|up to")
 _ROUGH = compiled(r"约|大约|about|approximately|左右")
 
 
@@ -347,10 +404,27 @@ def time_span(text: str) -> Span | None:
     found = _SPAN.search(rest[:60])
     if found is None:
         return None
-    unit = next((name for pattern, name in _SPAN_UNITS if pattern.match(rest[found.end() :])), None)
+    tail = rest[found.end() :]
+    unit, behind = next(((name, hit.end()) for pattern, name in _SPAN_UNITS if (hit := pattern.match(tail))), (None, 0))
     if unit is None:
         return None
-    lead = found.group()
-    comparator = "<" if _LESS.search(lead) else ">" if _MORE.search(lead) else ""
-    low, high = found.group(1), found.group(2) or found.group(1)
+    low, high = found.group(2), found.group(3) or found.group(2)
+    comparator = _comparator(found["lead"]) or ("" if low != high else _after_span(tail[behind:]))
     return Span(low, high, unit, comparator, _ROUGH.search(folded) is not None)
+
+
+def _comparator(lead: str) -> str:
+    """Give the comparator of the words before a number; "not less than" and 不少于 turn it round, edge included."""
+    denied = re.match(r"\s*(?:not|no|不(?!足))", lead) is not None
+    less, more = _LESS.search(lead) is not None, _MORE.search(lead) is not None
+    if not less and not more:
+        return ""
+    edge = denied or _WITH_EDGE.search(lead) is not None
+    return ("<" if less != denied else ">") + ("=" if edge else "")
+
+
+def _after_span(tail: str) -> str:
+    """Give the comparator of the words behind a length of time ("6 months or more", 3个月以内)."""
+    if re.match(r"\s*(?:及?以上|\+|or (?:more|longer|above))", tail):
+        return ">="
+    return "<=" if re.match(r"\s*(?:及?以[内下]|之内|内|or (?:less|shorter|fewer|below))", tail) else ""

@@ -136,9 +136,17 @@ def fold(text: str) -> str:
     return re.sub(r"\s+", "", plain).lower()
 
 
-@lru_cache(maxsize=4096)
+LONGEST_UNIT = 200
+"""Characters of a written unit; a longer text is none, and must fill no cache."""
+
+
 def spelled(text: str) -> str | None:
     """Give the UCUM unit that a written unit means (`"MG/DL"` -> `mg/dL`); None when it is none we know."""
+    return _spelled(text) if len(text) <= LONGEST_UNIT else None
+
+
+@lru_cache(maxsize=4096)
+def _spelled(text: str) -> str | None:
     written = unicodedata.normalize("NFKC", text).strip()
     if written in _CASED:
         return _CASED[written]

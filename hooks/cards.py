@@ -462,7 +462,7 @@ class Writer:
             "verification_heading" if self.audience == "pharmacist" else "facts_heading", self._fact_lines(draft)
         )
         parts = [*conclusion[:1], *facts, *conclusion[1:]] if self.audience == "pharmacist" else [*conclusion, *facts]
-        parts += self._section("steps_heading", self._steps(draft))
+        parts += self._section("steps_heading", self._steps(draft), numbered=True)
         parts += self._series(draft)
         parts += self._section("sources_heading", self._source_lines(draft))
         parts += self._section("evidence_heading", self._evidence(draft))
@@ -478,30 +478,39 @@ class Writer:
         parts.append(f"{closing} {self.speaker.frame('support_line')}")
         return "\n\n".join(part for part in parts if part)
 
-    def _section(self, heading: str, lines: Iterable[str]) -> list[str]:
+    def _section(self, heading: str, lines: Iterable[str], *, numbered: bool = False) -> list[str]:
         listed = list(dict.fromkeys(line for line in lines if line))
         if not listed:
             return []
-        return [f"**{self.speaker.frame(heading)}**", "\n".join(f"- {line}" for line in listed)]
+        marked = [f"{place}. {line}" if numbered else f"- {line}" for place, line in enumerate(listed, 1)]
+        return [f"**{self.speaker.frame(heading)}**", "\n".join(marked)]
 
     def _rule_texts(self, draft: Draft) -> list[str]:
+        """Say what each rule says, the lead first; beside a danger lesser rules are a line each."""
         lead = draft.lead
         texts: list[str] = []
+        also: list[str] = []
         for verdict in sorted(draft.fired, key=lambda v: (v is not lead, -INDICATORS.index(v.indicator))):
             guidance = verdict.topic.guidance
             if self._is_guest(verdict, draft):
                 continue
+            brief = self._is_brief(verdict, draft)
             for number, advice in enumerate(verdict.advices):
-                lines = list(self._points(verdict, advice))
+                lines = [] if brief else list(self._points(verdict, advice))
                 lines += [self.speaker.phrase(note, guidance, advice) for note in advice.notes]
                 head = self.speaker.summary(advice, guidance)
+                listed = "\n".join(f"- {line}" for line in dict.fromkeys(lines))
                 if verdict is lead and number == 0:
-                    texts.append("\n".join(f"- {line}" for line in dict.fromkeys(lines)))
+                    texts.append(listed)
+                elif listed:
+                    texts.append(f"**{head}**\n\n{listed}")
                 else:
-                    texts.append(
-                        "\n".join([f"**{head}**", "", *(f"- {line}" for line in dict.fromkeys(lines))]).strip()
-                    )
-        return texts
+                    also.append(head)
+        return [*texts, *self._section("also_heading", also)]
+
+    def _is_brief(self, verdict: Verdict, draft: Draft) -> bool:
+        """Tell whether a rule gets one line only: a critical card must be read at a glance."""
+        return draft.indicator == "critical" and verdict.indicator != "critical" and verdict is not draft.lead
 
     def _is_guest(self, verdict: Verdict, draft: Draft) -> bool:
         """Tell whether a rule only found shelter here: it stands in the proof, but its line belongs elsewhere."""
@@ -536,7 +545,7 @@ class Writer:
     def _source_lines(self, draft: Draft) -> Iterator[str]:
         colon = self.speaker.frame("label_separator")
         for verdict in draft.fired:
-            if self._is_guest(verdict, draft):
+            if self._is_guest(verdict, draft) or self._is_brief(verdict, draft):
                 continue
             judged = {v.line: v for advice in verdict.advices for v in advice.verdicts}
             chosen = {place for advice in verdict.advices for place in advice.lines or ()}
@@ -556,9 +565,9 @@ class Writer:
         """The order of steps, the same on each card that has a part in it: one plan, not five cards."""
         mine = {verdict.rule for verdict in draft.fired}
         if any(mine & set(step.rules) for step in self.steps):
-            for place, step in enumerate(self.steps, 1):
+            for step in self.steps:
                 cited = ", ".join(step.sources)
-                yield f"{place}. {self.speaker.phrase(step.phrase, PLAN)} [{', '.join(step.rules)}; {cited}]"
+                yield f"{self.speaker.phrase(step.phrase, PLAN)} [{', '.join(step.rules)}; {cited}]"
 
     def _series(self, draft: Draft) -> list[str]:
         """The results over time that carry a verdict, as a small table; none where there is no course to see."""
@@ -583,6 +592,8 @@ class Writer:
 
     def _evidence(self, draft: Draft) -> Iterator[str]:
         for verdict in draft.fired:
+            if self._is_guest(verdict, draft) or self._is_brief(verdict, draft):
+                continue
             for line in (*evidence_lines(verdict.info), *citation_notes(verdict.rule)):
                 yield line.text(self.language)
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,8 +62,10 @@ class _Outcome(ErrorTask):  # type: ignore[misc] # waitress has no types
 
     def execute(self) -> None:
         error = self.request.error
-        body = msgspec.json.encode(outcome(error.code))
-        self.status = f"{error.code} {error.reason}"
+        # What a caller sends is never the server's error, not even an encoding that nobody has implemented.
+        code, reason = (400, "Bad Request") if error.code == HTTPStatus.NOT_IMPLEMENTED else (error.code, error.reason)
+        body = msgspec.json.encode(outcome(code))
+        self.status = f"{code} {reason}"
         self.response_headers += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         settings: Settings = self.channel.server.oncobone.settings
         if settings.auth == "open" and settings.loopback and is_cds(getattr(self.request, "path", "")):

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fhir_mapping.site import site_mapping
+from fhir_mapping.site import SiteMappingError, site_mapping
 from hooks.wording import Language
 from recommenders import derived
 from recommenders.guidance import Hook, Recommender
@@ -308,6 +308,8 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] =
     if config:
         for key, value in _file(Path(str(config))).items():
             values[key], origin[key] = value, f"{key} in {config}"
+        if "mapping" in values:
+            origin["mapping"] = _mapping_place(Path(str(config)), values["mapping"])
     for key, value in _environment(environ).items():
         values[key], origin[key] = value, PREFIX + key.upper()
     for key, value in given.items():
@@ -316,6 +318,28 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] =
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("\n".join(_told(detail, origin) for detail in error.errors())) from None
+
+
+def _mapping_place(path: Path, mapping: object) -> str:
+    """Say where the site's mapping stands, with the line of its first entry that cannot be used, if any."""
+    place = f"mapping in {path}"
+    try:
+        site_mapping(mapping if isinstance(mapping, dict) else {})
+    except SiteMappingError as error:
+        line = _line_of(str(error), path.read_text(encoding="utf-8").splitlines())
+        return f"{place}, line {line}" if line else place
+    return place
+
+
+def _line_of(message: str, lines: list[str]) -> int | None:
+    """Find the line that a message about the mapping speaks of; None when it stands nowhere by itself."""
+    entry = re.search(r"(codes|names), entry (\d+)", message)
+    unit = re.search(r"units, (['\"])(.*?)\1", message)
+    if entry:
+        heads = [n for n, line in enumerate(lines, 1) if re.match(rf"\s*\[\[\s*mapping\.{entry[1]}\s*\]\]", line)]
+        return heads[int(entry[2]) - 1] if len(heads) >= int(entry[2]) else None
+    word = unit[2] if unit else next(iter(re.findall(r"'([^']+)' is not a setting", message)), None)
+    return next((n for n, line in enumerate(lines, 1) if word and word in line.partition("#")[0]), None)
 
 
 def _file(path: Path) -> dict[str, Any]:

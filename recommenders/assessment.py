@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 State = Literal["fired", "suppressed", "superseded", "undecided", "not met"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # as Advice
 class Verdict:
-    """What became of one rule: its state, what it said, and under whose name it is shown on this hook."""
+    """What became of one rule: its state, what it said, and whose name it bears on this hook. Never changed."""
 
     rule: str
     info: RuleInfo

@@ -59,8 +59,7 @@ def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
     yield from solid_tumours(case)
     yield from hypercalcaemia(case)
-    plasma_cells = case.hook in CHART_HOOKS and not case.once(plasma_cell_disorder).no
-    if plasma_cells or case.whole:  # otherwise none of these could be anything but "not met"
+    if (case.hook in CHART_HOOKS and may_have_plasma_cells(case)) or case.whole:
         yield from myeloma(case)
         yield from smouldering_or_mgus(case)
         yield from plasma_cell_disease(case)
@@ -569,14 +568,20 @@ def bone_risk_tier(case: Case) -> BoneRiskTier:
 
 def starting(case: Case) -> Iterator[Advice]:
     """BP-008, BP-009, BP-032 and BP-036: what belongs to a start that is advised or being ordered."""
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, drugs = facts.dx, case.once(bma)
-
     start_in_myeloma = case.fired("BP-020") | case.fired("BP-021")
     start_advised = case.fired("BP-001") | start_in_myeloma
     yield Advice(rule="BP-008", because=start_advised)
 
     yield from checklist(case, start_advised)
+
+    if may_have_plasma_cells(case) or case.whole:
+        yield from starting_in_myeloma(case, start_in_myeloma)
+
+
+def starting_in_myeloma(case: Case, start_in_myeloma: Criterion) -> Iterator[Advice]:
+    """BP-032 and BP-036: kidneys and high risk, where a start is advised in a plasma-cell disorder."""
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    dx, drugs = facts.dx, case.once(bma)
 
     computed = case.once(myeloma_class)
     weak_kidneys = (facts.lab.crcl < limits.reduced_clearance) | facts.other.dialysis
@@ -657,6 +662,11 @@ def stopping_denosumab(case: Case) -> Iterator[Advice]:
 # --- clinical ideas that several rules share ----------------------------------------------------------------
 
 
+def may_have_plasma_cells(case: Case) -> bool:
+    """Tell whether rules on plasma-cell disorders could be anything but "not met" here."""
+    return not case.once(plasma_cell_disorder).no
+
+
 def unsafe_to_start(case: Case) -> Criterion:
     """Tell whether the record forbids a start: jaw osteonecrosis, low calcium, a child; never unknown."""
     facts, limits = case.facts, case.limits(GUIDANCE)
@@ -713,6 +723,8 @@ def imaging_on_record(case: Case) -> Criterion:
 def imaging_for(case: Case) -> Service:
     """Give the study to ask for: myeloma does not light up in a bone scan."""
     dx = case.facts.dx
+    if not may_have_plasma_cells(case):
+        return "bone-scan"
     plasma_cells = dx.mm | dx.smm | dx.mgus | case.once(myeloma_class).is_active_mm
     return "mri-whole-body" if plasma_cells.yes else "bone-scan"
 

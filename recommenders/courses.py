@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING
 
-from recommenders.facts import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, Course, Dose, Finding, Moment, Reading, exactly
+from recommenders.facts import (
+    BISPHOSPHONATES,
+    DENOSUMAB,
+    ONCOLOGIC,
+    Course,
+    Dose,
+    Finding,
+    Moment,
+    Reading,
+    exactly,
+    replace,
+)
 from recommenders.formulas import DAYS_PER_MONTH
 from recommenders.guidance import CHART_HOOKS, guidance
 from recommenders.logic import Condition, Criterion, Truth, leaf
@@ -35,6 +47,11 @@ SAME_DRUG: dict[str, frozenset[str]] = {
     "denosumab-unspecified": DENOSUMAB,
 }
 """Classes whose doses count as doses of this class; every other class stands for itself."""
+
+
+@cache
+def _in_order(classes: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +87,7 @@ class DrugSet:
             date=max((course.last_dose.date for course in shown if course.last_dose), default=None),
             resources=tuple(name for course in shown for name in course.resources),
         )
-        return leaf(Condition(self.name, "in", tuple(sorted(wanted)), evidence, holds))
+        return leaf(Condition(self.name, "in", _in_order(wanted), evidence, holds))
 
     def any(self) -> Criterion:
         """Tell whether the set has any member."""

@@ -11,6 +11,7 @@ from recommenders.facts import (
     DICTIONARY,
     LESION_COMPONENTS,
     Fact,
+    FactSpec,
     Finding,
     Lesion,
     Lesions,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from recommenders.assessment import Assessment, Verdict
-    from recommenders.facts import Facts, FactSpec
+    from recommenders.facts import Facts
     from recommenders.guidance import Hook, Indicator, Recommender
     from recommenders.logic import Condition
 
@@ -33,6 +34,8 @@ LESION = "lesions[]"
 NEW_LESION = "new-1"
 """The lesion that is asked for where the chart tells of none."""
 WEIGHTS: Mapping[Indicator, Decimal] = {"info": Decimal(1), "warning": Decimal(3), "critical": Decimal(9)}
+SIDE = FactSpec(path="side", name=f"{LESION}.side", kind="finding", en="side", zh="侧别", words=("left", "right"))
+"""The side of a lesion: no rule asks for it, and it tells one bone from another."""
 TOGETHER = Decimal("0.5")
 """How much a fact counts for a rule that it decides only together with others, before it is shared among them."""
 PATH_OF = {spec.name: path for path, spec in reversed(DICTIONARY.items())}
@@ -49,6 +52,8 @@ class Item:
     @property
     def spec(self) -> FactSpec:
         """Its entry of the dictionary."""
+        if self.component == SIDE.path:
+            return SIDE
         return LESION_COMPONENTS[self.component] if self.lesion else DICTIONARY[self.path]
 
     @property
@@ -83,6 +88,11 @@ def fact_at(facts: Facts, item: Item) -> Fact:
     if not item.lesion:
         return facts.fact(item.path)
     lesion = next((one for one in facts.lesions if one.id == item.lesion), Lesion())
+    if item.component == SIDE.path:
+        blank = Finding(name=SIDE.name)
+        return (
+            blank if lesion.side is None else stated(blank, lesion.side, date=lesion.date, resources=lesion.resources)
+        )
     found: Fact = getattr(lesion, item.component)
     return found
 
@@ -113,7 +123,7 @@ def open_conditions(verdict: Verdict) -> Iterator[Condition]:
         yield from verdict.criterion.undecided()
     elif verdict.state == "fired":
         for advice in verdict.advices:
-            for condition in advice.because.support():
+            for condition in advice.whole.support():
                 if condition.holds is None or (condition.relation in {"known", "within"} and condition.holds is False):
                     yield condition
 
@@ -156,7 +166,7 @@ def _items(name: str, facts: Facts, askable: Mapping[str, tuple[str, ...]]) -> I
 
 def possible_answers(item: Item, facts: Facts, edges: Iterable[Decimal], tries: Iterable[str]) -> list[Fact]:
     """
-    Give the answers to try: each word, yes and no, or just under, at and just over each edge.
+    Give the answers to try: each word, yes and no, or just under and just over each edge.
 
     `tries` stand in where no rule says an edge, and choose among many words.
     """
@@ -164,7 +174,7 @@ def possible_answers(item: Item, facts: Facts, edges: Iterable[Decimal], tries: 
     spec, chosen = item.spec, tuple(tries)
     if isinstance(fact, Reading):
         step = Decimal(1).scaleb(-(fact.decimals or 0))
-        near = [edge + turn for edge in edges for turn in (-step, Decimal(0), step)]
+        near = [edge + turn for edge in edges for turn in (-step, step)]
         numbers = dict.fromkeys(number for number in (near or map(Decimal, chosen)) if number >= 0)
         blank = replace(fact, rivals=(), low_open=False, high_open=False, sent=None, flags=())
         return [exactly(blank, number, date=today) for number in numbers]

@@ -54,7 +54,7 @@ def replace(whole: T, **changes: Any) -> T:  # noqa: ANN401 - as dataclasses.rep
 
 @cache
 def _parts(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
-    names = tuple(part.name for part in fields(kind))
+    names = tuple(part.name for part in fields(kind) if part.init)
     # of a single name `attrgetter` gives the bare value
     return names, attrgetter(*names) if len(names) > 1 else lambda whole: (getattr(whole, names[0]),)
 
@@ -199,9 +199,13 @@ class Finding(Fact, Logical):
 
     value: bool | str | None = None
     possible: tuple[str, ...] = ()
+    _criterion: Criterion | None = field(default=None, init=False, repr=False, compare=False)
+    """Made once for the findings of the blank dictionary, which every patient shares as long as nothing is told."""
 
     def criterion(self) -> Criterion:
         """Give the criterion "it is so"."""
+        if self._criterion is not None:
+            return self._criterion
         value = self.value
         if isinstance(value, str):
             raise TypeError(f"{self.name} holds one word of a list; ask `.one_of(…)`, not whether it is so.")
@@ -317,6 +321,8 @@ def finding(
     default = Finding(name=name, value=False, reason=None) if closed and not words else Finding(name=name)
     if closed and words:
         default = Finding(name=name, value=words[0], reason=None)
+    if not words:
+        object.__setattr__(default, "_criterion", default.criterion())
     return field(default=default, metadata={"stale_means_no": stale_means_no, **spec})
 
 

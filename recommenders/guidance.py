@@ -159,21 +159,18 @@ class Limit(_Data):
 
 
 class Limits:
-    """The limits of one topic on one day: `limits.hypocalcaemia`."""
-
-    __slots__ = ("_by_name", "_topic")
+    """The limits of one topic on one day, each an attribute: `limits.hypocalcaemia`."""
 
     def __init__(self, topic: str, by_name: Mapping[str, Limit]) -> None:
         self._topic = topic
         self._by_name = by_name
+        self.__dict__.update(by_name)
 
     def __getattr__(self, name: str) -> Limit:
-        try:
-            return self._by_name[name]
-        except KeyError:
-            raise AttributeError(
-                f"{self._topic}.toml has no limit {name!r} in force; it has: {', '.join(sorted(self._by_name))}"
-            ) from None
+        """Complain about a limit that is not there; those that are there are found without this."""
+        raise AttributeError(
+            f"{self._topic}.toml has no limit {name!r} in force; it has: {', '.join(sorted(self._by_name))}"
+        )
 
     def __iter__(self) -> Any:  # noqa: ANN401 - an iterator over limits
         return iter(self._by_name.values())

@@ -102,6 +102,8 @@ def _days_since_last_bma(case: Case) -> int | None:
     for order in case.orders_at_hand:
         if order.is_bma and (last := _last_dose(case, order.drug)) is not None:
             return (case.facts.as_of - last.dose.date).days
+    if not case.facts.courses.items:
+        return None
     newest = max(
         (last.dose.date for drug in DENOSUMAB | BISPHOSPHONATES if (last := _last_dose(case, drug)) is not None),
         default=None,

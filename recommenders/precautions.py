@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recommenders.advice import Phrase, ProposedMedication, ProposedService
+from recommenders.facts import replace
 from recommenders.guidance import guidance
 from recommenders.logic import NO, YES, Criterion, documented
 

@@ -600,8 +600,7 @@ def _surgical_lists(case: Case) -> Iterator[Advice]:
 
     for item in lists.items:
         # the lines are told inside SURG-030, so they speak only where it may: bone disease on record
-        told_here = on_record & item.found
-        because = _asked_together(lists.scope, item.found) if item.rule in _LEADING else told_here
+        because = _asked_together(lists.scope, item.found) if item.rule in _LEADING else on_record & item.found
         yield Advice(rule=item.rule, because=because, unless=item.done)
 
     verdict = surgical_class(case)

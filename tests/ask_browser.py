@@ -191,9 +191,11 @@ class Form:
     def saved(self) -> None:
         """Wait until a saving is over."""
         self.until(
-            lambda: self.driver.find_element(By.ID, "results").is_displayed()
-            and not self.driver.find_elements(By.CSS_SELECTOR, "#outcomes [data-state='waiting']")
-            and self.driver.find_element(By.ID, "state").text == ""
+            lambda: (
+                self.driver.find_element(By.ID, "results").is_displayed()
+                and not self.driver.find_elements(By.CSS_SELECTOR, "#outcomes [data-state='waiting']")
+                and self.driver.find_element(By.ID, "state").text == ""
+            )
         )
 
     def outcomes(self) -> list[tuple[str, str]]:

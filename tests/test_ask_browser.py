@@ -14,7 +14,6 @@ from tests.oauth_fhir import HANG, Chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from flask import Flask
     from selenium import webdriver
@@ -99,7 +98,8 @@ def smart_link(answer: dict[str, Any], recommender: str) -> dict[str, Any]:
         for link in card.get("links", ())
         if link["type"] == "smart"
     ]
-    return links[0]
+    found: dict[str, Any] = links[0]
+    return found
 
 
 def evaluation(answer: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +163,8 @@ def test_a_standalone_start_chooses_a_listed_server(
     button.click()
     form.ready()
     assert "Silva" in form.find("#patient").text
+    assert form.driver.execute_script("return document.documentElement.lang") == "zh-CN"
+    assert "患者" in form.find("#patient").text
 
 
 def test_what_a_page_does_not_hold_is_read_page_by_page(
@@ -448,9 +450,7 @@ def test_every_field_has_a_name_and_the_page_speaks_both_languages(
     assert chart.written()[-1]["code"]["text"] == "神经功能障碍"
 
 
-def test_the_form_fits_a_phone(
-    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart
-) -> None:
+def test_the_form_fits_a_phone(form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart) -> None:
     form.driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
     )
@@ -471,5 +471,3 @@ def test_a_hostile_chart_runs_nothing(
     launched(form, ehr, served)
     assert name in form.find("#patient").text
     assert form.complaints() == []
-
-

@@ -16,7 +16,7 @@ from hooks import samples
 from hooks.application import create_app
 from hooks.console import drawings, safe
 from hooks.console.inspection import inspect
-from hooks.settings import Settings
+from hooks.settings import Settings, SettingsError, load
 from hooks.views import Desk
 from recommenders.facts import DICTIONARY, SITES, Course, Event, Order, Reason, Study
 from recommenders.guidance import guidance
@@ -24,6 +24,8 @@ from recommenders.logic import Criterion
 from tests.wire import DAY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask.testing import FlaskClient
 
     from hooks.console.inspection import Inspection
@@ -302,3 +304,32 @@ def test_every_sample_can_be_looked_into(client: FlaskClient, name: str, languag
         answered.get_json()["cards"]
     )
     assert client.post(f"/console/patient?lang={language}", data={"request": request}).status_code == 200
+
+
+# --- the site's mapping at the start ------------------------------------------------------------------------
+
+CODE = '[[mapping.codes]]\nsystem = "{system}"\ncode = "X"\nconcept = "{concept}"\n'
+GOOD = CODE.format(system="http://h.example/lab", concept="lab.hb")
+NOT_A_FACT = CODE.format(system="http://h.example/lab", concept="lab.nothing")
+STANDARD = CODE.format(system="http://loinc.org", concept="lab.hb")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (GOOD + NOT_A_FACT, 5, "'lab.nothing' is neither a concept of codes.csv nor a fact"),
+        (f'language = "en"\n{STANDARD}', 2, "loinc"),
+        ('[[mapping.names]]\ntext = "Hb"\n', 1, "concept is missing"),
+        ('[mapping.units]\n"g/dL" = "g/dL"\n"Zork" = "zork"\n', 3, "write it in UCUM"),
+        ("[mapping]\ncodez = []\n", 2, "is not a setting"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_stops_the_start_with_line_and_remedy(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load({"config": str(file)}, {})
+    assert f"mapping in {file}, line {line}:" in str(caught.value)
+    assert words in str(caught.value)

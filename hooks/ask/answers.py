@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hooks.ask.questions import QUESTIONS, SPANS, Question, item_of
 from hooks.errors import Refused
+from recommenders.decisive import SIDE
 from recommenders.facts import Facts, Finding, Lesion, Moment, Reading, exactly, stated
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _fact(question: Question, value: Any, today: dt.date) -> Fact:  # noqa: ANN4
 
 
 def _blank(question: Question) -> Fact:
+    if question.component == SIDE.path:
+        return Finding(name=SIDE.name)
     if question.component:
         found: Fact = getattr(Lesion(), question.component)
         return found

@@ -15,7 +15,7 @@ from fhir_mapping.context import WrongPatientError
 from fhir_mapping.decode import TooManyEntriesError
 from fhir_mapping.queries import templates
 from hooks.ask.answers import read_answers
-from hooks.ask.questions import ASKABLE, QUESTIONS, is_new, item_of, known_names, link_id, option_label
+from hooks.ask.questions import ASKABLE, QUESTIONS, is_new, item_label, item_of, known_names, link_id, option_label
 from hooks.ask.texts import texts
 from hooks.ask.writing import observations
 from hooks.cards import missing_lines
@@ -24,7 +24,7 @@ from hooks.errors import Refused
 from hooks.gather import delivered
 from hooks.wording import Speaker, fixed, frame, label, number, unit, word
 from recommenders.assessment import assess
-from recommenders.decisive import LESION, NEW_LESION, Decisive, Item, decisive, fact_at
+from recommenders.decisive import LESION, NEW_LESION, SIDE, Decisive, Item, decisive, fact_at
 from recommenders.facts import Fact, Finding, Moment, Reading
 from recommenders.guidance import INDICATORS
 
@@ -48,7 +48,6 @@ FIRST = 6
 """Questions that are shown at once: half a minute."""
 MOST_POINTS = 2
 SHOWN_VALUES = (
-    "mirels_fracture_risk_pct",
     "escc_grade",
     "rt_row",
     "mm_class",
@@ -61,7 +60,8 @@ SHOWN_VALUES = (
     "bone_risk_tier",
     "melphalan_tier",
 )
-"""Computed values whose movement is shown; the Mirels score is one of its own."""
+"""Computed values whose movement is shown; the Mirels score is one of its own, and its
+fracture risk is a lower bound that only the rule's sentence says rightly."""
 
 
 class Sent(msgspec.Struct, forbid_unknown_fields=True):
@@ -165,9 +165,7 @@ def ask(sitting: Sitting) -> tuple[list[Item], dict[str, Any]]:
     # A form that is drawn again keeps its order; what time allowed to be tried may differ from the first time.
     place = {link: number for number, link in enumerate(sitting.sent.keep) if isinstance(link, str)}
     last = len(place)
-    ranked.sort(
-        key=lambda one: (place.get(link_id(one.item), last), not _is_wanted(one.item, wanted), -one.score)
-    )
+    ranked.sort(key=lambda one: (place.get(link_id(one.item), last), not _is_wanted(one.item, wanted), -one.score))
     ordered = list(_with_company(ranked, sitting))
     blocks = _blocks(ordered, {one.item: one for one in ranked}, sitting)
     page = {
@@ -227,7 +225,7 @@ def _blocks(ordered: Sequence[Item], ranks: Mapping[Item, Decisive], sitting: Si
     for name, items in groups.items():
         block = _block(items[0].lesion or name, items, ranks, sitting)
         block["more"] = shown >= FIRST
-        shown += len(items)
+        shown += sum(item in ranks for item in items)  # company is not counted: it comes with the question
         found.append(block)
     return found
 
@@ -251,14 +249,19 @@ def _block(name: str, items: Sequence[Item], ranks: Mapping[Item, Decisive], sit
         else:
             known = charted.site.is_known
             place = option_label(f"{LESION}.site", str(charted.site.value), language) if known else ""
+            if place and charted.side is not None:
+                side = option_label(f"{LESION}.{SIDE.path}", charted.side, language)
+                place = texts(language)["sided"].format(side=side, site=place)
             block["title"] = texts(language)["lesion"].format(site=place or texts(language)["site_unknown"])
             if charted.date:
                 block["seen"] = texts(language)["lesion_seen"].format(day=charted.date.isoformat())
             block["known"] = [
-                f"{label(fact.name, language)}{frame('label_separator', language)}{_value(fact, path, language)}"
+                frame("label_separator", language).join(
+                    (item_label(Item(path, lesion), language), _value(fact, path, language))
+                )
                 for path in QUESTIONS
                 if path.startswith(LESION)
-                and path != f"{LESION}.site"
+                and path not in {f"{LESION}.site", f"{LESION}.{SIDE.path}"}
                 and (fact := fact_at(sitting.assessment.facts, Item(path, lesion))).is_known
             ]
     return block
@@ -270,7 +273,7 @@ def _question(item: Item, ranks: Mapping[Item, Decisive], sitting: Sitting) -> d
         "item": link_id(item),
         "kind": question.kind,
         "text": question.wording.text(language),
-        "label": label(item.name, language),
+        "label": item_label(item, language),
     }
     if question.options:
         found["options"] = [
@@ -291,11 +294,15 @@ def _why(item: Item, rank: Decisive, sitting: Sitting) -> dict[str, Any]:
     speaker = Speaker(sitting.assessment, sitting.language)
     open_ones = [v for rule in rules if (v := sitting.assessment.verdicts.get(rule)) and v.state == "undecided"]
     worded = next((v for v in open_ones if any(line.fact == item.name for line in v.info.if_missing)), None)
+    fired = [v for rule in rank.rules if (v := sitting.assessment.verdicts.get(rule)) and v.state == "fired"]
     said = ""
-    if worded is not None:
+    if item.lesion == NEW_LESION:
+        said = texts(sitting.language)["why_lesion"]
+    elif worded is not None:
         said = next((text for name, text in missing_lines(worded, speaker) if name == item.name), "")
-    elif open_ones:
-        said = speaker.summary(open_ones[0].advices[0], open_ones[0].topic.guidance)
+    elif open_ones or fired:
+        first = (open_ones or fired)[0]
+        said = speaker.summary(first.advices[0], first.topic.guidance)
     return {"why": plain(said), "rules": rules[:8], "decides": bool(rank.rules)}
 
 

@@ -74,7 +74,13 @@ def blueprint(desk: Desk) -> Blueprint:
             **config,
         }
         return render_template(
-            "ask.html", t=texts(language), language=language, step=step, config=json.dumps(told), root=told["root"]
+            "ask.html",
+            t=texts(language),
+            language=language,
+            step=step,
+            config=json.dumps(told),
+            root=told["root"],
+            prefix=prefix,
         )
 
     @bp.get("")

@@ -10,8 +10,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from hooks.wording import label, word
-from recommenders.decisive import LESION, Item, lacking
+from hooks.wording import word
+from recommenders.decisive import LESION, SIDE, Item, lacking
 from recommenders.facts import DICTIONARY, LESION_COMPONENTS
 from recommenders.guidance import Wording
 
@@ -46,7 +46,7 @@ class Question:
     @property
     def spec(self) -> FactSpec:
         """Its entry of the fact dictionary."""
-        return LESION_COMPONENTS[self.component] if self.component else DICTIONARY[self.path]
+        return Item(self.path, "any" if self.component else "").spec
 
     @property
     def component(self) -> str:
@@ -93,7 +93,7 @@ def _bound(row: Mapping[str, Any], name: str) -> Decimal | None:
 def _question(row: Mapping[str, Any]) -> Question:
     if row["as"] not in get_args(Kind):
         raise ValueError(f"questions.toml: {row['fact']}: {row['as']!r} is no way to answer; use {get_args(Kind)}.")
-    known = row["fact"] in DICTIONARY or row["fact"].removeprefix(f"{LESION}.") in LESION_COMPONENTS
+    known = row["fact"] in DICTIONARY or row["fact"].removeprefix(f"{LESION}.") in {*LESION_COMPONENTS, SIDE.path}
     if not known:
         raise ValueError(f"questions.toml: {row['fact']!r} is not in the fact dictionary.")
     return Question(
@@ -140,6 +140,11 @@ def option_label(path: str, option: str, language: Language) -> str:
     return own.text(language) if own else word(option, language)
 
 
+def item_label(item: Item, language: Language) -> str:
+    """Give the short label of an item."""
+    return item.spec.zh if language == "zh-CN" else item.spec.en
+
+
 def link_id(item: Item) -> str:
     """Give the `linkId` of an item: `status.ecog`, or `lesions[Observation/l1].pain` for one lesion."""
     return f"lesions[{item.lesion}].{item.component}" if item.lesion else item.path
@@ -168,8 +173,3 @@ def known_names(given: object) -> frozenset[str]:
     if not isinstance(given, list):
         return frozenset()
     return frozenset(name for name in given[:LONGEST_LIST] if isinstance(name, str) and name in NAMES)
-
-
-def short_labels(names: Iterable[str], language: Language) -> tuple[str, ...]:
-    """Name facts in the reader's language, each label once."""
-    return tuple(dict.fromkeys(label(name, language) for name in names))

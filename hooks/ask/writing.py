@@ -14,11 +14,11 @@ from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
 from fhir_mapping import dictionary
 from fhir_mapping.codes import LOCAL, LOINC, shipped_rows
-from hooks.ask.questions import is_new, link_id, option_label
+from hooks.ask.questions import QUESTIONS, item_label, link_id, option_label
 from hooks.ask.texts import texts
 from hooks.wording import fixed, frame, label, unit
-from recommenders.decisive import LESION
-from recommenders.facts import DICTIONARY, Finding, Moment, Reading
+from recommenders.decisive import LESION, SIDE, Item, fact_at
+from recommenders.facts import DICTIONARY, LESION_COMPONENTS, Finding, Moment, Reading
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hooks.ask.answers import Answer
     from hooks.wording import Language
-    from recommenders.facts import Facts
+    from recommenders.facts import Fact, Facts, Lesion
 
 UCUM = "http://unitsofmeasure.org"
 ANSWERS = "urn:oncobone:answers"
@@ -34,6 +34,8 @@ ANSWERS = "urn:oncobone:answers"
 YES_NO = "http://terminology.hl7.org/CodeSystem/v2-0136"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+SNOMED = "http://snomed.info/sct"
+LATERALITY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-laterality-qualifier"
 LOCAL_FORM = "urn:oncobone:questionnaire:ask"
 
 _STANDARD: Mapping[str, str] = {
@@ -49,6 +51,7 @@ _STANDARD: Mapping[str, str] = {
 }
 """Facts that LOINC can say; each code is one that the mapping reads as this very fact."""
 _PRESENT = {True: ("LA6576-8", "Positive"), False: ("LA6577-6", "Negative")}
+_SNOMED_SIDES: Mapping[str, tuple[str, str]] = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 _LESION_CODES: Mapping[str, str] = {
     "site": "lesion-site",
     "type": "lesion-type",
@@ -124,34 +127,64 @@ def observations(answers: Sequence[Answer], facts: Facts, occasion: Occasion) ->
 
 
 def _single(answer: Answer, occasion: Occasion) -> Entry:
-    resource = _frame(occasion, _code(answer, occasion.language)) | _value(answer, occasion.language)
+    resource = _frame(occasion, _code(answer, occasion.language)) | _value(
+        answer.item.path, answer.fact, occasion.language
+    )
     return Entry(_line(answer, occasion.language), resource, (link_id(answer.item),))
 
 
 def _lesion(name: str, parts: Sequence[Answer], facts: Facts, occasion: Occasion) -> Entry:
-    """One `bone-lesion`; a lesion of the chart is named as `focus`, and its place is said again for the reader."""
+    """
+    One `bone-lesion`, with the lesion of the chart that it is about as `focus`.
+
+    A lesion that only a diagnosis tells of is said whole (place, side, nature): the diagnosis may stand for many.
+    """
     language = occasion.language
-    components = [
-        {"code": _local(_LESION_CODES[part.item.component], part.item.name, language)} | _value(part, language)
-        for part in parts
-    ]
-    told = next((part.fact for part in parts if part.item.component == "site"), None)
+    given = {part.item.component: part.fact for part in parts}
     charted = next((one for one in facts.lesions if one.id == name), None)
-    site = told if isinstance(told, Finding) else charted.site if charted is not None else None
-    resource = _frame(occasion, _local("bone-lesion", f"{LESION}", language))
-    if charted is not None and not name.startswith("new-"):
+    if charted is not None and name.startswith("Condition/"):
+        for component in ("site", SIDE.path, "nature"):
+            fact = fact_at(facts, Item(f"{LESION}.{component}", name))
+            if fact.is_known:
+                given.setdefault(component, fact)
+    where = _where(given.get("site"), given.get(SIDE.path), charted, language)
+    code = _local("bone-lesion", LESION, language)
+    resource = _frame(occasion, code | {"text": texts(language)["lesion"].format(site=where)})
+    if charted is not None:
         resource["focus"] = [{"reference": name}]
-    where = texts(language)["site_unknown"]
-    if site is not None and site.is_known:
-        where = option_label(f"{LESION}.site", str(site.value), language)
-        resource["bodySite"] = {"text": where}
-        if told is None:
-            site_code = _local(_LESION_CODES["site"], site.name, language)
-            components.append({"code": site_code} | _word(f"{LESION}.site", str(site.value), language))
-    resource["component"] = components
+    if "site" in given or SIDE.path in given:
+        resource["bodySite"] = _body_site(where, given.get(SIDE.path))
+    resource["component"] = [
+        {"code": _local(_LESION_CODES[one], LESION_COMPONENTS[one].name, language)}
+        | _value(f"{LESION}.{one}", fact, language)
+        for one, fact in given.items()
+        if one != SIDE.path
+    ]
     lines = frame("list_separator", language).join(_line(part, language) for part in parts)
     text = f"{texts(language)['lesion'].format(site=where)} — {lines}"
     return Entry(text, resource, tuple(link_id(part.item) for part in parts))
+
+
+def _where(site: Fact | None, side: Fact | None, charted: Lesion | None, language: Language) -> str:
+    """Name a lesion's place for people: what was answered, else what the chart says."""
+    known_site = site.value if isinstance(site, Finding) else charted.site.value if charted else None
+    known_side = side.value if isinstance(side, Finding) else charted.side if charted else None
+    if known_site is None:
+        return texts(language)["site_unknown"]
+    place = option_label(f"{LESION}.site", str(known_site), language)
+    if known_side is None:
+        return place
+    said = option_label(f"{LESION}.{SIDE.path}", str(known_side), language)
+    return texts(language)["sided"].format(side=said, site=place)
+
+
+def _body_site(where: str, side: Fact | None) -> dict[str, Any]:
+    body_site: dict[str, Any] = {"text": where}
+    if isinstance(side, Finding) and side.value in _SNOMED_SIDES:
+        code, display = _SNOMED_SIDES[str(side.value)]
+        coding = {"system": SNOMED, "code": code, "display": display}
+        body_site["extension"] = [{"url": LATERALITY, "valueCodeableConcept": {"coding": [coding]}}]
+    return body_site
 
 
 def _frame(occasion: Occasion, code: dict[str, Any]) -> dict[str, Any]:
@@ -213,20 +246,19 @@ def _local(code: str, name: str, language: Language) -> dict[str, Any]:
 # --- values -------------------------------------------------------------------------------------------------
 
 
-def _value(answer: Answer, language: Language) -> dict[str, Any]:
-    fact = answer.fact
+def _value(path: str, fact: Fact | None, language: Language) -> dict[str, Any]:
     if isinstance(fact, Moment) and fact.date is not None:
         return {"valueDateTime": fact.date.isoformat()}
     if isinstance(fact, Finding):
         if isinstance(fact.value, bool):
-            if answer.item.path in _STANDARD:
+            if path in _STANDARD:
                 code, display = _PRESENT[fact.value]
                 return {"valueCodeableConcept": {"coding": [{"system": LOINC, "code": code, "display": display}]}}
             return {"valueBoolean": fact.value}
-        return _word(answer.item.path, str(fact.value), language)
+        return _word(path, str(fact.value), language)
     if isinstance(fact, Reading):
-        return _number(fact, whole=answer.question.kind in {"score", "count"})
-    raise TypeError(answer.item.path)
+        return _number(fact, whole=QUESTIONS[path].kind in {"score", "count"})
+    raise TypeError(path)
 
 
 def _word(path: str, said: str, language: Language) -> dict[str, Any]:
@@ -334,7 +366,7 @@ def _said(answer: Answer, language: Language) -> str:
 
 
 def _line(answer: Answer, language: Language) -> str:
-    return f"{label(answer.item.name, language)}{frame('label_separator', language)}{_said(answer, language)}"
+    return f"{item_label(answer.item, language)}{frame('label_separator', language)}{_said(answer, language)}"
 
 
 def as_text(answers: Sequence[Answer], facts: Facts, occasion: Occasion) -> str:
@@ -345,14 +377,11 @@ def as_text(answers: Sequence[Answer], facts: Facts, occasion: Occasion) -> str:
     names = dict.fromkeys(answer.item.lesion for answer in answers if answer.item.lesion)
     for name in names:
         parts = [answer for answer in answers if answer.item.lesion == name]
-        site = next((part.fact for part in parts if part.item.component == "site"), None)
-        charted = next((one.site for one in facts.lesions if one.id == name), None)
-        chosen = site if isinstance(site, Finding) else charted
-        where = texts(language)["site_unknown"]
-        if chosen is not None and chosen.is_known:
-            where = option_label(f"{LESION}.site", str(chosen.value), language)
+        given = {part.item.component: part.fact for part in parts}
+        charted = next((one for one in facts.lesions if one.id == name), None)
+        where = _where(given.get("site"), given.get(SIDE.path), charted, language)
         lines.append(f"- {texts(language)['lesion'].format(site=where)}")
-        lines += [f"  - {_line(part, language)}" for part in parts if not (is_new(part.item) and part.fact is site)]
+        lines += [f"  - {_line(part, language)}" for part in parts]
     return "\n".join(lines)
 
 

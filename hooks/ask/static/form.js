@@ -149,7 +149,7 @@ export class Form {
 
   radios(item, id, choices) {
     const value = this.answers.get(item.item);
-    const long = choices.some(([, label]) => label.length > 24);
+    const long = choices.some(([, label]) => label.replace(/[^\x00-\x7f]/g, "  ").length > 24);
     const labels = [...choices, [UNKNOWN, this.text("unknown"), null]].map(([code, label, means]) => {
       const chosen = this.answers.has(item.item) && value === means;
       const input = el("input", { type: "radio", name: id, value: code, checked: chosen });

@@ -17,6 +17,7 @@ let form = null;
 let batch = null; // what is being saved: the completed form and its entries
 let round = 0;
 let timer = 0;
+const MOST_SHOWN = 4;
 let leaving = false;
 
 function state(key) {
@@ -69,7 +70,7 @@ function choose() {
     const one = el("button", { type: "button" }, base);
     one.addEventListener("click", () => guarded(() => {
       state("signing_in");
-      return begin(config, base, "");
+      return begin(config, base, "", language);
     }));
     return el("li", {}, one);
   });
@@ -78,12 +79,13 @@ function choose() {
 
 async function launch() {
   state("signing_in");
-  await begin(config, config.base, config.launch);
+  await begin(config, config.base, config.launch, language);
 }
 
 async function open() {
   state("opening");
   session = await finish(config);
+  speak(session.language);
   form = new Form($("form"), { ...config, texts: words() }, changed);
   if (session.resume) for (const { item, value } of session.resume.answers) form.answers.set(item, value);
   await load();
@@ -172,10 +174,18 @@ async function move() {
   const parts = found.values.map((value) => el("p", { class: "value" }, `${value.label}${t("colon")}`,
     el("strong", {}, `${value.before} → ${value.after}`)));
   if (found.fired.length) parts.push(el("h3", { class: "small" }, t("preview_fired")));
-  parts.push(...found.fired.map((rule) => el("div", { class: `rule ${rule.indicator}` },
+  const drawn = (rule) => el("div", { class: `rule ${rule.indicator}` },
     el("p", {}, el("span", { class: "tag" }, t(`indicator_${rule.indicator}`)), ` ${rule.summary}`),
     rule.points.length && rule.indicator !== "info" ? el("ul", { class: "points" }, ...rule.points.map((point) => el("li", {}, point))) : null,
-    el("p", { class: "small" }, rule.rule))));
+    el("p", { class: "small" }, rule.rule));
+  const loud = found.fired.filter((rule) => rule.indicator !== "info");
+  const quiet = found.fired.filter((rule) => rule.indicator === "info");
+  parts.push(...loud.map(drawn));
+  if (loud.length + quiet.length <= MOST_SHOWN) parts.push(...quiet.map(drawn));
+  else if (quiet.length) {
+    const open = $("changes").querySelector("details[open]") !== null;
+    parts.push(el("details", { open }, el("summary", {}, `${t("indicator_info")} (${quiet.length})`), ...quiet.map(drawn)));
+  }
   if (found.gone.length) parts.push(el("p", { class: "small" }, `${t("preview_gone")}${t("colon")}${found.gone.join(", ")}`));
   if (found.dropped.length) parts.push(el("h3", { class: "small" }, t("preview_dropped")));
   parts.push(...found.dropped.map((rule) => el("p", { class: "small" }, `${rule.summary} (${rule.rule})`)));
@@ -286,7 +296,7 @@ async function again() {
   const answers = form.unsaved();
   const resume = { patient: session.patient, encounter: session.encounter, missing: session.missing, answers };
   leaving = true;
-  await guarded(() => begin(config, session.base, "", resume));
+  await guarded(() => begin(config, session.base, "", language, resume));
 }
 
 async function copy() {
@@ -315,7 +325,7 @@ function speak(wanted) {
   }
   document.title = `OncoBone: ${t("title")}`;
   if (document.body.dataset.step === "choose") choose();
-  if (form && session) {
+  if (form && session && chart) {
     banner(chart.patient);
     guarded(questions);
     outcomes();

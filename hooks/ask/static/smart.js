@@ -82,7 +82,7 @@ function scopes(capabilities, launch) {
 }
 
 // Leaves for the sign-in. `resume` comes back with it: answers to be kept, and for whom.
-export async function begin(config, base, launch, resume = null, context = null) {
+export async function begin(config, base, launch, language, resume = null) {
   if (!config.servers.includes(base)) throw new Refusal("refused_server");
   if (!isSafe(new URL(base), config)) throw new Refusal("refused_https");
   const answer = await ask(`${base}/.well-known/smart-configuration`, { headers: { Accept: "application/json" } });
@@ -98,7 +98,7 @@ export async function begin(config, base, launch, resume = null, context = null)
   const verifier = random(48);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
   const redirect = `${location.origin}${config.root}/form`;
-  const started = { base, token: token.href, verifier, redirect, at: Date.now(), resume, context, issuer: found.issuer || null };
+  const started = { base, token: token.href, verifier, redirect, at: Date.now(), language, resume, issuer: found.issuer || null };
   sessionStorage.setItem(STORE + state, JSON.stringify(started));
   const capabilities = Array.isArray(found.capabilities) ? found.capabilities : [];
   const asked = {
@@ -173,8 +173,9 @@ export async function finish(config) {
     encounter: typeof told.encounter === "string" && ID.test(told.encounter) ? `Encounter/${told.encounter}` : null,
     performer: person(claims(told.id_token).fhirUser, started.base) || person(told.fhirUser, started.base)
       || person(told.user, started.base),
-    missing: resume ? resume.missing : named(told.appContext || started.context),
+    missing: resume ? resume.missing : named(told.appContext),
     resume,
+    language: started.language,
     client: config.client,
     saving: false,
   };
