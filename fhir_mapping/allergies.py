@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dictionary
+from fhir_mapping import dictionary, text
 from fhir_mapping.codes import code_text, codings, texts_of
 from fhir_mapping.drugs import identify
 from recommenders.facts import Fact, stated
@@ -43,6 +43,9 @@ def read(items: Iterable[Item], context: ReadingContext, notes: Notes) -> dict[s
         if verification in {"refuted", "entered-in-error"} or clinical in {"inactive", "resolved"}:
             notes.add(item.name, f"status: {verification if verification in _VOID else clinical}")
             continue
+        if any(_DENIED.search(text.fold(said)) for said in texts_of(resource.get("code"))):
+            notes.add(item.name, "its words deny the allergy")
+            continue
         paths = _paths(resource, context)
         if not paths:
             concepts = {match.concept for match in context.concepts(resource.get("code"))}
@@ -61,6 +64,9 @@ def read(items: Iterable[Item], context: ReadingContext, notes: Notes) -> dict[s
     return found
 
 
+_DENIED = text.compiled(
+    r"\b(?:no|not|denies|denied|without)\b[^.;]{0,40}\ballerg|(?:无|否认|未见)[^。；]{0,16}过敏|不过敏"
+)
 _VOID = frozenset({"refuted", "entered-in-error"})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,13 @@ from fhir_mapping.selection import MEDICATION_KINDS, Item, Notes, ObservationInd
 from fhir_mapping.site import NO_SITE, SiteMapping
 from recommenders.facts import (
     BISPHOSPHONATES,
-    DICTIONARY,
     Courses,
     Fact,
     Facts,
     Finding,
     Lesions,
     Reading,
+    replace,
     round_half_up,
     stated,
 )
@@ -200,7 +200,7 @@ class _Chart:
             series=reader.series,
             unavailable=frozenset(unavailable),
         )
-        used = {*reader.used, *_other_uses(facts, conditions, reader, read_drugs)}
+        used = {*reader.used, *_other_uses(changes, facts, conditions, reader, read_drugs)}
         ordered = sorted(used, key=lambda one: (one.fact, one.resource, one.path, one.code))
         return Mapped(facts, self.notes.sorted(), tuple(ordered), self.drafts)
 
@@ -381,11 +381,8 @@ class _Chart:
         """A closed-world "no" holds only where the list it would stand in came, and came whole."""
         whole = self.found.delivered - self.found.truncated - self._faulty_keys()
         found = dict(changes)
-        for path, spec in DICTIONARY.items():
-            if not spec.closed or path in changes:
-                continue
-            keys = dictionary.silence_keys(path)
-            if not whole.issuperset(keys):
+        for path, keys in dictionary.CLOSED.items():
+            if path not in changes and not whole.issuperset(keys):
                 found[path] = dictionary.blank_finding(path).forget("not-delivered")
         return found
 
@@ -425,14 +422,18 @@ def _tables(site: SiteMapping) -> tuple[CodeTable, ObservationIndex]:
 
 
 def _other_uses(
-    facts: Facts, conditions: ConditionReader, reader: ObservationReader, read: medications.Medications
+    told_facts: Mapping[str, Fact],
+    facts: Facts,
+    conditions: ConditionReader,
+    reader: ObservationReader,
+    read: medications.Medications,
 ) -> list[Used]:
     """Name where the facts came from that are not read from one value of an Observation."""
     told = {(one.fact, one.resource) for one in reader.used}
     matches = {one.item.name: one.matches[0] for one in conditions.diagnoses if one.matches}
     found: list[Used] = []
-    for path in DICTIONARY:
-        for name in facts.fact(path).resources:
+    for path, fact in told_facts.items():
+        for name in fact.resources:
             if (path, name) not in told:
                 match = matches.get(name)
                 found.append(Used(path, name, "code", match.system, match.code) if match else Used(path, name, ""))
@@ -701,7 +702,7 @@ def _disease_status(reader: ObservationReader) -> None:
         said = texts_of((resource or {}).get("valueCodeableConcept")) or (
             str((resource or {}).get("valueString") or ""),
         )
-        response = next((word for one in said if (word := values.imwg_response(one)) is not None), None)
+        response = next((word for one in said if (word := _imwg_word(one)) is not None), None)
         if candidate is newest and response is not None and resource is not None:
             _take_response(reader, candidate, resource, response)
         progressed = any(
@@ -718,6 +719,12 @@ def _disease_status(reader: ObservationReader) -> None:
         known = reader.changes.get("local.disease_progression")
         if known is None or not known.is_known or (known.date or dt.date.min) < (fact.date or dt.date.min):
             reader.take("local.disease_progression", fact, [candidate])
+
+
+def _imwg_word(said: str) -> str | None:
+    """Give a response category of myeloma: "complete remission" or "stable" are said of any cancer, VGPR is not."""
+    word = values.imwg_response(said)
+    return word if word in {"sCR", "VGPR", "MR"} or (word and "imwg" in said.lower()) else None
 
 
 def _take_response(reader: ObservationReader, candidate: Any, resource: Mapping[str, Any], word: str) -> None:  # noqa: ANN401 - a Candidate

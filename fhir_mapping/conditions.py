@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ from fhir_mapping import dates, dictionary, text
 from fhir_mapping.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
 from fhir_mapping.service_orders import bone_site
-from recommenders.facts import Event, Fact, Finding, Reading, exactly, stated
+from recommenders.facts import Event, Fact, Finding, Reading, exactly, replace, stated
 from recommenders.lesions import same_bone
 
 if TYPE_CHECKING:

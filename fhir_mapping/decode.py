@@ -178,7 +178,7 @@ def is_withheld(resource: Mapping[str, Any]) -> bool:
     meta = resource.get("meta")
     labels = meta.get("security") if isinstance(meta, dict) else None
     listed = labels if isinstance(labels, list) else [labels]
-    return any(isinstance(label, dict) and label.get("code") in _LABELS for label in listed)
+    return any(isinstance(label, dict) and str(label.get("code")) in _LABELS for label in listed)
 
 
 def _opened(raw: bytes) -> Delivered:

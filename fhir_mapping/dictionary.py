@@ -160,6 +160,12 @@ def silence_keys(path: str) -> tuple[str, ...]:
     return SILENCE.get(path) or SILENCE.get(path.partition(".")[0], ())
 
 
+CLOSED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {path: silence_keys(path) for path, spec in DICTIONARY.items() if spec.closed}
+)
+"""Fact path of each closed-world fact -> its `silence_keys`."""
+
+
 def word_of(path: str, allowed: tuple[str, ...], said: str) -> str | None:
     """Give the word of a fact's list that an answer means; None when it is none of them."""
     folded = words.fold(said).strip()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import dictionary, text, values
 from fhir_mapping.codes import code_text, codings, texts_of
 from fhir_mapping.observations import interpretation_codes
-from recommenders.facts import Fact, Finding
+from recommenders.facts import Fact, Finding, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -41,6 +41,8 @@ _BY_WORDS: tuple[tuple[str, Modality], ...] = (
     ("xray", "xray"),
 )
 _BY_DICOM: dict[str, Modality] = {"CT": "ct", "MR": "mri", "CR": "xray", "DX": "xray", "NM": "spect", "PT": "pet"}
+_GUIDES = text.compiled(r"guid(?:ed|ance)|biops|simulation|radiotherap|radiation|引导|活检|穿刺|定位|放疗")
+"""Imaging that only guides a needle or plans a treatment is no study."""
 _DONE = frozenset({"final", "amended", "corrected", "appended"})
 _PENDING = frozenset({"registered", "partial", "preliminary"})
 _WHOLE_BODY = text.compiled(r"whole[- ]body|全身")
@@ -213,12 +215,10 @@ def _procedure(item: Item, reader: ObservationReader) -> None:
     resource = item.copy(reader.context.timezone, reader.notes)
     if resource is None or resource.get("status") != "completed":
         return
-    concepts = [
-        match.concept for match in reader.context.concepts(resource.get("code")) if match.concept in _BY_CONCEPT
-    ]
-    if not concepts:
+    told_bone = of_bone(resource, reader)
+    if told_bone is None:
         return
-    modality, site, whole = _BY_CONCEPT[concepts[0]]
+    modality, site, whole = told_bone
     period = resource.get("performedPeriod")
     told = [
         resource.get("performedDateTime"),
@@ -230,6 +230,19 @@ def _procedure(item: Item, reader: ObservationReader) -> None:
     reader.studies.append(
         Study(modality=modality, date=stamp.day if stamp else None, site=site, whole_body=whole, resources=(item.name,))
     )
+
+
+def of_bone(resource: Mapping[str, Any], reader: ObservationReader) -> tuple[Modality, str | None, bool] | None:
+    """Give modality, site and whether the whole body is shown of a Procedure that is imaging of bone; None else."""
+    code = resource.get("code")
+    if any(_GUIDES.search(text.fold(said)) for said in texts_of(code)):
+        return None
+    found = _modality(code, reader)
+    if found is None or found[1] is not None or found[2]:
+        return found
+    places = [bone_site(place, reader.context) for place in resource.get("bodySite", ())]
+    site = next((place for place, is_bone in places if is_bone), None)
+    return None if site is None else (found[0], None if site == "bone" else site, False)
 
 
 def _entries(reader: ObservationReader) -> None:

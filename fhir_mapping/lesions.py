@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from fhir_mapping.laterality import (
 )
 from fhir_mapping.observations import contradiction, same_value
 from fhir_mapping.selection import SUPERSEDED, relative
-from recommenders.facts import LESION_COMPONENTS, SITES, Finding, Lesion, Reading, stated
+from recommenders.facts import LESION_COMPONENTS, SITES, Finding, Lesion, Reading, replace, stated
 from recommenders.lesions import same_place
 
 if TYPE_CHECKING:
@@ -72,7 +71,8 @@ def read(reader: ObservationReader, conditions: ConditionReader, structures: Ite
     found += _lytic(reader)
     found.sort(key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id))
     found = _joined(found, continues)
-    found = _of_one_place(found, {one.id for one in tumours} | set(continues.values()))
+    added = {name for name, before in continues.items() if before.startswith(_ADDED_BY_FORM)}
+    found = _of_one_place(found, {one.id for one in tumours} | set(continues.values()), added)
     found += _metastatic_sites(conditions, found)
     return tuple(sorted(found, key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id)))
 
@@ -90,6 +90,8 @@ def _continues(candidate: Candidate, reader: ObservationReader) -> str:
 
 
 _BY_IDENTIFIER = "identifier "
+_ADDED_BY_FORM = f"{_BY_IDENTIFIER}urn:oncobone:answers|"
+"""Entries of our own form that follow no other: the reader said that it is another lesion."""
 
 
 def _joined(lesions: Sequence[Lesion], continues: Mapping[str, str]) -> list[Lesion]:
@@ -128,17 +130,19 @@ def _place_key(lesion: Lesion) -> tuple[object, ...]:
     return lesion.site.value, lesion.side, *re.findall(r"\d+", lesion.site.sent or "")
 
 
-def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str]) -> list[Lesion]:
+def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added: Collection[str]) -> list[Lesion]:
     """
     Make one lesion of what was told of the same bone and side on different days, when it can only be the same one.
 
     Two entries of one day are two lesions; then nothing tells which of them a later entry follows, and all stay.
-    `told_apart` are lesions with an identity of their own (a BodyStructure): two of those are never one.
+    `told_apart` are lesions with an identity of their own (a BodyStructure): two of those are never one. `added`
+    are lesions that somebody told to be others than those on record: they join none.
     """
     by_place: dict[tuple[object, ...], list[Lesion]] = {}
     found: list[Lesion] = []
     for lesion in lesions:
-        if lesion.site.is_known and lesion.site.value not in _REGIONS and lesion.date is not None:
+        by_its_place = lesion.site.is_known and lesion.site.value not in _REGIONS and lesion.id not in added
+        if by_its_place and lesion.date is not None:
             by_place.setdefault(_place_key(lesion), []).append(lesion)
         else:
             found.append(lesion)

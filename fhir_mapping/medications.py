@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ from fhir_mapping.products import note, product_of
 from fhir_mapping.service_orders import read_service
 from fhir_mapping.text import compiled
 from recommenders.courses import GUIDANCE as COURSES_GUIDANCE
-from recommenders.facts import DICTIONARY, Course, Courses, Dose, Fact, Facts, Finding, Moment, Reading
+from recommenders.facts import DICTIONARY, Course, Courses, Dose, Fact, Facts, Finding, Moment, Reading, replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -576,7 +576,7 @@ def silence(path: str, context: ReadingContext) -> Finding:
     assert DICTIONARY[path].closed, path  # noqa: S101 - a mistake in the table above, found at the first call
     if KEY not in context.delivered or KEY in context.truncated:
         return blank.forget("not-delivered")
-    return replace(blank, value=False, reason=None)
+    return blank  # of a closed fact that is no
 
 
 def _finding(path: str, entries: Sequence[Entry], context: ReadingContext) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from fhir_mapping.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.context import Used
 from fhir_mapping.decode import is_number
 from fhir_mapping.selection import SUPERSEDED, Candidate
-from recommenders.facts import Fact, Finding, Moment, Reading, Study, exactly, round_half_up
+from recommenders.facts import Fact, Finding, Moment, Reading, Study, exactly, replace, round_half_up
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -141,6 +140,10 @@ class ObservationReader:
             scores = [fact for _, fact in readable if isinstance(fact, Reading)]
             worst = max(scores, key=lambda fact: fact.high or Decimal(0))
             return replace(worst, flags=(*worst.flags, "worst-of-several-places"))
+        if isinstance(first, Reading) and first.name == "mm.m_protein" and _are_bands(readable):
+            bands = [fact for _, fact in readable if isinstance(fact, Reading)]
+            largest = max(bands, key=lambda fact: fact.high or Decimal(0))
+            return replace(largest, flags=(*largest.flags, "largest-of-several-bands"))
         for candidate, _ in readable:
             self.notes.add(candidate.item.name, f"contradictory: another value of {first.name} at the same time")
         return contradiction([fact for _, fact in readable])
@@ -456,6 +459,11 @@ def _trust(candidate: Candidate) -> int:
     """Give how little a value is to be trusted beside others of its time: code, then component, local, text."""
     rank = candidate.slot.rank
     return rank * 10 + candidate.behind + (1 if rank == 1 and candidate.part is not None else 0)
+
+
+def _are_bands(readable: Sequence[tuple[Candidate, Fact]]) -> bool:
+    """Tell whether values are components of one panel: several monoclonal bands, which are never added."""
+    return all(candidate.part is not None and candidate.item is readable[0][0].item for candidate, _ in readable)
 
 
 def _is_open(fact: Fact) -> bool:

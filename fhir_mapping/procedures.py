@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dates, dictionary, text, units
+from fhir_mapping import dates, dictionary, imaging, text, units
 from fhir_mapping.codes import HCPCS, texts_of
 from fhir_mapping.decode import is_number
 from fhir_mapping.laterality import (
@@ -147,7 +147,7 @@ class ProcedureReader:
         elif concepts & {"radiopharmaceutical_therapy", "brachytherapy_ra223", "palliative_care", "chemotherapy"}:
             self.notes.add(item.name, "recognised; it states no fact that a rule uses")
         else:
-            return bool(concepts & _IMAGING)
+            return bool(concepts & _IMAGING) or imaging.of_bone(resource, self.reader) is not None
         return True
 
     def _was_done(self, item: Item, resource: Mapping[str, Any]) -> bool:

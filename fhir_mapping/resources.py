@@ -543,6 +543,12 @@ def readable(
     checked: dict[str, Any] = dict(copy)
     if kind not in _NEEDS_NO_SUBJECT:
         checked.setdefault(_SUBJECT.get(kind, "subject"), _NO_SUBJECT)
+    if kind == "AllergyIntolerance" and "reaction" in copy:
+        # a substance without what it did is still an allergy
+        checked["reaction"] = [
+            {"manifestation": [{"text": "not told"}], **one} if isinstance(one, dict) else one
+            for one in copy["reaction"]
+        ]
     for name in _CODEABLES[kind] & copy.keys():
         checked[name] = _known_codeable(copy[name], name)
     try:

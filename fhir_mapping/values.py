@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping import dictionary, text, units
 from fhir_mapping.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.decode import is_number
-from recommenders.facts import DICTIONARY, LESION_COMPONENTS, Finding, Reading, Reason
+from recommenders.facts import DICTIONARY, LESION_COMPONENTS, Finding, Reading, Reason, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -371,6 +371,8 @@ _RESPONSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("SD", text.compiled(r"\bsd\b|stable disease|疾病稳定")),
     ("PD", text.compiled(r"\bpd\b|progressive disease|疾病进展")),
 )
+_ANSWER_LENGTH = 400
+"""An answer is short; of a longer text only the beginning is looked at."""
 _NOT_REACHED = text.compiled(
     r"\bnear(?:ly|[- ]?)?\s*$|\bnot\b|\bno\b|\bless than\b|\bwithout\b|\bat least\b|<\s*$|≥\s*$|>=\s*$"
     r"|接近|近似|未达|未获|不足|至少"
@@ -383,7 +385,7 @@ def imwg_response(said: str) -> str | None:
 
     "near CR" is no CR, "at least PR" and "VGPR or better" leave the category open.
     """
-    rest = text.fold(said)
+    rest = text.fold(said[:_ANSWER_LENGTH])
     found: list[tuple[str, bool]] = []
     for word, pattern in _RESPONSES:
         for hit in pattern.finditer(rest):
@@ -408,7 +410,7 @@ def _residual_disease(said: list[str]) -> str | None:
     """Give what a text says of residual disease; a test that was not done, or several answers, say nothing."""
     found: set[str] = set()
     for one in said:
-        folded = text.fold(one)
+        folded = text.fold(one[:_ANSWER_LENGTH])
         if text.is_no_value(folded):
             return None
         for hit in _RESIDUAL.finditer(folded):

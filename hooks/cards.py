@@ -158,7 +158,8 @@ def arrange(assessment: Assessment) -> list[Draft]:
     only where more than information remains; undecided rules are told on a card that is there anyway.
     """
     fired = [verdict for verdict in assessment.verdicts.values() if verdict.state == "fired"]
-    drafts = [draft for name in RECOMMENDERS for draft in _cards_of(name, fired)]
+    heads = _heads(fired)
+    drafts = [draft for name in RECOMMENDERS for draft in _cards_of(name, fired, heads)]
     drafts.sort(key=Draft.key)
     _fold_leftovers(fired, drafts)
     undecided = [verdict for verdict in assessment.verdicts.values() if verdict.state == "undecided"]
@@ -200,8 +201,7 @@ def _joined(verdict: Verdict, heads: Mapping[str, Verdict], by_rule: Mapping[str
     return None
 
 
-def _cards_of(name: Recommender, fired: Sequence[Verdict]) -> Iterator[Draft]:
-    heads = _heads(fired)
+def _cards_of(name: Recommender, fired: Sequence[Verdict], heads: Mapping[str, Verdict]) -> Iterator[Draft]:
     by_rule = {verdict.rule: verdict for verdict in fired}
     mine = [verdict for verdict in fired if verdict.recommender == name]
     own_heads = [verdict for verdict in mine if verdict.rule in heads]

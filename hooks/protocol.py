@@ -200,7 +200,8 @@ def _skip(raw: bytes, at: int) -> int:
 
 def mended(body: bytes) -> bytes:
     r"""Replace lone surrogates (`\ud800`), which no text can hold, by the replacement character."""
-    if b"\\ud" not in body and b"\\uD" not in body:
+    # a single byte is found many times faster, and most bodies have no escape at all
+    if b"\\" not in body or (b"\\ud" not in body and b"\\uD" not in body):
         return body
     return _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], body)
 

@@ -117,6 +117,10 @@ class FeedbackCount(NamedTuple):
     cards: int
 
 
+class _GivenUpError(Exception):
+    """Nobody waits for this work any more: its transaction is taken back."""
+
+
 class _Job(NamedTuple):
     """One piece of work on the database, and who waits for it."""
 
@@ -348,7 +352,7 @@ class Store:
             made = connection.execute(self._statements.new_token, row)
             return made.first() is None
 
-        return self._run(work, CALL_PATIENCE)
+        return self._run(work, CALL_PATIENCE, late=True)
 
     def was_used(self, iss: str, jti: str) -> bool:
         """Whether this token id was used before, without marking it."""
@@ -447,14 +451,28 @@ class Store:
                 raise error.__cause__ from None
             raise
 
-    def _run(self, work: Callable[[Connection], T], patience: float, *, read: bool = False) -> T:
-        """Has work done in a transaction, and waits until it is on the disk, as long as patience (seconds) lasts."""
+    def _run(self, work: Callable[[Connection], T], patience: float, *, read: bool = False, late: bool = False) -> T:
+        """
+        Has work done in a transaction, and waits until it is on the disk, as long as patience (seconds) lasts.
+
+        What the caller has given up is not written afterwards, or it would be there twice when it is handed in again;
+        unless it is good to have `late` too.
+        """
         if time.monotonic() < self._state.pause_until:
             raise StoreUnavailable(self._state.last_failure or "paused")
-        future = self._running().submit(work, read=read)
+        given_up = threading.Event()
+
+        def unless_given_up(connection: Connection) -> T:
+            result = work(connection)
+            if given_up.is_set() and not late:
+                raise _GivenUpError
+            return result
+
+        future = self._running().submit(unless_given_up, read=read)
         try:
             return future.result(patience)
         except FutureTimeoutError:
+            given_up.set()
             future.cancel()
             raise self._failed("timeout") from None
         except CancelledError:

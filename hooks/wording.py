@@ -140,7 +140,8 @@ class Speaker:
 
     def frame(self, key: str, **fill: str) -> str:
         """Say a frame phrase, filled in with ready text."""
-        return _BRACES.sub(lambda match: fill.get(match[1], match[0]), frame(key, self.language))
+        text = frame(key, self.language)
+        return _BRACES.sub(lambda match: fill.get(match[1], match[0]), text) if fill else text
 
     def listed(self, parts: tuple[str, ...] | list[str]) -> str:
         """Join a list the way the language does."""

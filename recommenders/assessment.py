@@ -42,6 +42,8 @@ class Verdict:
         usual = self.info.indicator
         if self.info.informational:
             return "info"
+        if len(self.advices) == 1:
+            return self.advices[0].indicator or usual
         return max((advice.indicator or usual for advice in self.advices), key=INDICATORS.index, default=usual)
 
     @property

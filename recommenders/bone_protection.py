@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.advice import (
@@ -758,6 +759,7 @@ def months_on_treatment(case: Case) -> Mapping[str, Fill]:
 PROPOSED: Mapping[str, int] = GUIDANCE.tables["proposed"]
 
 
+@cache  # made of closed lists: a few, for all patients
 def denosumab(action: int, reasons: tuple[str, ...]) -> Proposal:
     """Give denosumab for cancer as one of the alternatives."""
     order = ProposedMedication(

@@ -1146,7 +1146,8 @@ class Facts:
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
         """Yield each dictionary entry with this patient's fact, known or not, in dictionary order."""
         for path, spec in DICTIONARY.items():
-            yield spec, self.fact(path)
+            group, attribute = _PLACE[path]
+            yield spec, getattr(getattr(self, group), attribute)
 
 
 def _dictionary() -> tuple[dict[str, FactSpec], dict[str, tuple[str, str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from recommenders.advice import Advice, Phrase, Proposal, ProposedMedication, ProposedService
@@ -362,6 +363,7 @@ def what_is_lacking(case: Case) -> Phrase | None:
 # --- how it is said -----------------------------------------------------------------------------------------
 
 
+@cache  # made of closed lists: a few, for all patients
 def tests(action: int, *services: Service) -> Proposal:
     """Give some tests or a consultation as one suggestion."""
     return Proposal(action=action, items=tuple(ProposedService(service=service) for service in services))

@@ -12,7 +12,7 @@ from recommenders.courses import bma
 from recommenders.facts import Finding, Reading, known
 from recommenders.guidance import ORDER_HOOKS, guidance
 from recommenders.logic import Criterion, all_of, any_of, documented
-from recommenders.myeloma_staging import myeloma_class
+from recommenders.myeloma_staging import myeloma_class, plasma_cell_disorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,9 +198,10 @@ def _highest(figures: tuple[Reading, ...]) -> Reading:
 def values(case: Case) -> Mapping[str, Value]:
     """Give the computed values of this topic (specification §1.11)."""
     found: dict[str, Value] = {}
-    tier = case.once(melphalan_tier)
-    if ((case.facts.dx.mm | case.once(myeloma_class).is_active_mm) & tier.before_transplant).yes:
-        found["melphalan_tier"] = tier.word
+    if not case.once(plasma_cell_disorder).no:
+        tier = case.once(melphalan_tier)
+        if ((case.facts.dx.mm | case.once(myeloma_class).is_active_mm) & tier.before_transplant).yes:
+            found["melphalan_tier"] = tier.word
     ordered = [melphalan.mg_m2 for melphalan in case.once(melphalan_orders) if melphalan.mg_m2.rounded is not None]
     if ordered and (figure := _highest(tuple(ordered)).rounded) is not None:
         found["melphalan_ordered_mg_m2"] = figure

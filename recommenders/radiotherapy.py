@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING
 
 from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
@@ -380,6 +381,7 @@ def _fractionation(case: Case, order: Order) -> Advice:
     )
 
 
+@cache  # made of closed lists: a few, for all patients
 def _ask(service: Service, reasons: tuple[str, ...], *, action: int = 0, urgent: bool = False) -> Proposal:
     item = ProposedService(service=service, priority="urgent" if urgent else "routine")
     return Proposal(action=action, items=(item,), reasons=reasons)

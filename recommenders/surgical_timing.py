@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
@@ -785,6 +786,7 @@ def _myeloma(case: Case) -> Iterator[Advice]:
 # --- all of it ----------------------------------------------------------------------------------------------
 
 
+@cache  # made of closed lists: a few, for all patients
 def _ask(service: Service, reasons: tuple[str, ...], *, action: int = 0, urgent: bool = False) -> Proposal:
     item = ProposedService(service=service, priority="urgent" if urgent else "routine")
     return Proposal(action=action, items=(item,), reasons=reasons)

@@ -237,10 +237,8 @@ def odd_numbers(body: Any, dice: Dice) -> bytes:
     """Numbers that are none, or of a size at which arithmetic stands still."""
     found = [path for path in places(body) if isinstance(_at(body, path), int | float)] or places(body)
     _set(body, dice.choice(found), "@number@")
-    number = dice.choice(
-        (b"NaN", b"Infinity", b"-Infinity", b"1e999999", b"-1e999999", b"1e-999999", b"9" * 10_000, b"0." + b"1" * 10_000)
-        + (b"01", b"+1", b".5", b"5.", b"0x10", b"1_000", b"--1", b"1e", b"9" * 41, b"1e400", b"1E+05")
-    )
+    written = b"NaN Infinity -Infinity 1e999999 -1e999999 1e-999999 01 +1 .5 5. 0x10 1_000 --1 1e 1e400 1E+05".split()
+    number = dice.choice((*written, b"9" * 41, b"9" * 10_000, b"0." + b"1" * 10_000))
     return as_bytes(body, dice).replace(b'"@number@"', number)
 
 
@@ -251,7 +249,8 @@ def bad_utf8(body: Any, dice: Dice) -> bytes:
         text = raw.decode("utf-8", "replace")
         return text.encode(dice.choice(("utf-16", "utf-32", "utf-8-sig", "utf-16-be")), "replace")
     where = dice.randrange(len(raw))
-    return raw[:where] + dice.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82")) + raw[where:]
+    bad = dice.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82"))
+    return raw[:where] + bad + raw[where:]
 
 
 def flipped_bytes(body: Any, dice: Dice) -> bytes:
@@ -373,9 +372,10 @@ def odd_dates(body: Any, dice: Dice) -> Any:
     if dice.random() < 0.5:
         moved_body: Any = moved(body, dice.choice((-40_000, -20_000, 20_000, 40_000)))
         return moved_body
-    found = [path for path in places(body) if isinstance(_at(body, path), str) and str(_at(body, path))[:2] in ("19", "20")]
+    found = [path for path in places(body) if str(_at(body, path))[:2] in {"19", "20"}]
+    odd = ("0001-01-01", "9999-12-31", "2026-13-45", "2026-11-22T24:00:00Z", "20261122", "now")
     for path in dice.sample(found, min(len(found), 6)):
-        _set(body, path, dice.choice(("0001-01-01", "9999-12-31", "2026-13-45", "2026-11-22T24:00:00Z", "20261122", "now")))
+        _set(body, path, dice.choice(odd))
     return body
 
 
@@ -407,7 +407,7 @@ def hostile(hook: str, seed: int) -> Hostile:
 def hostile_feedback(card: str, seed: int) -> Hostile:
     """A hostile batch of feedback on a card."""
     dice = Dice(f"feedback-{seed}")
-    entry = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-11-22T12:00:00Z"}
+    entry: dict[str, Any] = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-11-22T12:00:00Z"}
     entry |= {"overrideReason": {"reason": {"code": "x", "system": "y", "display": "z"}, "userComment": "c"}}
     accepted = {"card": card, "outcome": "accepted", "outcomeTimestamp": "2026-11-22T12:00:00Z"}
     body = {"feedback": [entry, accepted | {"acceptedSuggestions": [{"id": card}]}]}

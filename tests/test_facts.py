@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommenders import facts as fact_module
 from recommenders import formulas
 from recommenders.derived import as_seen, derive, safest
 from recommenders.facts import Facts, Finding, Lesions, Reading, exactly, stated
@@ -218,3 +219,20 @@ def test_an_unknown_fact_keeps_its_name_and_unit_so_that_it_can_be_asked_for() -
     blank = Facts(as_of=DAY)
     assert (blank.lab.ca_total.name, blank.lab.ca_total.unit) == ("lab.ca_total", "mmol/L")
     assert stated(blank.dx.bone_met, value=True).forget("stale").name == "dx.bone_met"
+
+
+def test_a_changed_copy_is_the_one_that_dataclasses_would_give_down_to_groups_of_one_fact() -> None:
+    told = exactly(BLANK, "2.10", resources=("Observation/1",))
+    assert fact_module.replace(told, low=Decimal(2)) == replace(told, low=Decimal(2))
+    blank = Facts(as_of=DAY)
+    for group in (getattr(blank, entry.name) for entry in fields(blank)):
+        if is_dataclass(group) and not isinstance(group, type):
+            assert fact_module.replace(group) == replace(group)
+
+
+def test_what_is_said_of_a_blank_finding_is_not_said_of_its_copies() -> None:
+    blank = Facts(as_of=DAY).dx.bone_met
+    assert blank.criterion() is blank.criterion()
+    assert stated(blank, value=True).criterion().yes
+    assert stated(blank, value=True).criterion().condition.evidence.is_known  # type: ignore[union-attr] # a leaf has one
+    assert blank.criterion().unknown

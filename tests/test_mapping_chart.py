@@ -519,10 +519,54 @@ def test_the_examples_give_the_facts_that_a_reader_finds_in_them() -> None:
     assert by_name["mcode-ig--ecog-performance-status"].status.ecog.is_known
     assert by_name["mcode-ig--secondary-cancer-condition-brain"].dx.brain_metastases.value is True
     assert by_name["ctm-app--TrialMatching_Patient01"].dx.bone_met.value is True
-    assert by_name["us-core--observation-serum-calcium"].lab.ca_total.is_known
+    assert by_name["ctm-app--TrialMatching_Patient01"].dx.visceral_met_organs.value == 1  # the liver; nodes are none
+    assert by_name["us-core--observation-serum-calcium"].lab.ca_total.value == Decimal("1.92115")  # 7.7 mg/dL
+    assert by_name["us-core--observation-serum-creatinine"].lab.creatinine.value == Decimal("88.42")
     assert by_name["us-core--dxa-hip-l-t-score-bmd"].mm.bmd_decreased.value is True
-    assert by_name["r4core--diagnosticreport-example"].lab.hb.is_known
+    assert by_name["r4core--observation-example"].patient.weight.value == Decimal("83.91458845")  # 185 lbs
+    assert by_name["us-core--medicationrequest-self-tylenol"].meds.acetaminophen.flags == ("reported", "from-text")
     assert by_name["ccrr--tnm-clinical-distant-metastases-category-cm0-example"].dx.metastatic.value is False
+    assert by_name["mef--csv-condition-bundle"].dx.other_solid_cancer.value is True  # C02.0, whatever its display says
+    blood = by_name["r4core--diagnosticreport-example"].lab
+    assert (blood.hb.value, blood.platelets.value, blood.anc.value) == (176, 444, Decimal("0.9"))
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the public FHIR examples are not beside this checkout")
+@pytest.mark.parametrize(
+    ("example", "resource", "reason"),
+    [
+        ("ccrr--ccrr-procedure-radiotherapy-example", "Procedure/radiotherapy-example", "radiotherapy without a site"),
+        ("us-core--observation-pregnancy-status", "Observation/pregnancy-status", "older than 40 weeks"),
+        ("us-core--diagnosticreport-metabolic-panel", "DiagnosticReport/metabolic-panel", "8 of its results were not"),
+        ("us-core--DiagnosticReport-bone-density-report", "DiagnosticReport/bone-density-report", "6 of its results"),
+        ("us-core--allergyintolerance-example", "AllergyIntolerance/example", "an allergy to no drug of ours"),
+        ("us-core--bp-data-absent", "Observation/bp-data-absent", "not read"),
+        ("us-core--Observation-PHQ9-item-example-44261-6", "Observation/PHQ9-item-example-44261-6", "recognised"),
+        (
+            "us-core--medicationrequest-coded-oral-axid",
+            "MedicationRequest/medicationrequest-coded-oral-axid",
+            "unmapped",
+        ),
+        ("mef--csv-condition-bundle", "Condition/conditionId-1", "display-mismatch"),
+        ("r4core--diagnosticreport-example", "Observation/r8", "not read"),
+        ("mef--surgical-radiation-procedure-bundle", "Procedure/procedure-2", "not read"),
+    ],
+)
+def test_what_the_examples_hold_beside_our_facts_is_named_with_its_reason(
+    example: str, resource: str, reason: str
+) -> None:
+    told = reasons(_mapped(EXAMPLES / f"{example}.json")[0])[resource]
+    assert any(one.startswith(reason) for one in told), told
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the public FHIR examples are not beside this checkout")
+def test_nothing_is_made_of_examples_that_hold_none_of_our_facts() -> None:
+    """A remission of any cancer is no myeloma response, a made-up operation is no surgery of bone."""
+    disease_status = _mapped(EXAMPLES / "mef--csv-cancer-disease-status-bundle.json")[0].facts
+    assert not disease_status.mm.response.is_known
+    assert not disease_status.local.disease_progression.is_known
+    assert not _mapped(EXAMPLES / "mef--surgical-radiation-procedure-bundle.json")[0].facts.sre
+    assert not _mapped(EXAMPLES / "us-core--observation-pregnancy-status.json")[0].facts.patient.pregnant.is_known
 
 
 def test_local_codes_of_the_dictionary_are_all_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from decimal import Decimal
 from typing import Any
 
@@ -351,3 +352,64 @@ def test_a_metastasis_on_the_other_side_of_an_entered_lesion_is_a_lesion_of_its_
     right = condition("m", coded(SNOMED, "94222008"), bodySite=[qualified(FEMUR, RIGHT)])
     assert len(chart(LUNG, entered, left).facts.lesions) == 1
     assert {one.side for one in chart(LUNG, entered, right).facts.lesions} == {"left", "right"}
+
+
+# --- nothing breaks -----------------------------------------------------------------------------------------
+
+WHOLE: list[Json] = [
+    lesion("l", qualified(FEMUR, LEFT), cortical_fraction=quantity(50, "%"), lesion_site="左股骨")
+    | {
+        "identifier": [{"system": "http://hospital.example/l", "value": "1"}],
+        "focus": [{"reference": "Observation/q"}],
+    },
+    condition(
+        "f",
+        coded(ICD10_CM, "M84.551A"),
+        onsetAge=quantity(60, "a", code="a"),
+        bodySite=[qualified(FEMUR, LEFT)],
+        evidence=[{"code": [{"text": "pathology"}], "detail": [{"reference": "DiagnosticReport/r"}]}],
+    ),
+    nailed("left"),
+    observation("pain", "72514-3", valueString="7/10", bodySite={"text": "L2"}),
+    observation("s", "97509-4", valueCodeableConcept={"text": "VGPR"}),
+    {
+        "resourceType": "BodyStructure",
+        "id": "b",
+        "location": FEMUR,
+        "locationQualifier": [coded(SNOMED, LEFT)],
+        "patient": {"reference": "Patient/p1"},
+        "meta": {"security": [{"code": "MASKED"}]},
+    },
+]
+ODD: list[Any] = [7, "", [None], {"a": 1}]
+
+
+def _steps(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(found for name, part in inner for found in _steps(part, (*path, name)))]
+
+
+def test_no_odd_element_of_a_place_breaks_the_reading() -> None:
+    """Every element of these resources, one after the other, is replaced by every odd value."""
+    for number, one in enumerate(WHOLE):
+        for path in _steps(one):
+            if not path or path[0] in {"resourceType", "subject", "patient"}:
+                continue
+            for odd in ODD:
+                broken = copy.deepcopy(WHOLE[number])
+                node: Any = broken
+                for step in path[:-1]:
+                    node = node[step]
+                node[path[-1]] = odd
+                assert chart(MYELOMA, broken, WHOLE[1 if number != 1 else 2]).facts.as_of == TODAY, (path, odd)
+
+
+def test_a_lesion_added_in_our_form_is_another_one_than_that_of_the_same_bone_on_record() -> None:
+    charted = lesion(
+        "charted", qualified(FEMUR, LEFT), when=20, lesion_type="osteolytic", cortical_fraction=quantity(60, "%")
+    )
+    added = lesion("added", qualified(FEMUR, LEFT), when=1, lesion_type="osteogenic")
+    assert len(chart(observations=[charted, added]).facts.lesions) == 1
+    added["identifier"] = [{"system": "urn:oncobone:answers", "value": "a1"}]
+    found = chart(observations=[charted, added]).facts.lesions
+    assert {one.type.value for one in found} == {"osteolytic", "osteogenic"}

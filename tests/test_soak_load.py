@@ -1,0 +1,160 @@
+"""
+A steady load for a while: calls come at fixed times, whether the earlier ones are answered or not.
+
+Short by default (8 s at 12 calls a second); with ONCOBONE_SOAK=1 it is ten minutes at 60 a second, and 400 slow
+sockets of each kind. Times are held against what is promised only where the machine has nothing else to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.conftest import Server
+from tests.wire import bundle, call_body, observation
+
+SOAK = os.environ.get("ONCOBONE_SOAK") == "1"
+SECONDS = 600 if SOAK else 8
+PER_SECOND = 60 if SOAK else 12
+SLOW = 400 if SOAK else 40
+P50_MS, P99_MS = 40, 200
+PATH = "/cds-services/oncobone-patient-view"
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(SECONDS + 300)]
+
+
+def held(server: Server) -> tuple[float, int]:
+    """Memory (MiB) and open files of a server's process."""
+    process = Path(f"/proc/{server.process.pid}")
+    status = process.joinpath("status").read_text(encoding="ascii")
+    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    return kib / 1024, len(list(process.joinpath("fd").iterdir()))
+
+
+def usual_body() -> bytes:
+    """A chart with some thirty results, under an instance of its own."""
+    results = [observation("2160-0", 1.0 + n / 50, "mg/dL", f"o-{n}", day=f"2026-10-{n + 1:02}") for n in range(30)]
+    body = call_body(hookInstance=str(uuid.uuid4()))
+    body["prefetch"]["observations"] = bundle(*results)
+    return json.dumps(body).encode()
+
+
+class Load:
+    """Calls at fixed times; the time of a call counts from when it should have begun, so that stalls count."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._local = threading.local()
+        self.statuses: Counter[int] = Counter()
+        self.ms: list[float] = []
+
+    def run(self, seconds: float, per_second: float) -> None:
+        """Call for so long, so often."""
+        begun = time.monotonic() + 0.2
+        with ThreadPoolExecutor(32) as pool:
+            for number in range(int(seconds * per_second)):
+                due = begun + number / per_second
+                time.sleep(max(0.0, due - time.monotonic()))
+                pool.submit(self._call, due)
+
+    def _call(self, due: float) -> None:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        headers = {"Content-Type": "application/json"}
+        answered = self._local.session.post(self._server.url + PATH, data=usual_body(), headers=headers, timeout=60)
+        self.ms.append((time.monotonic() - due) * 1000)
+        self.statuses[answered.status_code] += 1
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which so many of the calls were answered."""
+        return sorted(self.ms)[min(len(self.ms) - 1, int(share * len(self.ms)))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at a process through Linux's /proc")
+def test_a_steady_load_is_answered_in_time_and_leaves_nothing_behind(start_server: Callable[..., Server]) -> None:
+    quiet = os.getloadavg()[0] < 0.5 * (os.cpu_count() or 1)
+    server = start_server(ONCOBONE_LOG_LEVEL="warning")
+    Load(server).run(2, PER_SECOND)
+    memory, files = held(server)
+    load = Load(server)
+    load.run(SECONDS, PER_SECOND)
+    time.sleep(0.5)
+    memory_after, files_after = held(server)
+    told = f"p50 {load.percentile(0.5):.0f} ms, p99 {load.percentile(0.99):.0f} ms"
+    grown = f"memory {memory:.0f} -> {memory_after:.0f} MiB"
+    print(f"\n{len(load.ms)} calls at {PER_SECOND}/s: {told}, {grown}, files {files} -> {files_after}, quiet: {quiet}")  # noqa: T201
+    assert load.statuses[200] == SECONDS * PER_SECOND, load.statuses
+    assert memory_after < memory * 1.1 + 20
+    assert files_after <= files + 40  # connections of the load's own clients are still open
+    if quiet and SOAK:
+        assert load.percentile(0.5) < P50_MS, told
+        assert load.percentile(0.99) < P99_MS, told
+    else:
+        assert load.percentile(0.5) < 2000, told
+
+
+def test_slow_sockets_of_each_kind_do_not_hold_up_calls(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    where = urlsplit(server.url)
+    head = (
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n" % PATH.encode()
+    )
+    for begun in (b"", head[:60], head + b"\r\n" + b"{" * 100):
+        sockets = []
+        try:
+            for _ in range(SLOW):
+                sockets.append(socket.create_connection((where.hostname or "", where.port or 0), timeout=30))
+                sockets[-1].sendall(begun)
+            started = time.monotonic()
+            assert {server.call(call_body()).status_code for _ in range(5)} == {200}
+            assert time.monotonic() - started < 5
+        finally:
+            for each in sockets:
+                each.close()
+
+
+def test_small_calls_are_answered_beside_heavy_ones(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    heavy = call_body()
+    heavy["prefetch"]["observations"] = bundle(
+        *(
+            observation("2160-0", 1.0, "mg/dL", f"h-{n}", day=f"2026-{n % 11 + 1:02}-{n % 27 + 1:02}")
+            for n in range(3000)
+        )
+    )
+    raw = json.dumps(heavy).encode()
+    over = threading.Event()
+    statuses: list[int] = []
+
+    def burden() -> None:
+        while not over.is_set():
+            sent = requests.post(server.url + PATH, data=raw, headers={"Content-Type": "application/json"}, timeout=60)
+            statuses.append(sent.status_code)
+
+    threads = [threading.Thread(target=burden) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        took = []
+        for _ in range(20):
+            started = time.monotonic()
+            assert server.call(call_body()).status_code in {200, 503}
+            took.append(time.monotonic() - started)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert set(statuses) <= {200, 503}
+    assert sorted(took)[10] < 2, took
