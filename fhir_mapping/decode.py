@@ -162,7 +162,7 @@ def open_key(raw: bytes) -> Delivered:
     return found
 
 
-_WITHHELD = (b'"MASKED"', b'"REDACTED"', b'"masked"')
+_WITHHELD = (b"MASKED", b"REDACTED", b"masked")
 _LABELS = frozenset({"MASKED", "REDACTED"})
 
 

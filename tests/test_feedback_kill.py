@@ -94,7 +94,7 @@ def test_no_acknowledged_feedback_or_audit_record_is_lost_when_the_server_is_kil
     for _ in range(KILLS):
         server = start_server(ONCOBONE_DATABASE_URL=database_url, ONCOBONE_AUDIT_KEY_FILE=str(key))
         stream = Stream(server.url, cards)
-        time.sleep(random.uniform(0.2, 0.8))  # noqa: S311 - no secret
+        time.sleep(random.uniform(0.2, 0.8))
         server.stop(signal.SIGKILL)
         stream.join()
         assert not stream.failures

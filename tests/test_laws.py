@@ -132,7 +132,7 @@ def any_facts(draw: st.DrawFn) -> Facts:
     courses = tuple(
         Course(
             drug=chance.choice(drugs),  # type: ignore[arg-type] # all are classes
-            status=chance.choice(["active", "completed", "stopped"]),  # type: ignore[arg-type] # all are statuses
+            status=chance.choice(["active", "completed", "stopped"]),
             started=DAY - dt.timedelta(chance.choice([20, 200, 800])),
             doses=(Dose(date=DAY - dt.timedelta(chance.choice([5, 19, 30, 70]))),),
             resources=("MedicationRequest/c",),
@@ -192,7 +192,7 @@ def test_each_fired_rule_of_any_patient_is_on_exactly_one_card(facts: Facts) -> 
 def test_every_card_of_any_patient_can_be_said_in_both_languages_and_is_short_enough(facts: Facts) -> None:
     found = assess(facts, "patient-view")
     call = CallIdentity("s", "patient-view", "h", "p")
-    bodies = {language: answer(found, (), language=language, call=call) for language in ("en", "zh-CN")}  # type: ignore[arg-type] # both are languages
+    bodies = {language: answer(found, (), language=language, call=call) for language in ("en", "zh-CN")}
     for body in bodies.values():
         assert len(body["cards"]) <= 8
         for card in body["cards"]:

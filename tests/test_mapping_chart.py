@@ -528,7 +528,7 @@ def test_the_examples_give_the_facts_that_a_reader_finds_in_them() -> None:
     assert by_name["ccrr--tnm-clinical-distant-metastases-category-cm0-example"].dx.metastatic.value is False
     assert by_name["mef--csv-condition-bundle"].dx.other_solid_cancer.value is True  # C02.0, whatever its display says
     blood = by_name["r4core--diagnosticreport-example"].lab
-    assert (blood.hb.value, blood.platelets.value, blood.anc.value) == (176, 444, Decimal("0.9"))
+    assert (blood.hb.value, blood.platelets.value, blood.anc.value) == (Decimal(176), Decimal(444), Decimal("0.9"))
 
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the public FHIR examples are not beside this checkout")

@@ -38,7 +38,7 @@ from tests.fhir import (
 LUNG = condition("lung", coded(ICD10_CM, "C34.11"))
 MYELOMA = condition("mm", coded(SNOMED, "109989006"))
 SOMEBODY = {"reference": "Patient/somebody-else"}
-MODIFIED = {"modifierExtension": [{"url": "http://hospital.example/meaning", "valueBoolean": True}]}
+MODIFIED: Json = {"modifierExtension": [{"url": "http://hospital.example/meaning", "valueBoolean": True}]}
 
 
 def calcium(name: str = "ca", value: float = 2.4, **more: Any) -> Json:
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_not_taken_for_absent(resource: Json, path: str) 
 
 @pytest.mark.parametrize("label", ["MASKED", "REDACTED"])
 def test_what_is_masked_is_unknown_and_never_absent(label: str) -> None:
-    labels = {
+    labels: Json = {
         "meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": label}]}
     }
     mapped = chart(
@@ -149,7 +149,7 @@ def test_a_condition_whose_code_is_masked_may_be_any_condition() -> None:
 
 
 def test_ordinary_security_labels_withhold_nothing() -> None:
-    labels = {
+    labels: Json = {
         "meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}
     }
     assert chart(condition("c", coded(ICD10_CM, "C34.11"), **labels)).facts.dx.lung_cancer.value is True
@@ -191,7 +191,8 @@ def test_a_result_that_the_patient_measured_counts_and_says_so() -> None:
     ids=lambda sent: str(sent)[:40],
 )
 def test_what_is_no_list_of_resources_is_named_and_means_unknown(key: str, sent: object) -> None:
-    mapped = chart(**({} if key == "conditions" else {"conditions": bundle([LUNG])}), **{key: sent})
+    sent_keys: Json = {"conditions": bundle([LUNG])} | {key: sent}
+    mapped = chart(**sent_keys)
     assert f"prefetch/{key}" in reasons(mapped)
     closed = {"conditions": "dx.mm", "observations": "clin.symptoms_worse", "medications": "meds.mesna"}
     closed |= {"procedures": "bx.bone_done", "allergies": "allergy.mesna", "serviceRequests": "dental.invasive_planned"}
@@ -548,7 +549,8 @@ def test_a_code_cut_short_is_taken_for_bone_and_named() -> None:
     ],
 )
 def test_a_plasmacytoma_is_proven_by_the_pathology_that_is_its_evidence(evidence: list[Json], proven: bool) -> None:
-    found = condition("p", {"text": "plasmacytoma of rib"}, **({"evidence": evidence} if evidence else {}))
+    proof: Json = {"evidence": evidence} if evidence else {}
+    found = condition("p", {"text": "plasmacytoma of rib"}, **proof)
     pathology = report("r", {"text": "Surgical pathology report"})
     assert chart(found, pathology).facts.mm.plasmacytoma_biopsy.value is proven
 

@@ -185,7 +185,7 @@ def fired(*resources: Json) -> tuple[str, ...]:
     return tuple(assess(chart(*resources).facts, "patient-view").of("fired"))
 
 
-RISKY = {
+RISKY: Json = {
     "lesion_type": "osteolytic",
     "cortical_fraction": quantity(80, "%", code="%"),
     "lesion_pain": "severe",

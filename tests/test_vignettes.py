@@ -53,7 +53,7 @@ def _state(verdicts: Any, rule: str) -> str:
 
 def _proposed(verdict: Any) -> set[str]:
     items = [item for advice in verdict.advices for proposal in advice.proposals for item in proposal.items]
-    return {getattr(item, "drug", None) or getattr(item, "service", "corrected order") for item in items}
+    return {str(getattr(item, "drug", None) or getattr(item, "service", "corrected order")) for item in items}
 
 
 def _plain(value: Any) -> Any:
