@@ -153,7 +153,9 @@ class Settings(_Section):
         if isinstance(data, dict):
             loopback = is_loopback(str(data.get("host", "127.0.0.1")))
             data = {key: value for key, value in data.items() if value is not None}
-            data.setdefault("auth", "open" if loopback else "signed")
+            # who says that open mode is meant, and names no client to be checked, means open mode
+            meant = str(data.get("allow_open", "")).lower() in {"on", "true", "1", "yes"} and not data.get("clients")
+            data.setdefault("auth", "open" if loopback or meant else "signed")
             data.setdefault("console", loopback and data["auth"] == "open")
         return data
 
@@ -400,7 +402,7 @@ def refuse_unsafe_start(settings: Settings) -> str | None:
             raise SettingsError(
                 f"Refused to start: signed mode (the default on {settings.host}) needs {' and '.join(lacking)} to check"
                 " tokens against: [[clients]] in the ONCOBONE_CONFIG file and ONCOBONE_PUBLIC_URL. Inside an isolated"
-                " network open mode can be had with ONCOBONE_AUTH=open and ONCOBONE_ALLOW_OPEN=on."
+                " network open mode can be had with ONCOBONE_ALLOW_OPEN=on."
             )
     return None
 

@@ -166,3 +166,24 @@ def test_the_command_starts_both_says_what_to_try_and_leaves_nothing_behind(tmp_
     with pytest.raises(requests.ConnectionError):
         get(f"http://127.0.0.1:{ports[1]}/fhir/metadata")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_suggestion_is_accepted_by_a_fhir_server_as_it_is(service: Server, base: str) -> None:
+    sent = 0
+    with requests.Session() as session:
+        session.trust_env = False
+        for sample in samples.samples():
+            for hook in ("patient-view", "order-sign"):
+                for card in service.call(samples.request_for(sample.name, hook)).json()["cards"]:
+                    for action in (a for suggestion in card.get("suggestions", ()) for a in suggestion["actions"]):
+                        resource = action["resource"]
+                        assert resource["subject"]["reference"] == f"Patient/{sample.patient_id}"
+                        url = f"{base}/{resource['resourceType']}"
+                        if action["type"] == "update":
+                            answered = session.put(f"{url}/{resource['id']}", json=resource, timeout=30)
+                        else:
+                            assert action["type"] == "create"
+                            answered = session.post(url, json=resource, timeout=30)
+                        assert answered.status_code in {200, 201}, (sample.name, action["description"], answered.text)
+                        sent += 1
+    assert sent > 100

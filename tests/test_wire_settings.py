@@ -260,3 +260,11 @@ def test_a_port_that_is_taken_is_named(server: Server, tmp_path: Path) -> None:
 def test_the_warning_stands_in_the_log_at_each_start(start_server: Callable[..., Server]) -> None:
     started = start_server("--host", EVERYWHERE, ONCOBONE_AUTH="open", ONCOBONE_ALLOW_OPEN="on")
     assert any(line["level"] == "warning" and "open mode" in line["event"] for line in started.lines())
+
+
+def test_allow_open_alone_means_open_mode_elsewhere_unless_clients_are_named() -> None:
+    assert made(ONCOBONE_HOST=EVERYWHERE).auth == "signed"
+    assert made(ONCOBONE_HOST=EVERYWHERE, ONCOBONE_ALLOW_OPEN="off").auth == "signed"
+    assert made(ONCOBONE_HOST=EVERYWHERE, ONCOBONE_ALLOW_OPEN="on").auth == "open"
+    client = {"issuer": "https://ehr.example", "jku": "https://ehr.example/jwks.json"}
+    assert Settings(host=EVERYWHERE, allow_open=True, clients=(client,)).auth == "signed"  # type: ignore[arg-type] # as TOML has it
