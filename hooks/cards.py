@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fhir_mapping.context import Note
+    from hooks.identity import CallIdentity
     from recommenders.advice import Advice, Value
     from recommenders.assessment import Assessment, Verdict
     from recommenders.guidance import Indicator, Recommender, Source
@@ -97,16 +98,6 @@ VALUES_OF: Mapping[Recommender, tuple[str, ...]] = {
     "workup-support": ("ca_corrected_mmol_l", "mirels_total", "escc_grade"),
 }
 """The computed values that belong to each recommender's cards."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallIdentity:
-    """What makes one call this call: service, hook, invocation and patient."""
-
-    service_id: str
-    hook: str
-    hook_instance: str
-    patient_id: str
 
 
 @dataclass(slots=True)

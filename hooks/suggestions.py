@@ -16,7 +16,7 @@ from recommenders.safety import unsafe_because
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hooks.cards import CallIdentity
+    from hooks.identity import CallIdentity
     from hooks.wording import Speaker
     from recommenders.advice import Advice, Item, Proposal
     from recommenders.assessment import Assessment, Verdict

@@ -16,9 +16,10 @@ from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.site import NO_SITE, SiteMapping, site_mapping
 from hooks import observability
 from hooks.ask.policy import launch_url
-from hooks.cards import CallIdentity, answer
+from hooks.cards import answer
 from hooks.errors import Refused
 from hooks.gather import NEEDED, gather
+from hooks.identity import CallIdentity
 from hooks.language import reader_language
 from hooks.protocol import read_call
 from hooks.services import audience, discovery, find_services, services_of

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooks.cards import CallIdentity, answer, arrange
+from hooks.cards import answer, arrange
+from hooks.identity import CallIdentity
 from hooks.samples import request_for, samples
 from hooks.services import find_services
 from hooks.settings import load

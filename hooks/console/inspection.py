@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards import CallIdentity, answer, missing_lines
+from hooks.cards import answer, missing_lines
 from hooks.console.safe import plain
 from hooks.console.texts import texts
 from hooks.errors import Refused
 from hooks.explaining import not_looked_at
+from hooks.identity import CallIdentity
 from hooks.services import find_services
 from hooks.wording import LANGUAGES, SIGNS, Language, Speaker, has_phrase, number, word
 from hooks.wording import frame as frame_phrase
