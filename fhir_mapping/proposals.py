@@ -87,6 +87,18 @@ INTENTS = frozenset(
 """What a draft may be; the models check shapes, not the words of a required value set."""
 
 
+def _without_empty(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Leave out what holds nothing (`"timing": {}`): FHIR allows no empty element, a draft may hold one."""
+    if isinstance(value, dict):
+        kept = {key: _without_empty(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in kept.items() if inner not in (None, "", [], {})}
+    if isinstance(value, list):
+        listed = [_without_empty(inner) for inner in value]
+        # a null keeps the place of an element beside its extension (`given` and `_given`)
+        return [inner for inner in listed if inner not in ("", [], {})]
+    return value
+
+
 def _validated(resource: Json) -> Json:
     if resource.get("status") not in STATUSES or resource.get("intent") not in INTENTS:
         raise ProposalError("The order has a status or intent that a draft cannot have.")
@@ -273,7 +285,7 @@ def _changed(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Jso
             _change_diluent(step, item.diluent_ml)
     _drop_narrative(draft)
     _read_back(draft, product, item)
-    return _validated(draft)
+    return _validated(_without_empty(draft))
 
 
 def _context() -> ReadingContext:

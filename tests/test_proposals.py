@@ -24,6 +24,7 @@ from recommenders.advice import ChangedOrder, Item, ProposedMedication, Proposed
 from recommenders.assessment import Assessment, assess
 from recommenders.facts import SITES, Course, Courses, Dose, Fact, Facts, Finding, Order, exactly, stated
 from recommenders.safety import as_draft_order, corrected, unsafe_because
+from tests.wire import empty_members
 
 TODAY = dt.date(2026, 11, 22)
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -242,6 +243,16 @@ def test_a_corrected_dose_changes_the_dose_and_its_text_and_nothing_else() -> No
     expected["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = Decimal("3.3")
     assert made == expected
     assert made["meta"]["versionId"] == "3"
+
+
+def test_what_a_draft_left_empty_is_not_sent_back() -> None:
+    sent = draft(note=[{}], reasonCode=[], priority="", extension=None)
+    sent["dosageInstruction"][0] |= {"timing": {}, "additionalInstruction": [{"coding": []}]}
+    made = change(REDUCED, sent)
+    assert empty_members(made) == []
+    expected = change(REDUCED, draft())
+    del expected["note"], expected["dosageInstruction"][0]["timing"]
+    assert made == expected
 
 
 @pytest.mark.parametrize(
