@@ -13,6 +13,7 @@ from recommenders.guidance import guidance
 from recommenders.precautions import calcium_too_high_for_supplements, jaw_at_risk
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from recommenders.advice import Case, Item
@@ -79,15 +80,19 @@ def as_draft_order(item: ProposedMedication, facts: Facts) -> Order:
         parts["largest_dose_mg"] = exactly(order.largest_dose_mg, single, date=day)
         if times:
             parts["daily_mg"] = exactly(order.daily_mg, single * times, date=day)
+    parts |= _as_given(order, item, day)
+    return replace(order, **parts)  # type: ignore[arg-type] # each part under its own name
+
+
+def _as_given(order: Order, item: ProposedMedication | ChangedOrder, day: dt.date) -> dict[str, Fact]:
+    """Give the parts of an order that say how a drug is given, as far as a suggestion names them."""
+    parts: dict[str, Fact] = {}
     if item.route is not None:
         parts["route"] = stated(order.route, item.route, date=day)
-    if item.interval_days is not None:
-        parts["interval_days"] = exactly(order.interval_days, item.interval_days, date=day)
-    if item.infusion_min is not None:
-        parts["infusion_min"] = exactly(order.infusion_min, item.infusion_min, date=day)
-    if item.diluent_ml is not None:
-        parts["diluent_ml"] = exactly(order.diluent_ml, item.diluent_ml, date=day)
-    return replace(order, **parts)  # type: ignore[arg-type] # each part under its own name
+    for name in ("interval_days", "infusion_min", "diluent_ml"):
+        if (value := getattr(item, name)) is not None:
+            parts[name] = exactly(getattr(order, name), value, date=day)
+    return parts
 
 
 def corrected(order: Order, change: ChangedOrder, facts: Facts) -> Order:
@@ -97,14 +102,7 @@ def corrected(order: Order, change: ChangedOrder, facts: Facts) -> Order:
     if change.dose_mg is not None:
         parts["dose_mg"] = exactly(order.dose_mg, change.dose_mg, date=day)
         parts["largest_dose_mg"] = exactly(order.largest_dose_mg, change.dose_mg, date=day)
-    if change.route is not None:
-        parts["route"] = stated(order.route, change.route, date=day)
-    if change.interval_days is not None:
-        parts["interval_days"] = exactly(order.interval_days, change.interval_days, date=day)
-    if change.infusion_min is not None:
-        parts["infusion_min"] = exactly(order.infusion_min, change.infusion_min, date=day)
-    if change.diluent_ml is not None:
-        parts["diluent_ml"] = exactly(order.diluent_ml, change.diluent_ml, date=day)
+    parts |= _as_given(order, change, day)
     drug = order.drug
     if change.dose_mg is not None and drug == "denosumab-unspecified":
         drug = "denosumab-60" if change.dose_mg == _OSTEOPOROSIS_DOSE else "denosumab-120"
