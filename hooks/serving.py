@@ -348,8 +348,11 @@ def _several_processes(settings: Settings, sockets: Mapping[str, socket.socket])
     _announce(sockets)
     quick_deaths = 0
     while not stop.asked:
-        for pid in _ended(born):
-            quick_deaths = quick_deaths + 1 if time.monotonic() - born.pop(pid) < QUICK_DEATH_S else 0
+        for pid, status in _ended(born):
+            lived = time.monotonic() - born.pop(pid)
+            # SIGKILL comes from outside (an operator, the system short of memory) and says nothing of the start.
+            from_outside = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+            quick_deaths = quick_deaths + 1 if lived < QUICK_DEATH_S and not from_outside else 0
             LOG.error("a process died and is replaced", extra={"child": pid})
             observability.forget_process(pid)
             if quick_deaths > MOST_QUICK_DEATHS:
@@ -383,8 +386,10 @@ def _fork(settings: Settings, app: Flask, sockets: Mapping[str, socket.socket], 
         os._exit(status)  # never back into the parent's code
 
 
-def _ended(born: Mapping[int, float]) -> Sequence[int]:
-    return [pid for pid in born if os.waitpid(pid, os.WNOHANG)[0] == pid]
+def _ended(born: Mapping[int, float]) -> Sequence[tuple[int, int]]:
+    """Give the processes that ended, each with its wait status."""
+    asked = [(pid, *os.waitpid(pid, os.WNOHANG)) for pid in born]
+    return [(pid, status) for pid, ended, status in asked if ended == pid]
 
 
 def _end_all(born: dict[int, float], settings: Settings) -> None:
@@ -392,7 +397,7 @@ def _end_all(born: dict[int, float], settings: Settings) -> None:
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + settings.drain_seconds + settings.stop_seconds + 5
     while born and time.monotonic() < deadline:
-        for pid in _ended(born):
+        for pid, _ in _ended(born):
             born.pop(pid)
         time.sleep(0.02)
     for pid in born:

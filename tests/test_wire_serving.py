@@ -197,6 +197,33 @@ def test_a_process_that_dies_is_replaced_and_the_others_go_on(start_server: Call
     assert all(not Path(f"/proc/{child}").exists() for child in before)
 
 
+def end_the_newest(running: Server, how: signal.Signals) -> None:
+    before = children(running)
+    os.kill(max(before), how)
+    wait_until(lambda: running.process.poll() is not None or len(children(running) - before) == 1, 5)
+
+
+@linux
+def test_processes_killed_from_outside_again_and_again_are_replaced_each_time(
+    start_server: Callable[..., Server],
+) -> None:
+    running = start_server("--workers", "2")
+    for _ in range(10):
+        end_the_newest(running, signal.SIGKILL)
+    with requests.Session() as fresh:
+        assert fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30).ok
+    assert running.stop() == 0
+
+
+@linux
+def test_a_service_whose_processes_crash_as_soon_as_they_start_gives_up(start_server: Callable[..., Server]) -> None:
+    running = start_server("--workers", "2")
+    for _ in range(10):
+        if running.process.poll() is None:
+            end_the_newest(running, signal.SIGSEGV)
+    assert running.process.wait(20) not in {0, None}
+
+
 @linux
 def test_processes_whose_parent_was_killed_do_not_live_on(start_server: Callable[..., Server]) -> None:
     running = start_server("--workers", "2")
