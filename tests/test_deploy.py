@@ -284,6 +284,17 @@ def test_the_unit_file_starts_what_there_is() -> None:
     assert int(service["TimeoutStopSec"]) > settings.drain_seconds + settings.stop_seconds + 5
 
 
+def test_a_service_in_a_container_drains_for_longer_than_the_proxy_leaves_the_other_one_out() -> None:
+    upstream = (DEPLOY / "compose" / "oncobone-upstream.conf").read_text(encoding="utf-8")
+    left_out = {int(seconds) for seconds in re.findall(r"fail_timeout=(\d+)s", upstream)}
+    compose = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
+    drain = re.search(r'ONCOBONE_DRAIN_SECONDS: "(\d+)"', compose)
+    assert drain
+    assert left_out
+    # nginx counts whole seconds, and asks again when more than so many have gone by.
+    assert int(drain[1]) > max(left_out) + 1
+
+
 def test_every_variable_in_deploy_is_a_setting() -> None:
     known = set(VARIABLES) | {"ONCOBONE_CONFIG"}
     of_compose = {"ONCOBONE_DATABASE_PASSWORD"}  # compose's own
