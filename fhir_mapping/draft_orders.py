@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping import dates, dosing, medications, service_orders
 from fhir_mapping.codes import code_text, texts_of
 from fhir_mapping.context import WrongPatientError
-from fhir_mapping.decode import ResourceFaultError
+from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.dosing import BLANK, listed, words
 from fhir_mapping.drugs import bma_class
 from fhir_mapping.indications import indications
@@ -66,16 +66,23 @@ class Drafts:
     drafted: tuple[Drafted, ...] = ()
 
 
+MOST_DRAFTS, MOST_DRUGS = 500, 100
+"""Of one call: a large order set has some dozens. Each drug is judged beside all others, so the work grows faster."""
+
+
 def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, context: ReadingContext) -> Drafts:
     """
     Read `context.draftOrders`.
 
     `selections` are those of order-select (`Type/id`); None, as at order-sign, puts every draft at hand, an
     empty list none. Whatever a draft holds, it is read as far as it goes and the rest is noted; only a draft
-    for another patient is refused: raises `WrongPatientError` with the field's name.
+    for another patient is refused: raises `WrongPatientError` with the field's name, and `TooManyEntriesError`
+    for more than 500 entries, or 100 orders of drugs that rules know.
     """
     notes: list[Note] = []
     entries = _entries(bundle, notes)
+    if len(entries) > MOST_DRAFTS:
+        raise TooManyEntriesError(f"More than {MOST_DRAFTS} entries in context.draftOrders; send fewer at a time.")
     shelf = _Shelf(entries)
     for place, _, resource in entries:
         _refuse_others(resource, place, shelf, context)
@@ -109,6 +116,10 @@ def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, 
         raw[name] = resource
         if product is not None and doses is not None and product.drugs:
             drafted.append(Drafted(order=order, product=product, doses=doses))
+    if len(drafted) > MOST_DRUGS:
+        raise TooManyEntriesError(
+            f"More than {MOST_DRUGS} draft orders of drugs that rules know; send fewer at a time."
+        )
     return Drafts(orders=tuple(orders), notes=tuple(dict.fromkeys(notes)), raw=raw, drafted=tuple(drafted))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping import dates, dictionary, text, values
 from fhir_mapping.codes import LOCAL, code_text, codings, normal_system, text_of
 from fhir_mapping.context import Used
-from fhir_mapping.decode import is_number
+from fhir_mapping.decode import TooManyEntriesError, is_number
 from fhir_mapping.laterality import (
     Place,
     one_side,
@@ -59,11 +59,21 @@ _FRACTIONS = {"1/2": "50", "1/3": "33.3", "2/3": "66.7", "1/4": "25", "3/4": "75
 _PAIN_UP_TO = ((0, "none"), (3, "mild"), (6, "moderate"), (10, "severe"))
 
 
+MOST_ENTRIES, MOST_LESIONS = 2_000, 200
+"""A patient with many lesions has some dozens; each is judged by a score of its own."""
+
+
 def read(reader: ObservationReader, conditions: ConditionReader, structures: Iterable[Item]) -> tuple[Lesion, ...]:
-    """Give all lesions, newest first, in a fixed order; entries about one lesion are one (`_joined`)."""
+    """
+    Give all lesions, newest first, in a fixed order; entries about one lesion are one (`_joined`).
+
+    Raises `TooManyEntriesError` above 200 lesions or 2,000 entries about them.
+    """
     entries = sorted(
         reader.candidates("lesions", "lesion"), key=lambda one: (dates.order(one.stamp), one.item.name), reverse=True
     )
+    if len(entries) > MOST_ENTRIES:
+        raise TooManyEntriesError(f"More than {MOST_ENTRIES} entries about bone lesions; send fewer at a time.")
     found = [lesion for candidate in entries if (lesion := _entered(candidate, reader)) is not None]
     continues = {candidate.item.name: before for candidate in entries if (before := _continues(candidate, reader))}
     tumours = _tumours(reader, structures)
@@ -74,6 +84,8 @@ def read(reader: ObservationReader, conditions: ConditionReader, structures: Ite
     added = {name for name, before in continues.items() if before.startswith(_ADDED_BY_FORM)}
     found = _of_one_place(found, {one.id for one in tumours} | set(continues.values()), added)
     found += _metastatic_sites(conditions, found)
+    if len(found) > MOST_LESIONS:
+        raise TooManyEntriesError(f"More than {MOST_LESIONS} bone lesions; send fewer at a time.")
     return tuple(sorted(found, key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id)))
 
 

@@ -881,12 +881,17 @@ def _runs(drug: BmaClass, entries: Sequence[Entry], context: ReadingContext) -> 
             pieces.append(_Piece(entry.day, max(end, entry.day), entry, None))
     pieces.sort(key=lambda piece: (piece.start, piece.end))
     runs: list[list[_Piece]] = []
+    last, orders = dt.date.min, set[str]()  # of the newest run: its end, and which orders it holds
     for piece in pieces:
-        last = max((one.end for one in runs[-1]), default=None) if runs else None
-        if last is not None and ((piece.start - last).days <= gap or _continues(piece, runs[-1])):
+        belongs_to = piece.entry.belongs_to if piece.entry else ()
+        if runs and ((piece.start - last).days <= gap or not orders.isdisjoint(belongs_to)):
             runs[-1].append(piece)
         else:
             runs.append([piece])
+            last, orders = dt.date.min, set()
+        last = max(last, piece.end)
+        if piece.entry:
+            orders.add(piece.entry.reference)
     if undated:  # an order without any date belongs to what is newest
         if not runs:
             return [_course(drug, [], undated, context)]
@@ -894,19 +899,16 @@ def _runs(drug: BmaClass, entries: Sequence[Entry], context: ReadingContext) -> 
     return [_course(drug, run, [], context) for run in runs]
 
 
-def _continues(piece: _Piece, run: Sequence[_Piece]) -> bool:
-    if piece.entry is None:
-        return False
-    earlier = {one.entry.reference for one in run if one.entry}
-    return bool(earlier & set(piece.entry.belongs_to))
-
-
 def _one_dose_each(doses: Sequence[Dose]) -> list[Dose]:
     """Join what tells of the same dose: every administration is one, a weaker trace within three days belongs to it."""
     found: list[Dose] = []
+    places: dict[int, list[int]] = {}  # by the number of the day
     for dose in sorted(doses, key=lambda dose: (_STRENGTH.index(dose.kind), dose.date, dose.resources)):
-        twin = next((place for place, known in enumerate(found) if _same_dose(known, dose)), None)
+        day = dose.date.toordinal()
+        near = [place for days in _NEARBY for place in places.get(day + days, ())]
+        twin = min((place for place in near if _same_dose(found[place], dose)), default=None)
         if twin is None:
+            places.setdefault(day, []).append(len(found))
             found.append(dose)
         else:
             known = found[twin]
@@ -914,6 +916,9 @@ def _one_dose_each(doses: Sequence[Dose]) -> list[Dose]:
                 known, mg=known.mg if known.mg is not None else dose.mg, resources=(*known.resources, *dose.resources)
             )
     return sorted(found, key=lambda dose: dose.date)
+
+
+_NEARBY = range(-TOGETHER_WITHIN.days, TOGETHER_WITHIN.days + 1)
 
 
 def _same_dose(known: Dose, other: Dose) -> bool:

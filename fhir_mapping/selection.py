@@ -28,7 +28,9 @@ NOT_READ = "not read: no code that a rule uses"
 SUPERSEDED = "superseded by a newer result"
 _COUNTED = frozenset({NOT_READ, SUPERSEDED})
 NAMED_AT_MOST = 100
-"""So many resources of one common reason are named one by one; the rest is counted."""
+"""So many resources of one reason are named one by one; the rest is counted."""
+READ_AT_MOST = 5_000
+"""So many resources, results aside, are read: a chart has a few hundred, and each costs a third of a millisecond."""
 
 MEDICATION_KINDS = frozenset(
     {"MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense"}
@@ -59,16 +61,20 @@ class Notes:
         self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
 
     def sorted(self) -> tuple[Note, ...]:
-        """Give all notes in a fixed order; of very common reasons the first hundred by name, then a count."""
-        plain = sorted(pair for pair in self._found if pair[1] not in _COUNTED)
-        notes = [Note(resource, self._times(resource, reason)) for resource, reason in plain]
-        for reason in sorted(_COUNTED):
-            names = sorted(resource for resource, said in self._found if said == reason)
-            notes += [Note(name, self._times(name, reason)) for name in names[:NAMED_AT_MOST]]
-            more = self._counts[reason] + max(0, len(names) - NAMED_AT_MOST)
-            if more:
-                notes.append(Note("prefetch", f"{more} more resources: {reason}"))
-        return tuple(notes)
+        """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""
+        named: list[Note] = []
+        counted: list[Note] = []
+        met, more = Counter[str](), Counter[str](self._counts)
+        for resource, reason in sorted(self._found):
+            met[reason] += 1
+            if met[reason] > NAMED_AT_MOST:
+                more[reason] += 1
+            else:
+                said = counted if reason in _COUNTED else named
+                said.append(Note(resource, self._times(resource, reason)))
+        counted.sort(key=lambda note: note.reason)
+        rest = [Note("prefetch", f"{more[reason]} more resources: {reason}") for reason in sorted(more) if more[reason]]
+        return (*named, *counted, *rest)
 
     def _times(self, resource: str, reason: str) -> str:
         count = self._nameless[resource, reason]
@@ -369,12 +375,15 @@ class Selection:
         self._drug_words: dict[str, bool] = {}
         self._listed: list[tuple[str, decode.Ref]] = []
         self._not_read: list[str] = []
+        self._replaced: set[str] = set()
+        self._kept = 0
 
     def run(self, delivered: Mapping[str, Delivered]) -> Selected:
         """
         Look at every entry of every key once; keys and entries may come in any order.
 
-        Raises `WrongPatientError` for another patient's Patient, `TooManyEntriesError` above 20,000 entries.
+        Raises `WrongPatientError` for another patient's Patient, `TooManyEntriesError` above 20,000 entries, or
+        5,000 that are to be read and are no results.
         """
         if sum(len(one.entries) for one in delivered.values()) > decode.MAX_ENTRIES:
             raise TooManyEntriesError(f"More than {decode.MAX_ENTRIES} entries in one call; send fewer at a time.")
@@ -382,6 +391,7 @@ class Selection:
             self._learn_urns(one.entries)
         for key in sorted(delivered):
             self._key(key, delivered[key])
+        self._take_out_replaced()
         self._tell_undelivered_results()
         self.notes.add_all(self._not_read, NOT_READ)
         return self.found
@@ -700,6 +710,12 @@ class Selection:
                     return None
                 return self._newer(known, item)
             self._items[item.name] = item
+        if item.kind not in {"Observation", "Patient"}:
+            self._kept += 1
+            if self._kept > READ_AT_MOST:
+                raise TooManyEntriesError(
+                    f"More than {READ_AT_MOST} resources to be read besides results; send fewer at a time."
+                )
         self.found.items.setdefault(item.kind, []).append(item)
         return item
 
@@ -708,11 +724,22 @@ class Selection:
         if _version(item.raw) <= _version(known.raw):
             return None
         self._items[item.name] = item
-        self.found.items[item.kind] = [one for one in self.found.items[item.kind] if one is not known]
-        for listed in self.found.candidates.values():
-            listed[:] = [candidate for candidate in listed if candidate.item is not known]
+        self._replaced.add(item.name)
         self.found.items[item.kind].append(item)
         return item
+
+    def _take_out_replaced(self) -> None:
+        """Take out the versions that a newer one has replaced, all at once: there may be thousands."""
+        if not self._replaced:
+            return
+
+        def stays(item: Item) -> bool:
+            return item.name not in self._replaced or self._items[item.name] is item
+
+        for items in self.found.items.values():
+            items[:] = [item for item in items if stays(item)]
+        for candidates in self.found.candidates.values():
+            candidates[:] = [candidate for candidate in candidates if stays(candidate.item)]
 
 
 _REPORTED = frozenset({"final", "amended", "corrected", "appended"})
