@@ -100,7 +100,8 @@ def _without_empty(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _validated(resource: Json) -> Json:
-    if resource.get("status") not in STATUSES or resource.get("intent") not in INTENTS:
+    # as words: an object or a list in their place cannot even be looked up
+    if words(resource.get("status")) not in STATUSES or words(resource.get("intent")) not in INTENTS:
         raise ProposalError("The order has a status or intent that a draft cannot have.")
     model = MedicationRequest if resource.get("resourceType") == "MedicationRequest" else ServiceRequest
     try:

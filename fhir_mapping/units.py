@@ -184,6 +184,25 @@ def ucum(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) 
     return None
 
 
+def shown(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> str:
+    """
+    Give the words for a Quantity's unit that people may be shown: those that `ucum` understood.
+
+    Where `unit` says something else than the `code` that counts, the code is shown. Of words that nobody understands
+    those are shown that could be a unit; any other text is a stranger's and is not repeated.
+    """
+    meant = ucum(quantity, aliases)
+    for text in (quantity.get("unit"), quantity.get("code")):
+        if isinstance(text, str) and text.strip():
+            understood = (aliases or {}).get(fold(text)) or spelled(text)
+            if understood == meant if meant is not None else _COULD_BE_UNIT.fullmatch(text.strip()):
+                return text
+    return meant or ""
+
+
+_COULD_BE_UNIT = re.compile(r"[\w/*^.%µ°·()\[\]{} -]{1,24}")
+
+
 def _factor(text: str) -> Decimal:
     over, slash, under = text.partition("/")
     return Decimal(over) / Decimal(under) if slash else Decimal(over)

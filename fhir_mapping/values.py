@@ -83,7 +83,7 @@ def number_of(
 def _from_quantity(quantity: Mapping[str, Any], context: ReadingContext) -> Number:
     value = Decimal(str(quantity["value"]))
     unit = units.ucum(quantity, context.site.unit_aliases)
-    shown = quantity.get("unit") or quantity.get("code") or ""
+    shown = units.shown(quantity, context.site.unit_aliases)
     comparator = quantity.get("comparator")
     written = f"{comparator or ''}{quantity['value']} {shown}".strip()
     return _compared(value, comparator if isinstance(comparator, str) else "", unit, written)
@@ -106,7 +106,7 @@ def _from_range(given: Mapping[str, Any], context: ReadingContext) -> Number | R
     unit = spelled.pop() if len(spelled) == 1 else "" if not spelled else None
     least = Decimal(str(low["value"])) if isinstance(low, dict) and low in ends else None
     most = Decimal(str(high["value"])) if isinstance(high, dict) and high in ends else None
-    shown = next((end.get("unit") or end.get("code") for end in ends if end.get("unit") or end.get("code")), "")
+    shown = next((said for end in ends if (said := units.shown(end, context.site.unit_aliases))), "")
     edges = f"{'' if least is None else least}–{'' if most is None else most}"
     return Number(least, most, unit, written=f"{edges} {shown}".strip())
 
@@ -163,9 +163,22 @@ def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingCo
     return measured(number, rule, blank)
 
 
+_PLAIN = re.compile(r"[\w\s<>≤≥=＜＞.,，。、/*^%µ°·()（）\[\]{}+:∶：~–-]{1,60}")
+_ODD = re.compile(r"%[0-9A-Fa-f]{2}|\w+-\w+[:：]|<\s*/?[A-Za-z]")
+"""What stands in no result: encoded characters, the name of a header, a tag."""
+
+
+def _as_sent(number: Number) -> str | None:
+    """Give the words of a result as people may be shown them; of words that are no plain result only the number."""
+    if _PLAIN.fullmatch(number.written) and not _ODD.search(number.written):
+        return number.written
+    ends = [str(end) for end in dict.fromkeys((number.low, number.high)) if end is not None]
+    return "–".join(ends) or None
+
+
 def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
     """Give a number in the fact's unit: converted, tested for plausibility, an interval where it is a bound."""
-    sent: dict[str, Any] = {"sent": number.written or None, "flags": number.flags}
+    sent: dict[str, Any] = {"sent": _as_sent(number), "flags": number.flags}
     if number.unit == OWN_UNIT:
         return replace(blank, low=Decimal(0), high=Decimal(0), reason=None, **sent)
     exact = number.low if number.low is not None and number.low == number.high else None

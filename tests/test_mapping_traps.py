@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,47 @@ def test_a_calcium_without_any_unit_is_unknown() -> None:
     mapped = chart(observation("ca", "17861-6", quantity("9.2")))
     assert mapped.facts.lab.ca_total.reason == "unit"
     assert "unit" in reasons(mapped)["Observation/ca"][0]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("mg/dl", "9.2 mg/dl"),
+        ("mmol/L", "9.2 mg/dL"),
+        ("%00%0D%0AX-Evil: 1", "9.2 mg/dL"),
+        ("<b>mg/dL</b>", "9.2 mg/dL"),
+    ],
+)
+def test_a_result_is_shown_with_the_unit_that_was_understood(written: str, shown: str) -> None:
+    facts = chart(observation("ca", "17861-6", quantity("9.2", written, code="mg/dL"))).facts
+    assert (facts.lab.ca_total.rounded, facts.lab.ca_total.sent) == (Decimal("2.30"), shown)
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (quantity("9.2", "furlong"), "9.2 furlong"),
+        (quantity("9.2", "X-Evil: 1"), "9.2"),
+        (quantity("9.2", "mg per dL, as John Doe of 12 Long Road told us"), "9.2"),
+    ],
+)
+def test_of_a_unit_that_nobody_understands_only_what_could_be_one_is_shown(sent: dict[str, Any], shown: str) -> None:
+    calcium = chart(observation("ca", "17861-6", sent)).facts.lab.ca_total
+    assert (calcium.reason, calcium.sent) == ("unit", shown)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("9.2 mg/dL", "9.2 mg/dL"),
+        ("９.２ mg/dL", "９.２ mg/dL"),
+        ("9.2 %00%0D%0AX-Evil: 1", "9.2"),
+        ("9.2 <script>", "9.2"),
+    ],
+)
+def test_a_result_in_words_is_shown_as_sent_when_it_is_a_plain_result(said: str, shown: str) -> None:
+    calcium = chart(observation("ca", "17861-6", valueString=said)).facts.lab.ca_total
+    assert calcium.sent == shown
 
 
 def test_a_newer_result_without_unit_is_not_hidden_by_an_older_good_one() -> None:

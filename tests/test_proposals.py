@@ -323,6 +323,8 @@ def test_a_dose_that_stands_in_text_only_is_corrected_there(text: str, corrected
         {"dosageInstruction": [{"text": "per protocol"}]},
         {"dosageInstruction": [], "note": [{"text": "4 mg IV"}]},
         {"status": "no such status"},
+        {"status": {"a": ["draft"]}},
+        {"intent": ["order", {}]},
         {
             "dosageInstruction": [
                 {
