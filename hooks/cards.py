@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hooks.identity import CallIdentity
     from recommenders.advice import Advice, Value
     from recommenders.assessment import Assessment, Verdict
-    from recommenders.guidance import Indicator, Recommender, Source
+    from recommenders.guidance import Indicator, MissingLine, Recommender, Source
     from recommenders.logic import Condition
 
 NAMESPACE = uuid.UUID("0c6ad5c4-6d2c-5a0e-9a55-6f7f1f3a2b10")
@@ -304,40 +304,56 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """An undecided rule in words: the facts it lacks, and what knowing each would change (fact name, sentence)."""
+    """An undecided rule in words: the facts it lacks, and what knowing them would change."""
 
     rule: str
     missing: tuple[str, ...]
-    lines: tuple[tuple[str, str], ...]
+    would_change: str
 
     def as_json(self) -> dict[str, Any]:
         """Give it as the proof has it."""
-        changes = dict.fromkeys(text for _, text in self.lines)
-        return _without_empty({"rule": self.rule, "missing": list(self.missing), "would_change": " ".join(changes)})
+        return _without_empty({"rule": self.rule, "missing": list(self.missing), "would_change": self.would_change})
 
 
-def missing_lines(verdict: Verdict, speaker: Speaker) -> Iterator[tuple[str, str]]:
-    """Yield, for each fact that keeps a rule undecided, its name and what knowing it would change."""
-    info, guidance = verdict.info, verdict.topic.guidance
-    advice = verdict.advices[0]
+def _missing_facts(verdict: Verdict) -> Iterator[tuple[str, list[MissingLine]]]:
+    """Yield each fact that keeps a rule undecided, with the sentences that the rule has for its absence."""
     told: set[str] = set()
     for condition in verdict.criterion.undecided():
         names = {condition.fact, *condition.evidence.lacks}
         for name in condition.evidence.lacks or (condition.fact,):
-            if name in told:
-                continue
-            told.add(name)
-            lines = [line for line in info.if_missing if line.fact == name] or [
-                line for line in info.if_missing if line.fact in names
-            ]
-            if lines:
-                for line in lines:
-                    yield name, speaker.say(line, guidance, advice)
-            else:
-                title = speaker.summary(advice, guidance)
-                yield name, speaker.frame("would_decide", facts=label(name, speaker.language), title=title)
+            if name not in told:
+                told.add(name)
+                own = [line for line in verdict.info.if_missing if line.fact == name]
+                yield name, own or [line for line in verdict.info.if_missing if line.fact in names]
+
+
+def missing_lines(verdict: Verdict, speaker: Speaker) -> Iterator[tuple[str, str]]:
+    """Yield, for each fact that keeps a rule undecided, its name and what knowing it would change."""
+    guidance, advice = verdict.topic.guidance, verdict.advices[0]
+    for name, lines in _missing_facts(verdict):
+        for line in lines:
+            yield name, speaker.say(line, guidance, advice)
+        if not lines:
+            yield name, _would_decide((name,), verdict, speaker)
     for note in advice.notes:  # what is possible meanwhile: a range, or what each answer would give
         yield "", speaker.phrase(note, guidance, advice)
+
+
+def would_change(verdict: Verdict, speaker: Speaker) -> str:
+    """Say what knowing the missing facts would change; facts of which nothing special is said share a sentence."""
+    guidance, advice = verdict.topic.guidance, verdict.advices[0]
+    missing = list(_missing_facts(verdict))
+    said = [speaker.say(line, guidance, advice) for _, lines in missing for line in lines]
+    if others := [name for name, lines in missing if not lines]:
+        said.append(_would_decide(others, verdict, speaker))
+    said += [speaker.phrase(note, guidance, advice) for note in advice.notes]
+    return " ".join(dict.fromkeys(said))
+
+
+def _would_decide(names: Sequence[str], verdict: Verdict, speaker: Speaker) -> str:
+    labels = speaker.listed([label(name, speaker.language) for name in names])
+    title = speaker.summary(verdict.advices[0], verdict.topic.guidance)
+    return speaker.frame("would_decide", facts=labels, title=title)
 
 
 class Writer:
@@ -370,8 +386,8 @@ class Writer:
         """Put an undecided rule into words, once for the card and both proofs."""
         found = self._undecided.get(verdict.rule)
         if found is None:
-            lines = tuple(missing_lines(verdict, self.speaker))
-            found = self._undecided[verdict.rule] = Undecided(verdict.rule, verdict.missing, lines)
+            words = would_change(verdict, self.speaker)
+            found = self._undecided[verdict.rule] = Undecided(verdict.rule, verdict.missing, words)
         return found
 
     def card(self, draft: Draft, *, first: bool) -> dict[str, Any]:
@@ -593,7 +609,7 @@ class Writer:
         lines: dict[str, str] = {}
         ordered = sorted(draft.undecided, key=lambda v: -INDICATORS.index(v.indicator))
         for verdict in ordered:
-            for name, text in self.undecided(verdict).lines:
+            for name, text in missing_lines(verdict, self.speaker):
                 lines.setdefault(f"{label(name, self.language)}{colon}{text}" if name else text, name)
         yield from list(lines)[:MOST_MISSING_LINES]
         for name in RECOMMENDERS:
