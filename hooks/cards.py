@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -352,7 +352,12 @@ def would_change(verdict: Verdict, speaker: Speaker) -> str:
 
 def _would_decide(names: Sequence[str], verdict: Verdict, speaker: Speaker) -> str:
     labels = speaker.listed([label(name, speaker.language) for name in names])
-    title = speaker.summary(verdict.advices[0], verdict.topic.guidance)
+    advice = verdict.advices[0]
+    if any(value in ((), "") for value in advice.fill.values()):  # nothing is listed yet: that is what is missing
+        advice = replace(
+            advice, fill={name: "…" if value in ((), "") else value for name, value in advice.fill.items()}
+        )
+    title = speaker.summary(advice, verdict.topic.guidance)
     return speaker.frame("would_decide", facts=labels, title=title)
 
 
