@@ -6,12 +6,13 @@ import gzip
 import json
 import socket
 import struct
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import Loopback, running
 
 Answer = Callable[["Handler"], None]
 
@@ -40,46 +41,29 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class Server(ThreadingHTTPServer):
+class Server(Loopback):
     """Listens on a free loopback port; `seen` holds path and headers of each request."""
 
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.answer = answer
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
-        self.over = threading.Event()
 
     @property
     def base(self) -> str:
         """Its FHIR base."""
-        return f"http://127.0.0.1:{self.server_address[1]}/fhir"
+        return f"{self.origin}/fhir"
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Counts connections, also those on which nothing is asked."""
         self.connections += 1
         return super().get_request()
 
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what these tests want."""
 
-
-@contextmanager
-def serving(answer: Answer) -> Iterator[Server]:
+def serving(answer: Answer) -> AbstractContextManager[Server]:
     """A running server."""
-    server = Server(answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return running(Server(answer))
 
 
 def as_json(value: object) -> bytes:

@@ -6,17 +6,18 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 from pydantic import ValidationError
+
+from tests.loopback import Loopback, running
 
 Json = dict[str, Any]
 MODELS: dict[str, Any] = {"Observation": Observation, "QuestionnaireResponse": QuestionnaireResponse}
@@ -266,21 +267,12 @@ def _identifiers(resource: Json) -> list[str]:
     return [f"{one['system']}|{one['value']}" for one in (listed if isinstance(listed, list) else [listed])]
 
 
-class Server(ThreadingHTTPServer):
-    """Listens on a free loopback port."""
-
-    daemon_threads = True
-    block_on_close = False
+class Server(Loopback):
+    """Holds a chart and lets people sign in."""
 
     def __init__(self, chart: Chart) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.chart = chart
-        self.over = threading.Event()
-
-    @property
-    def origin(self) -> str:
-        """Its origin."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def base(self) -> str:
@@ -304,23 +296,10 @@ class Server(ThreadingHTTPServer):
         self.chart.app_context = app_context
         return f"{url}?iss={quote(self.base, safe='')}&launch={launch}"
 
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what some tests want."""
 
-
-@contextmanager
-def serving(chart: Chart) -> Iterator[Server]:
+def serving(chart: Chart) -> AbstractContextManager[Server]:
     """A running server."""
-    server = Server(chart)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return running(Server(chart))
 
 
 Starter = Callable[[Chart], Server]
