@@ -767,12 +767,7 @@ class ConditionReader:
                 found.setdefault(word, []).append(one.item.name)
         if len(found) > 1:
             found = _more_telling(found)
-        blank = dictionary.blank_finding("dx.lung_histology")
-        names = tuple(name for listed in found.values() for name in listed)
-        if len(found) == 1:
-            self.changes["dx.lung_histology"] = stated(blank, next(iter(found)), resources=names)
-        elif found:
-            self.changes["dx.lung_histology"] = replace(blank, reason="contradictory", resources=names)
+        self._set_word("dx.lung_histology", found)
 
     def take_histology(self, diagnosis: Diagnosis, value: object, name: str) -> bool:
         """Take a histology Observation about one Condition, where the Condition itself tells none."""
@@ -802,12 +797,16 @@ class ConditionReader:
             statement = says(rule, one)
             if statement is not None and statement.says == "present" and (word := _subtype(one)) is not None:
                 found.setdefault(word, []).append(one.item.name)
-        blank = dictionary.blank_finding("dx.sts_subtype")
+        self._set_word("dx.sts_subtype", found)
+
+    def _set_word(self, fact: str, found: Mapping[str, Sequence[str]]) -> None:
+        """Set a fact to the one word that was found (word -> resources); of several none counts."""
+        blank = dictionary.blank_finding(fact)
         names = tuple(name for listed in found.values() for name in listed)
         if len(found) == 1:
-            self.changes["dx.sts_subtype"] = stated(blank, next(iter(found)), resources=names)
+            self.changes[fact] = stated(blank, next(iter(found)), resources=names)
         elif found:
-            self.changes["dx.sts_subtype"] = replace(blank, reason="contradictory", resources=names)
+            self.changes[fact] = replace(blank, reason="contradictory", resources=names)
 
     # --- jaw, mind, pregnancy, history ---
 

@@ -14,7 +14,7 @@ from fhir_mapping import dates
 from fhir_mapping.codes import code_text, codings, texts_of
 from fhir_mapping.drugs import DRUGS, is_local, plain
 from fhir_mapping.text import compiled
-from fhir_mapping.units import fold, ordered_days
+from fhir_mapping.units import MILLIGRAMS_IN, fold, ordered_days
 from recommenders.facts import Finding, Order, Reading
 
 if TYPE_CHECKING:
@@ -70,23 +70,6 @@ def words(value: object) -> str:
 
 Kind = Literal["mg", "mg/m2", "mg/kg", "mL", "piece", "IU"]
 
-_MASS = {
-    "mg": Decimal(1),
-    "毫克": Decimal(1),
-    "milligram": Decimal(1),
-    "milligrams": Decimal(1),
-    "g": Decimal(1000),
-    "gm": Decimal(1000),
-    "克": Decimal(1000),
-    "gram": Decimal(1000),
-    "grams": Decimal(1000),
-    "ug": Decimal("0.001"),
-    "mcg": Decimal("0.001"),
-    "微克": Decimal("0.001"),
-    "microgram": Decimal("0.001"),
-    "micrograms": Decimal("0.001"),
-    "kg": Decimal(1000000),
-}
 _PIECES = frozenset(
     [
         "vial",
@@ -155,7 +138,7 @@ def _meaning(unit: str) -> tuple[Kind, Decimal, bool] | None:
     if hit := _AMOUNT_UNIT.match(unit):
         per = hit["per"]
         kind: Kind = "mg" if per is None else "mg/kg" if per == "/kg" else "mg/m2"
-        return kind, _MASS[hit["mass"]], hit["time"] is not None
+        return kind, MILLIGRAMS_IN[hit["mass"]], hit["time"] is not None
     bare = unit.strip("{}")
     if bare in _VOLUMES:
         return "mL", _VOLUMES[bare], False
@@ -327,7 +310,7 @@ def text_amounts(text: str) -> tuple[Amount, ...]:
             continue
         area = re.sub(r"\s", "", hit["area"] or "")
         kind: Kind = "mg" if not area else "mg/kg" if area == "/kg" else "mg/m2"
-        factor = _MASS[hit[3]]
+        factor = MILLIGRAMS_IN[hit[3]]
         low = Decimal(hit[1]) * factor
         high = Decimal(hit[2]) * factor if hit[2] else low
         if low <= high:
@@ -816,8 +799,8 @@ def _rate_minutes(
             if over in _VOLUMES and volume is not None:
                 time = volume / (value * _VOLUMES[over]) * minutes
                 return time, time
-            if over in _MASS and dose is not None and dose.kind == "mg" and dose.low == dose.high:
-                time = dose.low / (value * _MASS[over]) * minutes
+            if over in MILLIGRAMS_IN and dose is not None and dose.kind == "mg" and dose.low == dose.high:
+                time = dose.low / (value * MILLIGRAMS_IN[over]) * minutes
                 return time, time
     ratio = rate.get("rateRatio")
     if isinstance(ratio, dict):

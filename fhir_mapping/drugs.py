@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.codes import ATC, RXNORM, SNOMED, STANDARD, codings, normal_system, texts_of
 from fhir_mapping.text import compiled
+from fhir_mapping.units import MILLIGRAMS_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -254,15 +255,6 @@ _ELEMENTAL = (
     compiled(rf"(?<![a-z])calcium\s+{_NUMBER}\s*(mg|g)(?![a-z])"),
     compiled(rf"(?<![\u4e00-\u9fff])钙\s*{_NUMBER}\s*(mg|g|毫克|克)"),
 )
-_TO_MG = {
-    "mg": Decimal(1),
-    "毫克": Decimal(1),
-    "g": Decimal(1000),
-    "克": Decimal(1000),
-    "ug": Decimal("0.001"),
-    "mcg": Decimal("0.001"),
-    "微克": Decimal("0.001"),
-}
 
 
 def _decimal(text: str) -> Decimal:
@@ -278,7 +270,7 @@ def strength_in(text: str) -> Strength:
 def _strength_in(text: str) -> Strength:
     words = plain(text).replace("µ", "u").replace("μ", "u")
     if hit := _IN_ML.search(words):
-        mg = _decimal(hit[1]) * _TO_MG[hit[2]]
+        mg = _decimal(hit[1]) * MILLIGRAMS_IN[hit[2]]
         volume = _decimal(hit[3]) if hit[3] else None
         if volume == 0:
             return Strength()
@@ -288,9 +280,9 @@ def _strength_in(text: str) -> Strength:
             piece = _decimal(whole[1]) * per_ml
         return Strength(per_ml, piece)
     if hit := _ML_FIRST.search(words):
-        volume, mg = _decimal(hit[1]), _decimal(hit[2]) * _TO_MG[hit[3]]
+        volume, mg = _decimal(hit[1]), _decimal(hit[2]) * MILLIGRAMS_IN[hit[3]]
         return Strength(mg / volume if volume else None, mg)
-    alone = {(_decimal(hit[1]) * _TO_MG[hit[2]]) for hit in _ALONE.finditer(words)}
+    alone = {(_decimal(hit[1]) * MILLIGRAMS_IN[hit[2]]) for hit in _ALONE.finditer(words)}
     return Strength(None, alone.pop()) if len(alone) == 1 else Strength()
 
 
@@ -309,7 +301,7 @@ def elemental_calcium_in(text: str) -> Decimal | None:
     words = plain(text)
     for pattern in _ELEMENTAL:
         if hit := pattern.search(words):
-            return _decimal(hit[1]) * _TO_MG[hit[2]]
+            return _decimal(hit[1]) * MILLIGRAMS_IN[hit[2]]
     return None
 
 

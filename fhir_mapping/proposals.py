@@ -19,6 +19,7 @@ from fhir_mapping.codes import ATC, LOINC, RXNORM, SNOMED, UCUM, code_text, ship
 from fhir_mapping.context import ReadingContext
 from fhir_mapping.dosing import Amount, amount, listed, words
 from fhir_mapping.products import product_of
+from fhir_mapping.units import MILLIGRAMS_IN
 from recommenders.advice import ChangedOrder, ProposedMedication, ProposedService
 
 if TYPE_CHECKING:
@@ -374,7 +375,7 @@ def _with_dose(text: str, old: Decimal, new: Decimal) -> tuple[str, int]:
         nonlocal hits
         if hit["strength"]:
             return hit[0]
-        factor = _FACTORS[hit["unit"].lower()]
+        factor = MILLIGRAMS_IN[hit["unit"].lower()]
         if hit["volume"]:  # a bag to be made or a vial's label: which of them is meant cannot be told
             raise ProposalError("The draft order's text names an amount in a volume, which may be the product's own.")
         if hit["area"] or hit["to"] or Decimal(hit["number"]) * factor != old:
@@ -385,17 +386,6 @@ def _with_dose(text: str, old: Decimal, new: Decimal) -> tuple[str, int]:
     return _DOSE_IN_TEXT.sub(put, text), hits
 
 
-_FACTORS = {
-    "mg": Decimal(1),
-    "毫克": Decimal(1),
-    "g": Decimal(1000),
-    "克": Decimal(1000),
-    "ug": Decimal("0.001"),
-    "mcg": Decimal("0.001"),
-    "µg": Decimal("0.001"),
-    "μg": Decimal("0.001"),
-    "微克": Decimal("0.001"),
-}
 _DOSE_IN_TEXT = re.compile(
     r"(?<![\d.])(?P<number>\d+(?:\.\d+)?)(?P<to>\s*(?:-|–|~|to|至|到)\s*\d+(?:\.\d+)?)?(?P<gap>\s*)"
     r"(?P<unit>mg|g|ug|mcg|µg|μg|毫克|克|微克)(?![A-Za-z])(?P<area>\s*/\s*(?:m2|m²|kg))?"

@@ -139,6 +139,14 @@ def fold(text: str) -> str:
 LONGEST_UNIT = 200
 """Characters of a written unit; a longer text is none, and must fill no cache."""
 
+MILLIGRAMS_IN: Mapping[str, Decimal] = {
+    **dict.fromkeys(("mg", "毫克", "milligram", "milligrams"), Decimal(1)),
+    **dict.fromkeys(("g", "gm", "克", "gram", "grams"), Decimal(1000)),
+    **dict.fromkeys(("ug", "mcg", "µg", "μg", "微克", "microgram", "micrograms"), Decimal("0.001")),
+    "kg": Decimal(1000000),
+}
+"""How many milligrams there are in a unit of mass, as it stands in the words of an order."""
+
 
 def spelled(text: str) -> str | None:
     """Give the UCUM unit that a written unit means (`"MG/DL"` -> `mg/dL`); None when it is none we know."""
@@ -238,12 +246,9 @@ def convert(value: Decimal, unit: str | None, into: str, analyte: str = "") -> C
     return Converted(value * row[1], into, unit, row[1])
 
 
-_MASS = {"kg": Decimal(1000000), "g": Decimal(1000), "mg": Decimal(1), "ug": Decimal("0.001")}
-
-
 def milligrams(value: Decimal, unit: str | None) -> Decimal | None:
     """Give a mass in mg; None for anything that is not a mass."""
-    factor = _MASS.get(unit or "")
+    factor = MILLIGRAMS_IN.get(unit or "")
     return None if factor is None else value * factor
 
 

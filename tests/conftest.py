@@ -93,6 +93,15 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"} | settings
 
 
+@pytest.fixture
+def day_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a command run in this process: no settings of ours but the day."""
+    for name in list(os.environ):
+        if name.startswith("ONCOBONE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ONCOBONE_NOW", DAY)
+
+
 def oncobone(*arguments: str) -> list[str]:
     """The command, run by this Python."""
     return [sys.executable, "-c", "from hooks.cli import main; main(prog_name='oncobone')", *arguments]

@@ -19,15 +19,9 @@ from tests.wire import DAY, bundle, call_body, with_, without
 if TYPE_CHECKING:
     from tests.conftest import Server
 
+pytestmark = pytest.mark.usefixtures("day_of_the_tests")
+
 RULES = {rule for topic in TOPICS for rule in topic.guidance.rules}
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in environment():
-        if name.startswith("ONCOBONE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ONCOBONE_NOW", DAY)
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:

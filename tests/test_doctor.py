@@ -16,13 +16,13 @@ from hooks import samples
 from hooks.cli import main
 from hooks.doctor import guess
 from hooks.validating import Unmapped
-from tests.conftest import environment
 from tests.fhir_servers import Handler, as_json, serving
-from tests.wire import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("day_of_the_tests")
 
 LAB = "http://hospital.example/lab"
 LOCAL_CODES = {
@@ -117,14 +117,6 @@ def hospital(*kinds: str) -> Iterator[str]:
     with serving(built) as server:
         built.base = server.base
         yield server.base
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in environment():
-        if name.startswith("ONCOBONE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ONCOBONE_NOW", DAY)
 
 
 def doctor(base: str, *arguments: str) -> Result:

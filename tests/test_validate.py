@@ -10,19 +10,12 @@ from click.testing import CliRunner, Result
 
 from hooks import samples
 from hooks.cli import main
-from tests.conftest import environment
-from tests.wire import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in environment():
-        if name.startswith("ONCOBONE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ONCOBONE_NOW", DAY)
+pytestmark = pytest.mark.usefixtures("day_of_the_tests")
 
 
 def validate(sent: Any, *arguments: str) -> Result:
