@@ -220,8 +220,8 @@ class _Chart:
             else:
                 delivered[key] = decode.open_key(value)
         self.found = self.selection.run(delivered)
-        for listed in self.found.items.values():
-            self._by_name |= {item.name: item for item in listed}
+        for items in self.found.items.values():
+            self._by_name |= {item.name: item for item in items}
         self.context = replace(
             self.context, delivered=frozenset(self.found.delivered), truncated=frozenset(self.found.truncated)
         )
@@ -235,8 +235,8 @@ class _Chart:
     def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give a resource that is contained, or was delivered; None when it is neither."""
         if reference.startswith("#"):
-            for inner in (containing or {}).get("contained", ()):
-                if isinstance(inner, dict) and inner.get("id") == reference[1:]:
+            for inner in decode.listed((containing or {}).get("contained")):
+                if inner.get("id") == reference[1:]:
                     return self._checked(inner)
             return None
         name = self.selection.urn(reference) or relative(reference)
@@ -438,8 +438,8 @@ def _other_uses(
             if (path, name) not in told:
                 match = matches.get(name)
                 found.append(Used(path, name, "code", match.system, match.code) if match else Used(path, name, ""))
-    for path, listed in facts.series.items():
-        names = {name for one in listed for name in one.resources}
+    for path, readings in facts.series.items():
+        names = {name for one in readings for name in one.resources}
         found += [Used(path, name, "") for name in names if (path, name) not in told]
     for lesion in facts.lesions:
         found += [Used("lesions[]", name, "") for name in lesion.resources if ("lesions[]", name) not in told]

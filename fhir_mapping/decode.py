@@ -289,14 +289,14 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
         code=_codeable(members.get("code")),
         subject=_ref(members.get("subject")),
         patient=_ref(members.get("patient")),
-        component=[Part(_codeable(part.get("code"))) for part in _dicts(members.get("component"))],
+        component=[Part(_codeable(part.get("code"))) for part in listed(members.get("component"))],
         effectiveDateTime=_string(members.get("effectiveDateTime")),
         effectivePeriod=_period(members.get("effectivePeriod")),
         effectiveInstant=_string(members.get("effectiveInstant")),
         issued=text["issued"],
         specimen=_ref(members.get("specimen")),
         modifierExtension=[msgspec.Raw(b"{}")] if members.get("modifierExtension") else None,
-        contained=[msgspec.Raw(msgspec.json.encode(item)) for item in _dicts(members.get("contained"))],
+        contained=[msgspec.Raw(msgspec.json.encode(item)) for item in listed(members.get("contained"))],
         result=_refs(members.get("result")),
         hasMember=_refs(members.get("hasMember")),
         medicationCodeableConcept=_codeable(members.get("medicationCodeableConcept")),
@@ -307,7 +307,8 @@ def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _dicts(value: object) -> list[dict[str, Any]]:
+def listed(value: object) -> list[dict[str, Any]]:
+    """Give the objects of a list; one object instead of a list is read as a list of one, junk is left out."""
     found = value if isinstance(value, list) else [value]
     return [item for item in found if isinstance(item, dict)]
 
@@ -324,7 +325,7 @@ def _codeable(value: object) -> list[Codeable]:
                     code=code if isinstance(code := coding.get("code"), str | int) else None,
                     display=_string(coding.get("display")),
                 )
-                for coding in _dicts(item.get("coding"))
+                for coding in listed(item.get("coding"))
             ]
             found.append(Codeable(coding=codings, text=_string(item.get("text"))))
     return found

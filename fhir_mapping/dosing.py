@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping import dates
 from fhir_mapping.codes import code_text, codings, texts_of
+from fhir_mapping.decode import listed
 from fhir_mapping.drugs import DRUGS, is_local, plain
 from fhir_mapping.text import compiled
 from fhir_mapping.units import MILLIGRAMS_IN, fold, ordered_days
@@ -37,12 +38,6 @@ BLANK: dict[str, Any] = {entry.name: entry.default for entry in fields(Order) if
 
 
 # --- JSON as it comes ---------------------------------------------------------------------------------------
-
-
-def listed(value: object) -> list[dict[str, Any]]:
-    """Give the objects of a list; one object instead of a list is read as a list of one, junk is left out."""
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, dict)]
 
 
 def number(value: object) -> Decimal | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping import dates, dosing, medications, service_orders
 from fhir_mapping.codes import code_text, texts_of
 from fhir_mapping.context import WrongPatientError
-from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError
-from fhir_mapping.dosing import BLANK, listed, words
+from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError, listed
+from fhir_mapping.dosing import BLANK, words
 from fhir_mapping.drugs import bma_class
 from fhir_mapping.indications import indications
 from fhir_mapping.medications import Drafted, Medications

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import text as free_text
 from fhir_mapping.codes import code_text, codings, texts_of
-from fhir_mapping.dosing import listed, words
+from fhir_mapping.decode import listed
+from fhir_mapping.dosing import words
 from fhir_mapping.drugs import plain
 
 if TYPE_CHECKING:

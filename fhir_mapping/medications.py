@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping import dates, dosing
 from fhir_mapping.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
-from fhir_mapping.dosing import listed, number, words
+from fhir_mapping.decode import listed
+from fhir_mapping.dosing import number, words
 from fhir_mapping.drugs import (
     Identified,
     bma_class,

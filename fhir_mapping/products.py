@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping import drugs
 from fhir_mapping.codes import code_text, codings, texts_of
 from fhir_mapping.context import Note
-from fhir_mapping.dosing import amount, listed, text_diluent, words
+from fhir_mapping.decode import listed
+from fhir_mapping.dosing import amount, text_diluent, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -194,7 +195,7 @@ def _strength(ingredient: Mapping[str, Any]) -> drugs.Strength:
         return drugs.Strength(None, above.low / under.low)
     return (
         drugs.Strength(None, above.low)
-        if not isinstance(below, dict) or below.get("value") in {1, None}
+        if not isinstance(below, dict) or below.get("value") in (1, None)  # not a set: an object cannot be looked up
         else drugs.Strength()
     )
 

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from fhir_mapping import dosing
 from fhir_mapping.codes import ATC, LOINC, RXNORM, SNOMED, UCUM, code_text, shipped_rows
 from fhir_mapping.context import ReadingContext
-from fhir_mapping.dosing import Amount, amount, listed, words
+from fhir_mapping.decode import listed
+from fhir_mapping.dosing import Amount, amount, words
 from fhir_mapping.products import product_of
 from fhir_mapping.units import MILLIGRAMS_IN
 from recommenders.advice import ChangedOrder, ProposedMedication, ProposedService

@@ -843,8 +843,8 @@ def _collected(raw: msgspec.Raw | bytes, number: str, timezone: dt.tzinfo) -> St
         resource = decode.whole(raw)
     except ResourceFaultError:
         return None
-    for specimen in resource.get("contained", ()):
-        if isinstance(specimen, dict) and specimen.get("id") == number:
+    for specimen in decode.listed(resource.get("contained")):
+        if specimen.get("id") == number:
             collection = specimen.get("collection")
             if isinstance(collection, dict):
                 period = collection.get("collectedPeriod")

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.codes import LOINC, code_text, codings, normal_system, texts_of
-from fhir_mapping.dosing import listed, number, words
+from fhir_mapping.decode import listed
+from fhir_mapping.dosing import number, words
 from fhir_mapping.drugs import mentions, plain
 from fhir_mapping.indications import indications
 from fhir_mapping.text import compiled
