@@ -25,7 +25,11 @@ MASKED = frozenset({"masked", "not-permitted"})
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as sent: its ends, which of them are open, the UCUM unit (`""` none, None unreadable), the words."""
+    """
+    A number as sent: its ends, which of them are open, the UCUM unit (`""` none, None unreadable), the words.
+
+    `worded` is the UCUM unit that the words beside a coded unit mean, where they mean one.
+    """
 
     low: Decimal | None
     high: Decimal | None
@@ -34,6 +38,7 @@ class Number:
     high_open: bool = False
     written: str = ""
     flags: tuple[str, ...] = ()
+    worded: str | None = None
 
 
 # --- numbers ------------------------------------------------------------------------------------------------
@@ -86,7 +91,9 @@ def _from_quantity(quantity: Mapping[str, Any], context: ReadingContext) -> Numb
     shown = units.shown(quantity, context.site.unit_aliases)
     comparator = quantity.get("comparator")
     written = f"{comparator or ''}{quantity['value']} {shown}".strip()
-    return _compared(value, comparator if isinstance(comparator, str) else "", unit, written)
+    number = _compared(value, comparator if isinstance(comparator, str) else "", unit, written)
+    worded = units.ucum({"unit": quantity.get("unit")}, context.site.unit_aliases)
+    return replace(number, worded=worded) if worded and worded != unit else number
 
 
 def _compared(value: Decimal, comparator: str, unit: str | None, written: str, *flags: str) -> Number:
@@ -191,6 +198,10 @@ def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
         converted = units.convert(end, number.unit, blank.unit, rule.analyte)
         if converted is None:
             return replace(blank, reason="unit", **sent)
+        if number.worded:
+            as_worded = units.convert(end, number.worded, blank.unit, rule.analyte)
+            if as_worded is None or as_worded.value != converted.value:
+                sent["flags"] = tuple(dict.fromkeys((*number.flags, "unit-differs")))
         ends.append(converted.value)
     if any(end is not None and not rule.low <= end <= rule.high for end in ends):
         return replace(blank, reason="implausible", **sent)

@@ -167,8 +167,16 @@ def test_a_calcium_without_any_unit_is_unknown() -> None:
     ],
 )
 def test_a_result_is_shown_with_the_unit_that_was_understood(written: str, shown: str) -> None:
-    facts = chart(observation("ca", "17861-6", quantity("9.2", written, code="mg/dL"))).facts
-    assert (facts.lab.ca_total.rounded, facts.lab.ca_total.sent) == (Decimal("2.30"), shown)
+    calcium = chart(observation("ca", "17861-6", quantity("9.2", written, code="mg/dL"))).facts.lab.ca_total
+    assert (calcium.rounded, calcium.sent) == (Decimal("2.30"), shown)
+    assert ("unit-differs" in calcium.flags) is (written == "mmol/L")
+
+
+@pytest.mark.parametrize(("written", "differs"), [("10*9/L", False), ("10*3/uL", False), ("g/L", True)])
+def test_words_that_mean_the_same_as_the_coded_unit_do_not_differ_from_it(written: str, differs: bool) -> None:
+    platelets = chart(observation("plt", "777-3", quantity("220", written, code="10*9/L"))).facts.lab.platelets
+    assert platelets.rounded == 220
+    assert ("unit-differs" in platelets.flags) is differs
 
 
 @pytest.mark.parametrize(
