@@ -14,6 +14,7 @@ from hooks.application import create_app
 from hooks.ask import asking
 from hooks.ask.policy import launch_url, servers
 from hooks.ask.texts import texts
+from hooks.samples import KEY_OF
 from hooks.settings import ClientSettings, Settings, SettingsError, load
 from recommenders.guidance import INDICATORS
 from tests.ask_browser import sample
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
 
 BASE = "https://ehr.example.org/r4"
 PATIENT = "s13"
-KEYS = {
-    "Condition": "conditions",
-    "Observation": "observations",
-    "MedicationRequest": "medications",
-    "Procedure": "procedures",
-    "AllergyIntolerance": "allergies",
-    "MedicationAdministration": "medicationAdministrations",
-    "ServiceRequest": "serviceRequests",
-}
 
 
 def settings(**more: Any) -> Settings:
@@ -48,13 +40,13 @@ def client() -> FlaskClient:
 def posted(name: str = "femur-mirels-incomplete", **more: Any) -> dict[str, Any]:
     """What the page posts for a sample patient."""
     prefetch: dict[str, Any] = {
-        key: {"resourceType": "Bundle", "type": "searchset", "entry": []} for key in KEYS.values()
+        key: {"resourceType": "Bundle", "type": "searchset", "entry": []} for key in KEY_OF.values()
     }
     for resource in sample(name):
         if resource["resourceType"] == "Patient":
             prefetch["patient"] = resource
-        elif resource["resourceType"] in KEYS:
-            prefetch[KEYS[resource["resourceType"]]]["entry"].append({"resource": resource})
+        elif resource["resourceType"] in KEY_OF:
+            prefetch[KEY_OF[resource["resourceType"]]]["entry"].append({"resource": resource})
     return {"patient": prefetch["patient"]["id"], "prefetch": prefetch} | more
 
 
