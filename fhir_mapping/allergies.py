@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dictionary, text
-from fhir_mapping.codes import code_text, codings, texts_of
-from fhir_mapping.drugs import identify
-from recommenders.facts import Fact, stated
+from fhir_mapping.terms import dictionary
+from fhir_mapping.terms.codes import code_text, codings, texts_of
+from fhir_mapping.terms.drugs import identify
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import Fact, stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fhir_mapping.context import ReadingContext
-    from fhir_mapping.selection import Item, Notes
+    from fhir_mapping.delivery.context import ReadingContext
+    from fhir_mapping.delivery.selection import Item, Notes
 
 _FACT_OF = {
     "denosumab": "allergy.denosumab",

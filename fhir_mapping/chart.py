@@ -9,30 +9,29 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import (
-    allergies,
-    dates,
-    decode,
-    dictionary,
-    draft_orders,
-    genomics,
-    imaging,
-    lesions,
-    medications,
-    text,
-    values,
-)
-from fhir_mapping.codes import CodeTable, code_text, codings, texts_of
+from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications
 from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
-from fhir_mapping.context import Note, ReadingContext, Used
-from fhir_mapping.decode import Delivered, ResourceFaultError
+from fhir_mapping.delivery.context import Note, ReadingContext, Used
+from fhir_mapping.delivery.resources import readable
+from fhir_mapping.delivery.selection import (
+    MEDICATION_KINDS,
+    Item,
+    Notes,
+    ObservationIndex,
+    Selected,
+    Selection,
+    relative,
+)
+from fhir_mapping.elements import values
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
-from fhir_mapping.resources import readable
-from fhir_mapping.selection import MEDICATION_KINDS, Item, Notes, ObservationIndex, Selected, Selection, relative
-from fhir_mapping.site import NO_SITE, SiteMapping
-from recommenders.facts import (
+from fhir_mapping.terms import dates, decode, dictionary
+from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
+from fhir_mapping.terms.decode import Delivered, ResourceFaultError
+from fhir_mapping.terms.site import NO_SITE, SiteMapping
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import (
     BISPHOSPHONATES,
     Courses,
     Fact,
@@ -44,7 +43,7 @@ from recommenders.facts import (
     round_half_up,
     stated,
 )
-from recommenders.formulas import mosteller
+from recommenders.vocabulary.formulas import mosteller
 
 if TYPE_CHECKING:
     import msgspec

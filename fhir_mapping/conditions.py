@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping import dates, dictionary, text
-from fhir_mapping.codes import ICD10, ICD10_CM, code_text, codings, texts_of
-from fhir_mapping.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
+from fhir_mapping.places.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
 from fhir_mapping.service_orders import bone_site
-from recommenders.facts import Event, Fact, Finding, Reading, exactly, replace, stated
-from recommenders.lesions import same_bone
+from fhir_mapping.terms import dates, dictionary
+from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
+from fhir_mapping.words import text
+from recommenders.patient.lesions import same_bone
+from recommenders.vocabulary.facts import Event, Fact, Finding, Reading, exactly, replace, stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fhir_mapping.codes import Match
-    from fhir_mapping.context import ReadingContext
-    from fhir_mapping.dates import Stamp
-    from fhir_mapping.dictionary import DiagnosisRule
-    from fhir_mapping.selection import Item, Notes
+    from fhir_mapping.delivery.context import ReadingContext
+    from fhir_mapping.delivery.selection import Item, Notes
+    from fhir_mapping.terms.codes import Match
+    from fhir_mapping.terms.dates import Stamp
+    from fhir_mapping.terms.dictionary import DiagnosisRule
 
 State = Literal["current", "history", "refuted", "suspected"]
 Says = Literal["present", "absent", "suspected", "history", "unclear", "contradictory"]

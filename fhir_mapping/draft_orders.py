@@ -5,25 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dates, dosing, medications, service_orders
-from fhir_mapping.codes import code_text, texts_of
-from fhir_mapping.context import WrongPatientError
-from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError, listed
-from fhir_mapping.dosing import BLANK, words
-from fhir_mapping.drugs import bma_class
-from fhir_mapping.indications import indications
+from fhir_mapping import medications, service_orders
+from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.resources import readable
+from fhir_mapping.delivery.selection import is_patient
+from fhir_mapping.elements import dosing
+from fhir_mapping.elements.dosing import BLANK, words
+from fhir_mapping.elements.indications import indications
+from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.medications import Drafted, Medications
-from fhir_mapping.products import note, product_of
-from fhir_mapping.resources import readable
-from fhir_mapping.selection import is_patient
-from recommenders.facts import Facts, Order, exactly, stated
+from fhir_mapping.terms import dates
+from fhir_mapping.terms.codes import code_text, texts_of
+from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
+from fhir_mapping.terms.drugs import bma_class
+from recommenders.vocabulary.facts import Facts, Order, exactly, stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fhir_mapping.context import Note, ReadingContext
-    from fhir_mapping.drugs import Identified
-    from recommenders.facts import Fact, OrderKind
+    from fhir_mapping.delivery.context import Note, ReadingContext
+    from fhir_mapping.terms.drugs import Identified
+    from recommenders.vocabulary.facts import Fact, OrderKind
 
 ORDERED = frozenset({"MedicationRequest", "ServiceRequest"})
 """The resource types that are read as orders."""

@@ -7,16 +7,18 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dictionary, text, values
-from fhir_mapping.codes import code_text, codings, texts_of
+from fhir_mapping.elements import values
 from fhir_mapping.observations import interpretation_codes
-from recommenders.facts import Fact, Finding, replace
+from fhir_mapping.terms import dictionary
+from fhir_mapping.terms.codes import code_text, codings, texts_of
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import Fact, Finding, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fhir_mapping.delivery.selection import Candidate
     from fhir_mapping.observations import ObservationReader
-    from fhir_mapping.selection import Candidate
 
 _GENES = {
     "EGFR": "driver.egfr",

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from fhir_mapping import dates, genomics, text, values
-from fhir_mapping.codes import code_text, codings, texts_of
-from fhir_mapping.selection import Candidate, Slot
+from fhir_mapping import genomics
+from fhir_mapping.delivery.selection import Candidate, Slot
+from fhir_mapping.elements import values
 from fhir_mapping.service_orders import bone_site
-from recommenders.facts import Study
+from fhir_mapping.terms import dates
+from fhir_mapping.terms.codes import code_text, codings, texts_of
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fhir_mapping.dates import Stamp
+    from fhir_mapping.delivery.selection import Item
     from fhir_mapping.observations import ObservationReader
-    from fhir_mapping.selection import Item
+    from fhir_mapping.terms.dates import Stamp
 
 Modality = Literal["xray", "ct", "mri", "spect", "pet"]
 Result = Literal["positive", "negative", "equivocal"]

@@ -7,11 +7,11 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dates, dictionary, text, values
-from fhir_mapping.codes import LOCAL, code_text, codings, normal_system, text_of
-from fhir_mapping.context import Used
-from fhir_mapping.decode import TooManyEntriesError, is_number
-from fhir_mapping.laterality import (
+from fhir_mapping.delivery.context import Used
+from fhir_mapping.delivery.selection import SUPERSEDED, relative
+from fhir_mapping.elements import values
+from fhir_mapping.observations import contradiction, same_value
+from fhir_mapping.places.laterality import (
     Place,
     one_side,
     place_of,
@@ -19,19 +19,21 @@ from fhir_mapping.laterality import (
     sides_of_extensions,
     sides_of_site,
 )
-from fhir_mapping.observations import contradiction, same_value
-from fhir_mapping.selection import SUPERSEDED, relative
-from recommenders.facts import LESION_COMPONENTS, SITES, Finding, Lesion, Reading, replace, stated
-from recommenders.lesions import same_place
+from fhir_mapping.terms import dates, dictionary
+from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, text_of
+from fhir_mapping.terms.decode import TooManyEntriesError, is_number
+from fhir_mapping.words import text
+from recommenders.patient.lesions import same_place
+from recommenders.vocabulary.facts import LESION_COMPONENTS, SITES, Finding, Lesion, Reading, replace, stated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fhir_mapping.conditions import ConditionReader
-    from fhir_mapping.dictionary import ReadingRule
+    from fhir_mapping.delivery.selection import Candidate, Item
     from fhir_mapping.observations import ObservationReader
-    from fhir_mapping.selection import Candidate, Item
-    from recommenders.facts import Fact, Side
+    from fhir_mapping.terms.dictionary import ReadingRule
+    from recommenders.vocabulary.facts import Fact, Side
 
 BLANK = Lesion()
 MINOR_FRACTURE_DAYS = 180

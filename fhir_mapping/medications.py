@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping import dates, dosing
-from fhir_mapping.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
-from fhir_mapping.decode import listed
-from fhir_mapping.dosing import number, words
-from fhir_mapping.drugs import (
+from fhir_mapping.elements import dosing
+from fhir_mapping.elements.dosing import number, words
+from fhir_mapping.elements.products import note, product_of
+from fhir_mapping.service_orders import read_service
+from fhir_mapping.terms import dates
+from fhir_mapping.terms.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
+from fhir_mapping.terms.decode import listed
+from fhir_mapping.terms.drugs import (
     Identified,
     bma_class,
     elemental_calcium_in,
@@ -21,17 +24,26 @@ from fhir_mapping.drugs import (
     plain,
     units_in,
 )
-from fhir_mapping.products import note, product_of
-from fhir_mapping.service_orders import read_service
-from fhir_mapping.text import compiled
-from recommenders.courses import GUIDANCE as COURSES_GUIDANCE
-from recommenders.facts import DICTIONARY, Course, Courses, Dose, Fact, Facts, Finding, Moment, Reading, replace
+from fhir_mapping.words.text import compiled
+from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
+from recommenders.vocabulary.facts import (
+    DICTIONARY,
+    Course,
+    Courses,
+    Dose,
+    Fact,
+    Facts,
+    Finding,
+    Moment,
+    Reading,
+    replace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fhir_mapping.context import Note, ReadingContext
-    from recommenders.facts import BmaClass, DoseKind, Order
+    from fhir_mapping.delivery.context import Note, ReadingContext
+    from recommenders.vocabulary.facts import BmaClass, DoseKind, Order
 
 TYPES = frozenset(
     {"MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense", "Procedure"}

@@ -6,20 +6,22 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dates, dictionary, text, values
-from fhir_mapping.codes import code_text, codings, text_of, texts_of
-from fhir_mapping.context import Used
-from fhir_mapping.decode import is_number
-from fhir_mapping.selection import SUPERSEDED, Candidate
-from recommenders.facts import Fact, Finding, Moment, Reading, Study, exactly, replace, round_half_up
+from fhir_mapping.delivery.context import Used
+from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
+from fhir_mapping.elements import values
+from fhir_mapping.terms import dates, dictionary
+from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
+from fhir_mapping.terms.decode import is_number
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, Study, exactly, replace, round_half_up
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from fhir_mapping.context import ReadingContext
-    from fhir_mapping.dictionary import ReadingRule
-    from fhir_mapping.selection import Item, Notes, Selected
+    from fhir_mapping.delivery.context import ReadingContext
+    from fhir_mapping.delivery.selection import Item, Notes, Selected
+    from fhir_mapping.terms.dictionary import ReadingRule
 
 SKIP = "skip"
 """A value that says nothing either way (the SNOMED code of a grade with `valueBoolean=false`)."""

@@ -7,17 +7,19 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dates, dictionary, text, values
-from fhir_mapping.codes import texts_of
 from fhir_mapping.conditions import PREGNANCY_DAYS
-from recommenders.facts import Fact, Finding, stated
+from fhir_mapping.elements import values
+from fhir_mapping.terms import dates, dictionary
+from fhir_mapping.terms.codes import texts_of
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import Fact, Finding, stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhir_mapping.context import ReadingContext
+    from fhir_mapping.delivery.context import ReadingContext
+    from fhir_mapping.delivery.selection import Item, Notes
     from fhir_mapping.observations import ObservationReader
-    from fhir_mapping.selection import Item, Notes
 
 _SEXES = frozenset({"male", "female", "other", "unknown"})
 PAST_CHILDBEARING = 60

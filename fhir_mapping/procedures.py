@@ -7,10 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import dates, dictionary, imaging, text, units
-from fhir_mapping.codes import HCPCS, texts_of
-from fhir_mapping.decode import is_number
-from fhir_mapping.laterality import (
+from fhir_mapping import imaging
+from fhir_mapping.delivery.selection import relative
+from fhir_mapping.places.laterality import (
     Place,
     one_side,
     place_of,
@@ -19,17 +18,20 @@ from fhir_mapping.laterality import (
     sides_in,
     sides_of_extensions,
 )
-from fhir_mapping.selection import relative
 from fhir_mapping.service_orders import fractionation, read_service
-from recommenders.facts import Event, Finding, stated
+from fhir_mapping.terms import dates, dictionary, units
+from fhir_mapping.terms.codes import HCPCS, texts_of
+from fhir_mapping.terms.decode import is_number
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import Event, Finding, stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fhir_mapping.conditions import ConditionReader
-    from fhir_mapping.dates import Stamp
+    from fhir_mapping.delivery.selection import Item
     from fhir_mapping.observations import ObservationReader
-    from fhir_mapping.selection import Item
+    from fhir_mapping.terms.dates import Stamp
 
 _DONE = frozenset({"completed", "in-progress"})
 _RADIOTHERAPY = frozenset(

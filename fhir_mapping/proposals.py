@@ -14,20 +14,20 @@ from fhir.resources.R4B.medicationrequest import MedicationRequest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from pydantic import ValidationError
 
-from fhir_mapping import dosing
-from fhir_mapping.codes import ATC, LOINC, RXNORM, SNOMED, UCUM, code_text, shipped_rows
-from fhir_mapping.context import ReadingContext
-from fhir_mapping.decode import listed
-from fhir_mapping.dosing import Amount, amount, words
-from fhir_mapping.products import product_of
-from fhir_mapping.units import MILLIGRAMS_IN
-from recommenders.advice import ChangedOrder, ProposedMedication, ProposedService
+from fhir_mapping.delivery.context import ReadingContext
+from fhir_mapping.elements import dosing
+from fhir_mapping.elements.dosing import Amount, amount, words
+from fhir_mapping.elements.products import product_of
+from fhir_mapping.terms.codes import ATC, LOINC, RXNORM, SNOMED, UCUM, code_text, shipped_rows
+from fhir_mapping.terms.decode import listed
+from fhir_mapping.terms.units import MILLIGRAMS_IN
+from recommenders.patient.advice import ChangedOrder, ProposedMedication, ProposedService
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fhir_mapping.drugs import Identified
-    from recommenders.advice import Item
+    from fhir_mapping.terms.drugs import Identified
+    from recommenders.patient.advice import Item
 
 Json = dict[str, Any]
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.codes import LOINC, code_text, codings, normal_system, texts_of
-from fhir_mapping.decode import listed
-from fhir_mapping.dosing import number, words
-from fhir_mapping.drugs import mentions, plain
-from fhir_mapping.indications import indications
-from fhir_mapping.text import compiled
-from fhir_mapping.units import spelled
+from fhir_mapping.elements.dosing import number, words
+from fhir_mapping.elements.indications import indications
+from fhir_mapping.terms.codes import LOINC, code_text, codings, normal_system, texts_of
+from fhir_mapping.terms.decode import listed
+from fhir_mapping.terms.drugs import mentions, plain
+from fhir_mapping.terms.units import spelled
+from fhir_mapping.words.text import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhir_mapping.codes import Match
-    from fhir_mapping.context import ReadingContext
-    from fhir_mapping.indications import Resolver
-    from recommenders.facts import OrderKind
+    from fhir_mapping.delivery.context import ReadingContext
+    from fhir_mapping.elements.indications import Resolver
+    from fhir_mapping.terms.codes import Match
+    from recommenders.vocabulary.facts import OrderKind
 
 BONE_SITES: dict[str, str] = {
     "site_cervical_spine": "spine-cervical",

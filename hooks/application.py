@@ -10,17 +10,20 @@ import msgspec
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
-from hooks import console, errors, feedback, observability, recording, telemetry, trust, views
+from hooks import console, errors, views
 from hooks.ask import pages as ask_pages
 from hooks.ask.policy import is_on
-from hooks.database import StoreUnavailable
-from hooks.gate import RateLimits, refuse_overload
+from hooks.running import observability, telemetry
+from hooks.store import feedback, recording
+from hooks.store.database import StoreUnavailable
+from hooks.trust import tokens as trust
+from hooks.trust.gate import RateLimits, refuse_overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hooks.settings import Settings
-    from hooks.store import Store
+    from hooks.store.store import Store
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 

@@ -14,7 +14,7 @@ from hooks.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from recommenders.guidance import Hook
+    from recommenders.vocabulary.guidance import Hook
 
 DEEPEST = 64
 LONGEST_NUMBER = 40

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.queries import templates
+from fhir_mapping.terms.queries import templates
 from hooks.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hooks.settings import Role, Settings
-    from recommenders.guidance import Hook, Recommender
+    from recommenders.vocabulary.guidance import Hook, Recommender
 
 CDS_HOOKS_VERSION = "3.0.0-ballot"
 HOOK_VERSION = "1.0"

@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fhir_mapping.site import SiteMappingError, site_mapping
-from hooks.wording import Language
-from recommenders import derived
-from recommenders.guidance import Hook, Recommender
-from recommenders.topics import TOPICS
+from fhir_mapping.terms.site import SiteMappingError, site_mapping
+from hooks.cards.wording import Language
+from recommenders.assessing.topics import TOPICS
+from recommenders.patient import derived
+from recommenders.vocabulary.guidance import Hook, Recommender
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ class Settings(_Section):
     `fetch_seconds`: the time for all fetching of one call together. `drain_seconds`: how long /readyz is red
     before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
-    (`fhir_mapping.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
+    (`fhir_mapping.terms.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
     OpenTelemetry collector that gets traces (`oncobone[otel]`).
     `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
     `smart_auth_origins`: other origins than the FHIR servers' own where their sign-in may be;

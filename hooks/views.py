@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, current_app, g, request
 
 from fhir_mapping.chart import read_chart
-from fhir_mapping.context import WrongPatientError
-from fhir_mapping.decode import ResourceFaultError, TooManyEntriesError
-from fhir_mapping.site import NO_SITE, SiteMapping, site_mapping
-from hooks import observability
+from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
+from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
 from hooks.ask.policy import launch_url
-from hooks.cards import answer
+from hooks.cards.cards import answer
+from hooks.cards.identity import CallIdentity
+from hooks.cards.language import reader_language
 from hooks.errors import Refused
-from hooks.gather import NEEDED, gather
-from hooks.identity import CallIdentity
-from hooks.language import reader_language
+from hooks.fhir_server.gather import NEEDED, gather
 from hooks.protocol import read_call
+from hooks.running import observability
 from hooks.services import audience, discovery, find_services, services_of
-from recommenders.assessment import assess
+from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fhir_mapping.chart import Mapped
-    from hooks.gather import Gathered
+    from hooks.cards.wording import Language
+    from hooks.fhir_server.gather import Gathered
     from hooks.protocol import Call
     from hooks.services import Service
     from hooks.settings import Settings
-    from hooks.trust import Client
-    from hooks.wording import Language
-    from recommenders.assessment import Assessment
+    from hooks.trust.tokens import Client
+    from recommenders.assessing.assessment import Assessment
 
 ROOT = "/cds-services"
 DESK = "oncobone.desk"

@@ -8,7 +8,9 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.advice import (
+from recommenders.myeloma_staging import GUIDANCE as STAGING
+from recommenders.myeloma_staging import evolving, myeloma_class, plasma_cell_disorder, smouldering_risk
+from recommenders.patient.advice import (
     Advice,
     Label,
     Phrase,
@@ -17,10 +19,10 @@ from recommenders.advice import (
     ProposedService,
     SourceVerdict,
 )
-from recommenders.courses import (
+from recommenders.patient.courses import (
     GUIDANCE as COURSES,
 )
-from recommenders.courses import (
+from recommenders.patient.courses import (
     ZOLEDRONIC,
     bma,
     bma_orders,
@@ -30,13 +32,8 @@ from recommenders.courses import (
     months_into,
     sre_during_bma,
 )
-from recommenders.derived import GUIDANCE as COMMON
-from recommenders.facts import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, known
-from recommenders.guidance import CHART_HOOKS, guidance
-from recommenders.logic import NO, YES, Condition, Criterion, any_of, at_least, decided, documented, given, leaf
-from recommenders.myeloma_staging import GUIDANCE as STAGING
-from recommenders.myeloma_staging import evolving, myeloma_class, plasma_cell_disorder, smouldering_risk
-from recommenders.precautions import (
+from recommenders.patient.derived import GUIDANCE as COMMON
+from recommenders.patient.precautions import (
     DENTAL_EXAMINATION,
     applying,
     bare,
@@ -45,13 +42,27 @@ from recommenders.precautions import (
     noted,
     recent_dental_check,
 )
-from recommenders.renal import ibandronate_dose, renal_deterioration, zoledronic_dose
+from recommenders.patient.renal import ibandronate_dose, renal_deterioration, zoledronic_dose
+from recommenders.vocabulary.facts import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, known
+from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
+from recommenders.vocabulary.logic import (
+    NO,
+    YES,
+    Condition,
+    Criterion,
+    any_of,
+    at_least,
+    decided,
+    documented,
+    given,
+    leaf,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from recommenders.advice import Case, Fill, Service, Value
-    from recommenders.facts import Fact, Order
+    from recommenders.patient.advice import Case, Fill, Service, Value
+    from recommenders.vocabulary.facts import Fact, Order
 
 GUIDANCE = guidance("bone_protection")
 

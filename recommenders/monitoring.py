@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from recommenders.advice import Advice, Phrase, Proposal, ProposedMedication, ProposedService
-from recommenders.courses import bma, bma_orders, first_dose, is_given
-from recommenders.derived import GUIDANCE as COMMON
-from recommenders.facts import BISPHOSPHONATES, DENOSUMAB, Moment, known
-from recommenders.guidance import CHART_HOOKS, guidance
-from recommenders.logic import NO, Condition, Criterion, documented, given, leaf
-from recommenders.precautions import (
+from recommenders.patient.advice import Advice, Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.patient.courses import bma, bma_orders, first_dose, is_given
+from recommenders.patient.derived import GUIDANCE as COMMON
+from recommenders.patient.precautions import (
     DENTAL_EXAMINATION,
     applying,
     bare,
@@ -24,13 +21,16 @@ from recommenders.precautions import (
     recent_dental_check,
     vitamin_d_tablets,
 )
+from recommenders.vocabulary.facts import BISPHOSPHONATES, DENOSUMAB, Moment, known
+from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
+from recommenders.vocabulary.logic import NO, Condition, Criterion, documented, given, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recommenders.advice import Case, Service
-    from recommenders.facts import Facts, Order, Reading
-    from recommenders.logic import Logical
+    from recommenders.patient.advice import Case, Service
+    from recommenders.vocabulary.facts import Facts, Order, Reading
+    from recommenders.vocabulary.logic import Logical
 
 GUIDANCE = guidance("monitoring")
 

@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService
-from recommenders.facts import Finding, Reading, known, round_half_up
-from recommenders.guidance import guidance
-from recommenders.logic import Condition, Criterion, Logical, all_of, any_of, decided, documented, leaf
-from recommenders.myeloma_models import (
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
+from recommenders.patient.myeloma_models import (
     Item,
     Stage,
     Tally,
@@ -27,14 +24,17 @@ from recommenders.myeloma_models import (
     riss,
     told,
 )
-from recommenders.series import RATIO, history
+from recommenders.patient.series import RATIO, history
+from recommenders.vocabulary.facts import Finding, Reading, known, round_half_up
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import Condition, Criterion, Logical, all_of, any_of, decided, documented, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from recommenders.advice import Case, Fill, Service, Value
-    from recommenders.facts import Facts
-    from recommenders.guidance import Limit, Limits
+    from recommenders.patient.advice import Case, Fill, Service, Value
+    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.guidance import Limit, Limits
 
 GUIDANCE = guidance("myeloma_staging")
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService
-from recommenders.courses import bma
-from recommenders.facts import Finding, Reading, known
-from recommenders.guidance import ORDER_HOOKS, guidance
-from recommenders.logic import Criterion, all_of, any_of, documented
 from recommenders.myeloma_staging import myeloma_class, plasma_cell_disorder
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
+from recommenders.patient.courses import bma
+from recommenders.vocabulary.facts import Finding, Reading, known
+from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
+from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recommenders.advice import Case, Fill, Service, Value
-    from recommenders.facts import Facts, Order
-    from recommenders.guidance import Indicator
+    from recommenders.patient.advice import Case, Fill, Service, Value
+    from recommenders.vocabulary.facts import Facts, Order
+    from recommenders.vocabulary.guidance import Indicator
 
 GUIDANCE = guidance("myeloma_treatment")
 

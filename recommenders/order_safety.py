@@ -6,12 +6,24 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from recommenders import remarks
-from recommenders.advice import Advice, Case, ChangedOrder, Phrase, Proposal, ProposedMedication, ProposedService
-from recommenders.courses import DrugSet, bma, is_active
-from recommenders.facts import BISPHOSPHONATES, DENOSUMAB, Finding, Reading, exactly, known
-from recommenders.guidance import ORDER_HOOKS, guidance
-from recommenders.logic import (
+from recommenders.patient import remarks
+from recommenders.patient.advice import (
+    Advice,
+    Case,
+    ChangedOrder,
+    Phrase,
+    Proposal,
+    ProposedMedication,
+    ProposedService,
+)
+from recommenders.patient.courses import DrugSet, bma, is_active
+from recommenders.patient.remarks import plain
+from recommenders.patient.renal import GUIDANCE as RENAL
+from recommenders.patient.renal import ibandronate_dose, renal_deterioration, zoledronic_dose
+from recommenders.patient.scope import scope_of
+from recommenders.vocabulary.facts import BISPHOSPHONATES, DENOSUMAB, Finding, Reading, exactly, known
+from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
+from recommenders.vocabulary.logic import (
     NO,
     Condition,
     Criterion,
@@ -21,18 +33,14 @@ from recommenders.logic import (
     given,
     leaf,
 )
-from recommenders.remarks import plain
-from recommenders.renal import GUIDANCE as RENAL
-from recommenders.renal import ibandronate_dose, renal_deterioration, zoledronic_dose
-from recommenders.scope import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from recommenders.advice import Fill, Value
-    from recommenders.courses import Bma
-    from recommenders.facts import Course, Dose, Facts, Order
-    from recommenders.guidance import Indicator, Limit, Limits
+    from recommenders.patient.advice import Fill, Value
+    from recommenders.patient.courses import Bma
+    from recommenders.vocabulary.facts import Course, Dose, Facts, Order
+    from recommenders.vocabulary.guidance import Indicator, Limit, Limits
 
 GUIDANCE = guidance("order_safety")
 

@@ -7,10 +7,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
-from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
-from recommenders.facts import Finding
-from recommenders.guidance import guidance
-from recommenders.lesions import (
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
+from recommenders.patient.lesions import (
     UPPER_LONG_BONES,
     began,
     days_ago,
@@ -22,7 +20,6 @@ from recommenders.lesions import (
     span,
     weight_bearing,
 )
-from recommenders.logic import NO, Condition, Criterion, Truth, any_of, documented, given, leaf
 from recommenders.surgical_timing import (
     cord_compressed,
     diagnoses,
@@ -33,14 +30,17 @@ from recommenders.surgical_timing import (
     spine_lesion,
     spine_treated,
 )
+from recommenders.vocabulary.facts import Finding
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, documented, given, leaf
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Mapping
 
-    from recommenders.advice import Case, Fill, Value
-    from recommenders.facts import Event, Lesion, Order
-    from recommenders.guidance import Limit
+    from recommenders.patient.advice import Case, Fill, Value
+    from recommenders.vocabulary.facts import Event, Lesion, Order
+    from recommenders.vocabulary.guidance import Limit
 
 GUIDANCE = guidance("radiotherapy")
 

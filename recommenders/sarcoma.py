@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recommenders import remarks
-from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService
-from recommenders.facts import Finding, Reading, known, round_half_up
-from recommenders.guidance import CHART_HOOKS, guidance
-from recommenders.logic import YES, Condition, Criterion, any_of, documented, leaf
-from recommenders.remarks import less_safe, plain
+from recommenders.patient import remarks
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.patient.remarks import less_safe, plain
+from recommenders.vocabulary.facts import Finding, Reading, known, round_half_up
+from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
+from recommenders.vocabulary.logic import YES, Condition, Criterion, any_of, documented, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
-    from recommenders.advice import Case, Service, Value
-    from recommenders.facts import Order
-    from recommenders.guidance import Limits
+    from recommenders.patient.advice import Case, Service, Value
+    from recommenders.vocabulary.facts import Order
+    from recommenders.vocabulary.guidance import Limits
 
 GUIDANCE = guidance("sarcoma")
 

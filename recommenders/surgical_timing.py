@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
 from recommenders.bone_protection import bone_risk_tier
-from recommenders.facts import known
-from recommenders.guidance import guidance
-from recommenders.lesions import (
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
+from recommenders.patient.lesions import (
     LONG_BONES,
     SPINE,
     bone_operated,
@@ -26,16 +24,18 @@ from recommenders.lesions import (
     treated_since,
     weight_bearing,
 )
-from recommenders.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
-from recommenders.scores import GradedItem, Score
+from recommenders.vocabulary.facts import known
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
+from recommenders.vocabulary.scores import GradedItem, Score
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from recommenders.advice import Case, Fill, Value
-    from recommenders.facts import Event, Facts, Finding, Lesion, Reading
-    from recommenders.guidance import Indicator, Limits
+    from recommenders.patient.advice import Case, Fill, Value
+    from recommenders.vocabulary.facts import Event, Facts, Finding, Lesion, Reading
+    from recommenders.vocabulary.guidance import Indicator, Limits
 
 GUIDANCE = guidance("surgical_timing")
 _TABLES = GUIDANCE.tables

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recommenders.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
-from recommenders.courses import bma
-from recommenders.facts import Finding, Moment, known
-from recommenders.guidance import guidance
-from recommenders.lesions import (
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
+from recommenders.patient.courses import bma
+from recommenders.patient.lesions import (
     happened_within,
     imaged_within,
     newest_study,
@@ -16,7 +14,6 @@ from recommenders.lesions import (
     shows_spine,
     site_word,
 )
-from recommenders.logic import NO, Condition, Criterion, Logical, all_of, any_of, documented, given, leaf
 from recommenders.surgical_timing import (
     diagnoses,
     graded_since_deficit,
@@ -24,14 +21,17 @@ from recommenders.surgical_timing import (
     surgical_class,
     threatening_fractures,
 )
+from recommenders.vocabulary.facts import Finding, Moment, known
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import NO, Condition, Criterion, Logical, all_of, any_of, documented, given, leaf
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-    from recommenders.advice import Case, Fill
-    from recommenders.facts import Fact, Study
-    from recommenders.guidance import Indicator
+    from recommenders.patient.advice import Case, Fill
+    from recommenders.vocabulary.facts import Fact, Study
+    from recommenders.vocabulary.guidance import Indicator
 
 GUIDANCE = guidance("workup")
 

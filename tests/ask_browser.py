@@ -21,9 +21,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
-from hooks import samples
 from hooks.application import create_app
 from hooks.settings import Settings
+from hooks.tools import samples
 from tests import browser
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from hooks.store import Store, open_store
+from hooks.store.store import Store, open_store
 from tests import postgres
 from tests.wire import DAY, SERVICE_OF, check_answer
 
@@ -104,7 +104,7 @@ def day_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def oncobone(*arguments: str) -> list[str]:
     """The command, run by this Python."""
-    return [sys.executable, "-c", "from hooks.cli import main; main(prog_name='oncobone')", *arguments]
+    return [sys.executable, "-c", "from hooks.tools.cli import main; main(prog_name='oncobone')", *arguments]
 
 
 def start(arguments: tuple[str, ...], settings: dict[str, str], folder: Path) -> Server:

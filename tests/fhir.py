@@ -11,7 +11,7 @@ from fhir_mapping.chart import PREFETCH_KEYS, Mapped, Unavailable, read_chart
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fhir_mapping.site import SiteMapping
+    from fhir_mapping.terms.site import SiteMapping
 
 PATIENT_ID = "p1"
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)

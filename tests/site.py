@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hooks.keys import new_key, public_jwk
+from hooks.trust.keys import new_key, public_jwk
 from tests.conftest import ROOT, Server, environment, oncobone, start
 from tests.postgres import Cluster
 from tests.wire import call_body, check_answer

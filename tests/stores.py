@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from hooks.store import IssuedCard, Store
+from hooks.store.store import IssuedCard, Store
 
 
 def issued(store: Store, tenant: str = "open", service: str = "oncobone-order-sign", **card: object) -> IssuedCard:

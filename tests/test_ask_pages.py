@@ -14,9 +14,9 @@ from hooks.application import create_app
 from hooks.ask import asking
 from hooks.ask.policy import launch_url, servers
 from hooks.ask.texts import texts
-from hooks.samples import KEY_OF
 from hooks.settings import ClientSettings, Settings, SettingsError, load
-from recommenders.guidance import INDICATORS
+from hooks.tools.samples import KEY_OF
+from recommenders.vocabulary.guidance import INDICATORS
 from tests.ask_browser import sample
 
 if TYPE_CHECKING:

@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.ask.questions import ASKABLE, NAMES, QUESTIONS, SPANS, known_names, option_label
-from recommenders.assessment import assess
-from recommenders.decisive import LESION, NEW_LESION, SIDE, Item, decisive, fact_at, possible_answers, with_answers
-from recommenders.facts import Facts, Lesion, Lesions, exactly, stated
+from recommenders.assessing.assessment import assess
+from recommenders.assessing.decisive import (
+    LESION,
+    NEW_LESION,
+    SIDE,
+    Item,
+    decisive,
+    fact_at,
+    possible_answers,
+    with_answers,
+)
+from recommenders.vocabulary.facts import Facts, Lesion, Lesions, exactly, stated
 
 if TYPE_CHECKING:
-    from recommenders.assessment import Assessment
-    from recommenders.decisive import Decisive
-    from recommenders.facts import Fact
+    from recommenders.assessing.assessment import Assessment
+    from recommenders.assessing.decisive import Decisive
+    from recommenders.vocabulary.facts import Fact
 
 TODAY = dt.date(2026, 11, 22)
 BLANK = Facts(as_of=TODAY)

@@ -17,14 +17,14 @@ from hooks.ask.answers import Answer, read_answers
 from hooks.ask.questions import QUESTIONS, SPANS, item_of, link_id
 from hooks.ask.writing import ANSWERS, Occasion, as_text, observations, questionnaire_response
 from hooks.errors import Refused
-from recommenders.decisive import LESION, Item, fact_at
-from recommenders.facts import Facts, Finding, Lesion, Lesions, Moment, Reading
+from recommenders.assessing.decisive import LESION, Item, fact_at
+from recommenders.vocabulary.facts import Facts, Finding, Lesion, Lesions, Moment, Reading
 from tests.fhir import NOW, PATIENT_ID, TODAY, chart, coded, condition, days_ago, observation, patient
 
 if TYPE_CHECKING:
     from fhir_mapping.chart import Mapped
     from hooks.ask.questions import Question
-    from hooks.wording import Language
+    from hooks.cards.wording import Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh-CN")
 PLAIN = [path for path in QUESTIONS if not path.startswith(LESION)]

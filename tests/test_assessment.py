@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recommenders import assessment
-from recommenders.assessment import assess
-from recommenders.topics import TOPICS
+from recommenders.assessing import assessment
+from recommenders.assessing.assessment import assess
+from recommenders.assessing.topics import TOPICS
 from tests.vignettes import Vignette, load_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recommenders.advice import Advice, Case
+    from recommenders.patient.advice import Advice, Case
 
 CASES = load_all()
 

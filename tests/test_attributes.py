@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hooks.attributes import attributes
-from recommenders.assessment import assess
-from recommenders.guidance import RECOMMENDERS, sources
-from recommenders.logic import Criterion
+from hooks.tools.attributes import attributes
+from recommenders.assessing.assessment import assess
+from recommenders.vocabulary.guidance import RECOMMENDERS, sources
+from recommenders.vocabulary.logic import Criterion
 from tests.vignettes import load_all
 
 MAPPING = Path(__file__).parent.parent / "fhir_mapping"

@@ -14,11 +14,11 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from hooks import audit
-from hooks.audit import Auditor, CallRecord, about_patient
-from hooks.chain import AuditKeyError, Chain
-from hooks.database import StoreUnavailable
-from hooks.store import Store, open_store
+from hooks.store import audit
+from hooks.store.audit import Auditor, CallRecord, about_patient
+from hooks.store.chain import AuditKeyError, Chain
+from hooks.store.database import StoreUnavailable
+from hooks.store.store import Store, open_store
 from tests.wire import PATIENT, call_body
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

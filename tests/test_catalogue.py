@@ -7,12 +7,12 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from hooks import catalogue, samples
 from hooks.application import create_app
-from hooks.cli import main
 from hooks.settings import Settings
-from recommenders.guidance import sources
-from recommenders.topics import TOPICS
+from hooks.tools import catalogue, samples
+from hooks.tools.cli import main
+from recommenders.assessing.topics import TOPICS
+from recommenders.vocabulary.guidance import sources
 
 PAGE = Path(__file__).parent.parent / "docs" / "catalogue.md"
 RULES = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules.items()}

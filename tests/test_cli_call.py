@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks.cli import main
-from recommenders.facts import DICTIONARY
-from recommenders.topics import TOPICS
+from hooks.tools.cli import main
+from recommenders.assessing.topics import TOPICS
+from recommenders.vocabulary.facts import DICTIONARY
 from tests.conftest import environment, oncobone
 from tests.wire import DAY, bundle, call_body, with_, without
 

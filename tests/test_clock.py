@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from hooks.keys import new_key, public_jwk
+from hooks.trust.keys import new_key, public_jwk
 from tests.conftest import environment, oncobone, start
 from tests.wire import call_body
 

@@ -13,9 +13,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from hooks import samples
-from hooks.store import open_store
-from recommenders.topics import TOPICS
+from hooks.store.store import open_store
+from hooks.tools import samples
+from recommenders.assessing.topics import TOPICS
 from tests import browser
 from tests.conftest import start
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hooks.store import FeedbackCount
+    from hooks.store.store import FeedbackCount
     from tests.browser import Console
     from tests.conftest import Server
 

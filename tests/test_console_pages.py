@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pytest
 
-from hooks import samples
 from hooks.application import create_app
 from hooks.console import drawings, safe
 from hooks.console.inspection import inspect
 from hooks.settings import Settings, SettingsError, load
+from hooks.tools import samples
 from hooks.views import Desk
-from recommenders.facts import DICTIONARY, SITES, Course, Event, Order, Reason, Study
-from recommenders.guidance import guidance
-from recommenders.logic import Criterion
+from recommenders.vocabulary.facts import DICTIONARY, SITES, Course, Event, Order, Reason, Study
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import Criterion
 from tests.wire import DAY
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import requests
 
-from hooks.observability import FIELDS, Metrics
+from hooks.running.observability import FIELDS, Metrics
 from hooks.settings import MIB, VARIABLES, load, refuse_unsafe_start
 from tests import postgres
 from tests.conftest import ROOT

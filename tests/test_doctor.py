@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks import samples
-from hooks.cli import main
-from hooks.doctor import guess
-from hooks.validating import Unmapped
+from hooks.tools import samples
+from hooks.tools.cli import main
+from hooks.tools.doctor import guess
+from hooks.tools.validating import Unmapped
 from tests.fhir_servers import Handler, as_json, serving
 
 if TYPE_CHECKING:

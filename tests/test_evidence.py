@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from recommenders.evidence import (
+from recommenders.assessing.topics import TOPICS
+from recommenders.vocabulary.evidence import (
     citation_notes,
     evidence_lines,
     industry_note,
@@ -15,8 +16,7 @@ from recommenders.evidence import (
     table,
     wording_of,
 )
-from recommenders.guidance import RuleInfo, sources
-from recommenders.topics import TOPICS
+from recommenders.vocabulary.guidance import RuleInfo, sources
 
 TABLE = table()
 RULES: dict[str, RuleInfo] = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules.items()}

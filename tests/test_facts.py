@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommenders import facts as fact_module
-from recommenders import formulas
-from recommenders.derived import as_seen, derive, safest
-from recommenders.facts import Facts, Finding, Lesions, Reading, exactly, stated
-from recommenders.guidance import Limit
+from recommenders.patient.derived import as_seen, derive, safest
+from recommenders.vocabulary import facts as fact_module
+from recommenders.vocabulary import formulas
+from recommenders.vocabulary.facts import Facts, Finding, Lesions, Reading, exactly, stated
+from recommenders.vocabulary.guidance import Limit
 from tests.vignettes import facts_of
 
 DAY = dt.date(2026, 11, 22)

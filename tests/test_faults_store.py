@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from hooks.audit import verified
-from hooks.store import open_store
+from hooks.store.audit import verified
+from hooks.store.store import open_store
 from tests.conftest import Server, wait_until
 from tests.postgres import Cluster, needed
 from tests.wire import call_body

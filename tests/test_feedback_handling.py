@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 
-from hooks import errors, feedback
-from hooks.database import StoreUnavailable
+from hooks import errors
 from hooks.errors import Refused
-from hooks.feedback import MAX_COMMENT, MAX_ITEMS, handle, parse, report, share
-from hooks.store import Store, open_store
+from hooks.store import feedback
+from hooks.store.database import StoreUnavailable
+from hooks.store.feedback import MAX_COMMENT, MAX_ITEMS, handle, parse, report, share
+from hooks.store.store import Store, open_store
 from tests.stores import issued
 
 if TYPE_CHECKING:

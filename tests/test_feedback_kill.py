@@ -18,8 +18,8 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from hooks.audit import verified
-from hooks.store import Store, open_store
+from hooks.store.audit import verified
+from hooks.store.store import Store, open_store
 from tests.postgres import Cluster, needed
 from tests.stores import issued
 from tests.wire import call_body

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fhir_mapping.chart import Unavailable
-from hooks.fetch import (
+from hooks.fhir_server.fetch import (
     BREAKER_FAILURES,
     BREAKER_SECONDS,
     MAX_ENTRIES,

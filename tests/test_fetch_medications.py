@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fhir_mapping.chart import Unavailable
-from hooks.references import MOST, unresolved, with_resources
+from hooks.fhir_server.references import MOST, unresolved, with_resources
 from tests import fhir_servers as fhir
 from tests.fhir_servers import serving
 from tests.wire import bundle, call_body

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from recommenders.courses import GUIDANCE as COURSES
-from recommenders.derived import GUIDANCE as COMMON
-from recommenders.facts import DICTIONARY, LABELS
-from recommenders.guidance import Guidance, GuidanceError, TopicFile, guidance, override_sets, sources
-from recommenders.topics import TOPICS
+from recommenders.assessing.topics import TOPICS
+from recommenders.patient.courses import GUIDANCE as COURSES
+from recommenders.patient.derived import GUIDANCE as COMMON
+from recommenders.vocabulary.facts import DICTIONARY, LABELS
+from recommenders.vocabulary.guidance import Guidance, GuidanceError, TopicFile, guidance, override_sets, sources
 from tests.vignettes import load_all
 
 FOLDER = Path(__file__).parent.parent / "recommenders"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from fhir_mapping.delivery.selection import NAMED_AT_MOST, READ_AT_MOST
 from fhir_mapping.draft_orders import MOST_DRAFTS, MOST_DRUGS
 from fhir_mapping.lesions import MOST_ENTRIES, MOST_LESIONS
-from fhir_mapping.selection import NAMED_AT_MOST, READ_AT_MOST
 from hooks.errors import Refused
 from hooks.services import find_services
 from hooks.settings import load

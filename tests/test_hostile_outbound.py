@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import pytest
 
-from hooks.keys import new_key, public_jwk
+from hooks.trust.keys import new_key, public_jwk
 from tests import fhir_servers
 from tests.conftest import Server, start
 from tests.site import ISSUER, KEY, PUBLIC

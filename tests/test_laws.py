@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooks.cards import answer, arrange
-from hooks.identity import CallIdentity
-from hooks.samples import request_for, samples
+from hooks.cards.cards import answer, arrange
+from hooks.cards.identity import CallIdentity
 from hooks.services import find_services
 from hooks.settings import load
+from hooks.tools.samples import request_for, samples
 from hooks.views import Desk
-from recommenders.assessment import assess
-from recommenders.facts import (
+from recommenders.assessing.assessment import assess
+from recommenders.vocabulary.facts import (
     DICTIONARY,
     Course,
     Courses,
@@ -41,7 +41,7 @@ from recommenders.facts import (
 from tests.vignettes import load_all
 
 if TYPE_CHECKING:
-    from recommenders.assessment import Assessment
+    from recommenders.assessing.assessment import Assessment
 
 DAY = dt.date(2026, 11, 22)
 DESK = Desk.of(load({}, {"ONCOBONE_NOW": DAY.isoformat()}))

@@ -8,8 +8,20 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from recommenders.facts import Finding, stated
-from recommenders.logic import NO, YES, Criterion, Truth, all_of, any_of, at_least, decided, documented, given, known
+from recommenders.vocabulary.facts import Finding, stated
+from recommenders.vocabulary.logic import (
+    NO,
+    YES,
+    Criterion,
+    Truth,
+    all_of,
+    any_of,
+    at_least,
+    decided,
+    documented,
+    given,
+    known,
+)
 
 TRUTHS: tuple[Truth, ...] = (True, None, False)
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_mapping import dictionary
 from fhir_mapping.chart import Mapped, Unavailable, read_chart
-from fhir_mapping.context import WrongPatientError
-from fhir_mapping.decode import TooManyEntriesError
-from recommenders.facts import DICTIONARY, Facts
+from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.terms import dictionary
+from fhir_mapping.terms.decode import TooManyEntriesError
+from recommenders.vocabulary.facts import DICTIONARY, Facts
 from tests.fhir import (
     ICD10_CM,
     LOCAL,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_mapping.context import ReadingContext
+from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.medications import FINDINGS, Medications, read_medications
-from recommenders.facts import Course, Facts
+from recommenders.vocabulary.facts import Course, Facts
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ATC = "http://www.whocc.no/atc"

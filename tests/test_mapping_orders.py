@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_mapping import dosing
-from fhir_mapping.codes import shipped_rows
-from fhir_mapping.context import ReadingContext, WrongPatientError
+from fhir_mapping.delivery.context import ReadingContext, WrongPatientError
 from fhir_mapping.draft_orders import Drafts, read_drafts, with_drafted
-from fhir_mapping.drugs import DRUGS, KNOWN_CONCEPTS, identify, mentions
+from fhir_mapping.elements import dosing
 from fhir_mapping.medications import read_medications
 from fhir_mapping.service_orders import fractionation
-from recommenders.facts import Facts, Order, exactly
+from fhir_mapping.terms.codes import shipped_rows
+from fhir_mapping.terms.drugs import DRUGS, KNOWN_CONCEPTS, identify, mentions
+from recommenders.vocabulary.facts import Facts, Order, exactly
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ATC = "http://www.whocc.no/atc"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from recommenders.assessment import assess
-from recommenders.facts import Facts, Lesion
+from recommenders.assessing.assessment import assess
+from recommenders.vocabulary.facts import Facts, Lesion
 from tests.fhir import (
     ICD10_CM,
     LOCAL,

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_mapping import codes, dates, decode, dictionary, text, units
 from fhir_mapping.chart import PREFETCH_KEYS
-from fhir_mapping.site import SiteMappingError, site_mapping
-from recommenders.facts import DICTIONARY
+from fhir_mapping.terms import codes, dates, decode, dictionary, units
+from fhir_mapping.terms.site import SiteMappingError, site_mapping
+from fhir_mapping.words import text
+from recommenders.vocabulary.facts import DICTIONARY
 from tests.fhir import ICD10, ICD10_CM, NOW, SNOMED, chart, coded, condition, observation, prefetch, quantity, read
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recommenders.derived import as_seen, derive
-from recommenders.facts import Facts
+from recommenders.patient.derived import as_seen, derive
+from recommenders.vocabulary.facts import Facts
 from tests.fhir import (
     ICD10,
     ICD10_CM,

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_mapping import text
+from fhir_mapping.words import text
 from tests.fhir import (
     ICD10_CM,
     LOINC,

@@ -16,14 +16,14 @@ import pytest
 from fhir.resources.R4B.medicationrequest import MedicationRequest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
-from fhir_mapping.context import ReadingContext
+from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.draft_orders import read_drafts
 from fhir_mapping.proposals import ProposalError, resource_for
-from recommenders import safety
-from recommenders.advice import ChangedOrder, Item, ProposedMedication, ProposedService, Service
-from recommenders.assessment import Assessment, assess
-from recommenders.facts import SITES, Course, Courses, Dose, Fact, Facts, Finding, Order, exactly, stated
-from recommenders.safety import as_draft_order, corrected, unsafe_because
+from recommenders.assessing import safety
+from recommenders.assessing.assessment import Assessment, assess
+from recommenders.assessing.safety import as_draft_order, corrected, unsafe_because
+from recommenders.patient.advice import ChangedOrder, Item, ProposedMedication, ProposedService, Service
+from recommenders.vocabulary.facts import SITES, Course, Courses, Dose, Fact, Facts, Finding, Order, exactly, stated
 from tests.wire import empty_members
 
 TODAY = dt.date(2026, 11, 22)

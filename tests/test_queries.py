@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from fhir_mapping import queries
-from fhir_mapping.queries import KEYS, NEEDED, QueryError, observation_codes, templates
-from recommenders.guidance import Hook
+from fhir_mapping.terms import queries
+from fhir_mapping.terms.queries import KEYS, NEEDED, QueryError, observation_codes, templates
+from recommenders.vocabulary.guidance import Hook
 
 HOOKS: tuple[Hook, ...] = get_args(Hook)
 TOKEN = re.compile(r"\{\{(.*?)\}\}")

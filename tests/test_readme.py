@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from fhir_mapping.queries import templates
-from hooks import workshop
-from hooks.cli import main
+from fhir_mapping.terms.queries import templates
 from hooks.errors import WORDS
 from hooks.settings import VARIABLES, Settings
+from hooks.tools import workshop
+from hooks.tools.cli import main
 from tests.conftest import environment
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def run(command: str, server: Server, folder: Path) -> subprocess.CompletedProce
     binaries = folder / "bin"
     binaries.mkdir(exist_ok=True)
     script = binaries / "oncobone"
-    script.write_text(f"#!{sys.executable}\nfrom hooks.cli import main\nmain(prog_name='oncobone')\n", encoding="utf-8")
+    script.write_text(
+        f"#!{sys.executable}\nfrom hooks.tools.cli import main\nmain(prog_name='oncobone')\n", encoding="utf-8"
+    )
     script.chmod(0o755)
     path = os.pathsep.join([str(binaries), os.environ["PATH"]])
     return subprocess.run(  # noqa: S602 - the README's own commands

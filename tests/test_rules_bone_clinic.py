@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recommenders.advice import Advice, Phrase, ProposedService
-from recommenders.assessment import Assessment, assess
-from recommenders.facts import Facts, Lesions
-from recommenders.guidance import INDICATORS, Guidance, guidance, sources
-from recommenders.lesions import same_bone, same_place
-from recommenders.plan import GUIDANCE as PLAN
-from recommenders.plan import order_of_steps
+from recommenders.assessing.assessment import Assessment, assess
+from recommenders.assessing.plan import GUIDANCE as PLAN
+from recommenders.assessing.plan import order_of_steps
+from recommenders.patient.advice import Advice, Phrase, ProposedService
+from recommenders.patient.lesions import same_bone, same_place
 from recommenders.radiotherapy import targets
-from recommenders.scores import GradedItem, Score
 from recommenders.surgical_timing import fracture_risks, surgical_class
+from recommenders.vocabulary.facts import Facts, Lesions
+from recommenders.vocabulary.guidance import INDICATORS, Guidance, guidance, sources
+from recommenders.vocabulary.scores import GradedItem, Score
 from tests.vignettes import FOLDER, facts_of, load
 
 TOPICS = ("surgical_timing", "radiotherapy", "workup")

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooks.wording import LANGUAGES, Speaker
-from recommenders.advice import Case, Item, ProposedMedication, ProposedService
-from recommenders.assessment import Assessment, assess
+from hooks.cards.wording import LANGUAGES, Speaker
+from recommenders.assessing.assessment import Assessment, assess
 from recommenders.bone_protection import bone_risk_tier, smouldering_verdicts
-from recommenders.courses import bma, first_dose, sre_during_bma
-from recommenders.derived import as_seen, derive, setting_of
-from recommenders.facts import DICTIONARY, Event, Facts
-from recommenders.guidance import guidance
 from recommenders.monitoring import calcium_after_denosumab
-from recommenders.renal import ibandronate_dose, zoledronic_dose
+from recommenders.patient.advice import Case, Item, ProposedMedication, ProposedService
+from recommenders.patient.courses import bma, first_dose, sre_during_bma
+from recommenders.patient.derived import as_seen, derive, setting_of
+from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
+from recommenders.vocabulary.facts import DICTIONARY, Event, Facts
+from recommenders.vocabulary.guidance import guidance
 from tests.vignettes import facts_of, load_all
 
 TODAY = dt.date(2026, 11, 22)

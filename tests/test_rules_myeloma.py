@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommenders import myeloma_staging, myeloma_treatment
-from recommenders.advice import Phrase, ProposedService
-from recommenders.assessment import Assessment, assess
-from recommenders.derived import involved_chain, involved_of_chains, light_chain_ratio
-from recommenders.facts import Facts, Reading, exactly
-from recommenders.guidance import Guidance, sources
+from recommenders.assessing.assessment import Assessment, assess
 from recommenders.myeloma_staging import evolving, myeloma_class, smouldering_risk
-from recommenders.series import columns_of, history, series_table
+from recommenders.patient.advice import Phrase, ProposedService
+from recommenders.patient.derived import involved_chain, involved_of_chains, light_chain_ratio
+from recommenders.patient.series import columns_of, history, series_table
+from recommenders.vocabulary.facts import Facts, Reading, exactly
+from recommenders.vocabulary.guidance import Guidance, sources
 from tests.vignettes import DEFAULT_DAY, facts_of
 
 STAGING = myeloma_staging.GUIDANCE

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooks.wording import LANGUAGES, LONGEST_SUMMARY, Speaker
+from hooks.cards.wording import LANGUAGES, LONGEST_SUMMARY, Speaker
 from recommenders import order_safety, sarcoma
-from recommenders.advice import Advice, ChangedOrder, Phrase, Proposal, ProposedMedication, ProposedService
-from recommenders.assessment import Assessment, assess
-from recommenders.facts import Facts, Order, exactly
-from recommenders.guidance import INDICATORS, Hook
+from recommenders.assessing.assessment import Assessment, assess
+from recommenders.patient.advice import Advice, ChangedOrder, Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.vocabulary.facts import Facts, Order, exactly
+from recommenders.vocabulary.guidance import INDICATORS, Hook
 from tests.vignettes import FOLDER, Vignette, facts_of, load
 
 LUNG: dict[str, Any] = {"dx": {"lung_cancer": True, "bone_met": True}}

@@ -14,8 +14,8 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from hooks import samples, sandbox
-from hooks.cli import main
+from hooks.tools import samples, sandbox
+from hooks.tools.cli import main
 from tests.conftest import environment, oncobone, start
 from tests.wire import DAY
 

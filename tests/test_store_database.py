@@ -19,10 +19,10 @@ from alembic.migration import MigrationContext
 from click.testing import CliRunner
 from sqlalchemy import event
 
-from hooks import database
-from hooks.database import StoreError, engine_for, migrate
-from hooks.store import FeedbackItem, Store, open_store
-from hooks.tables import metadata
+from hooks.store import database
+from hooks.store.database import StoreError, engine_for, migrate
+from hooks.store.store import FeedbackItem, Store, open_store
+from hooks.store.tables import metadata
 from tests.postgres import Cluster
 from tests.stores import issued
 

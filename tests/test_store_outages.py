@@ -19,8 +19,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from hooks.database import StoreUnavailable
-from hooks.store import CALL_PATIENCE, FEEDBACK_PATIENCE, FeedbackItem, Store, open_store
+from hooks.store.database import StoreUnavailable
+from hooks.store.store import CALL_PATIENCE, FEEDBACK_PATIENCE, FeedbackItem, Store, open_store
 from tests.postgres import Cluster, needed
 from tests.stores import issued
 

@@ -23,12 +23,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from flask import Flask, g
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
-from hooks import errors, keys, trust
-from hooks.database import StoreUnavailable
-from hooks.keys import new_key, public_jwk, signed_token
+from hooks import errors
 from hooks.settings import ClientSettings, Settings, SettingsError
-from hooks.store import Store, open_store
-from hooks.trust import Authenticator, Client, KeyRing, KeySetError, NotAuthenticated, read_keys
+from hooks.store.database import StoreUnavailable
+from hooks.store.store import Store, open_store
+from hooks.trust import keys
+from hooks.trust import tokens as trust
+from hooks.trust.keys import new_key, public_jwk, signed_token
+from hooks.trust.tokens import Authenticator, Client, KeyRing, KeySetError, NotAuthenticated, read_keys
 from tests import fhir_servers as fhir
 from tests.fhir_servers import Server, serving
 

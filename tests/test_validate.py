@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks import samples
-from hooks.cli import main
+from hooks.tools import samples
+from hooks.tools.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hooks.wording import Speaker
-from recommenders.assessment import assess
-from recommenders.topics import TOPICS
+from hooks.cards.wording import Speaker
+from recommenders.assessing.assessment import assess
+from recommenders.assessing.topics import TOPICS
 from tests.vignettes import Vignette, load_all
 
 CASES = load_all()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.application import create_app
-from hooks.language import reader_language
+from hooks.cards.language import reader_language
 from hooks.settings import Settings
 from tests.wire import call_body
 
 if TYPE_CHECKING:
-    from hooks.wording import Language
+    from hooks.cards.wording import Language
     from tests.conftest import Server
 
 

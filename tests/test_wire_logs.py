@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hooks import observability
 from hooks.application import create_app
-from hooks.observability import FIELDS, JsonLines
+from hooks.running import observability
+from hooks.running.observability import FIELDS, JsonLines
 from hooks.settings import Settings
 from hooks.views import DESK
 from tests.wire import call_body, check_outcome, patient, with_

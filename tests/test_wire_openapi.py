@@ -9,7 +9,7 @@ import pytest
 
 from hooks.application import create_app
 from hooks.settings import Settings
-from hooks.store import open_store
+from hooks.store.store import open_store
 from tests.wire import SERVICE_OF, call_body, with_, without
 
 if TYPE_CHECKING:

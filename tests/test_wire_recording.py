@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooks.store import open_store
+from hooks.store.store import open_store
 from tests.wire import call_body, with_
 
 if TYPE_CHECKING:

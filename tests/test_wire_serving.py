@@ -17,8 +17,8 @@ import requests
 
 from hooks.application import create_app
 from hooks.errors import Refused
-from hooks.gate import WAITED, TokenBucket, refuse_overload
 from hooks.settings import Settings
+from hooks.trust.gate import WAITED, TokenBucket, refuse_overload
 from tests.conftest import Server, wait_until
 from tests.wire import call_body
 

@@ -11,9 +11,9 @@ import jwt
 import pytest
 
 from hooks.application import create_app
-from hooks.keys import new_key, public_jwk
 from hooks.settings import Settings
-from hooks.store import open_store
+from hooks.store.store import open_store
+from hooks.trust.keys import new_key, public_jwk
 from tests.wire import call_body, check_outcome, without
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from recommenders.facts import (
+from recommenders.vocabulary.facts import (
     BISPHOSPHONATES,
     DENOSUMAB,
     DICTIONARY,

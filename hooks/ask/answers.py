@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from hooks.ask.questions import QUESTIONS, SPANS, Question, item_of
 from hooks.errors import Refused
-from recommenders.decisive import SIDE
-from recommenders.facts import Facts, Finding, Lesion, Moment, Reading, exactly, stated
+from recommenders.assessing.decisive import SIDE
+from recommenders.vocabulary.facts import Facts, Finding, Lesion, Moment, Reading, exactly, stated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recommenders.decisive import Item
-    from recommenders.facts import Fact
+    from recommenders.assessing.decisive import Item
+    from recommenders.vocabulary.facts import Fact
 
 MOST_ANSWERS = 200
 MOST_DIGITS = 12

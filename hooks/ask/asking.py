@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fhir_mapping.chart import Unavailable, read_chart
-from fhir_mapping.context import WrongPatientError
-from fhir_mapping.decode import TooManyEntriesError
-from fhir_mapping.queries import templates
+from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.queries import templates
 from hooks.ask.answers import read_answers
 from hooks.ask.questions import ASKABLE, QUESTIONS, is_new, item_label, item_of, known_names, link_id, option_label
 from hooks.ask.texts import texts
 from hooks.ask.writing import observations
-from hooks.cards import missing_lines
+from hooks.cards.cards import missing_lines
+from hooks.cards.wording import Speaker, fixed, frame, label, number, unit, word
 from hooks.console.safe import plain
 from hooks.errors import Refused
-from hooks.gather import delivered
-from hooks.wording import Speaker, fixed, frame, label, number, unit, word
-from recommenders.assessment import assess
-from recommenders.decisive import LESION, NEW_LESION, SIDE, Decisive, Item, decisive, fact_at
-from recommenders.facts import Fact, Finding, Moment, Reading
-from recommenders.guidance import INDICATORS
+from hooks.fhir_server.gather import delivered
+from recommenders.assessing.assessment import assess
+from recommenders.assessing.decisive import LESION, NEW_LESION, SIDE, Decisive, Item, decisive, fact_at
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
+from recommenders.vocabulary.guidance import INDICATORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from fhir_mapping.chart import Mapped
     from hooks.ask.answers import Answer
     from hooks.ask.writing import Occasion
+    from hooks.cards.wording import Language
     from hooks.views import Desk
-    from hooks.wording import Language
-    from recommenders.advice import Value
-    from recommenders.assessment import Assessment, Verdict
-    from recommenders.facts import Facts
-    from recommenders.guidance import Hook
+    from recommenders.assessing.assessment import Assessment, Verdict
+    from recommenders.patient.advice import Value
+    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.guidance import Hook
 
 HOOK: Hook = "patient-view"
 TRYING_S = 0.3

@@ -9,26 +9,26 @@ from urllib.parse import urlsplit
 import msgspec
 from flask import Blueprint, Response, render_template, request
 
-from fhir_mapping.queries import templates
+from fhir_mapping.terms.queries import templates
 from hooks.ask import asking
 from hooks.ask.policy import origin, policy, servers
 from hooks.ask.questionnaire import every_item, questionnaire
 from hooks.ask.questions import QUESTIONS
 from hooks.ask.texts import texts
 from hooks.ask.writing import LOCAL_FORM, Occasion, as_text, observations, person, questionnaire_response, visit
+from hooks.cards.wording import LANGUAGES
 from hooks.console.drawings import PLACES
 from hooks.errors import Refused
-from hooks.fetch import configured_base
-from hooks.gate import refuse_overload
+from hooks.fhir_server.fetch import configured_base
 from hooks.settings import is_loopback
+from hooks.trust.gate import refuse_overload
 from hooks.views import json_body
-from hooks.wording import LANGUAGES
 
 if TYPE_CHECKING:
+    from hooks.cards.wording import Language
     from hooks.settings import Settings
     from hooks.views import Desk
-    from hooks.wording import Language
-    from recommenders.decisive import Item
+    from recommenders.assessing.decisive import Item
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 

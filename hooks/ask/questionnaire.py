@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from fhir.resources.R4B.questionnaire import Questionnaire
 
-from fhir_mapping.codes import LOCAL
+from fhir_mapping.terms.codes import LOCAL
 from hooks.ask.questions import QUESTIONS, Question, link_id, option_label
 from hooks.ask.texts import texts
 from hooks.ask.writing import ABSENT, LOCAL_FORM, YES_NO
-from hooks.wording import LANGUAGES
-from recommenders.decisive import LESION, NEW_LESION, Item
-from recommenders.guidance import VERSION
+from hooks.cards.wording import LANGUAGES
+from recommenders.assessing.decisive import LESION, NEW_LESION, Item
+from recommenders.vocabulary.guidance import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from hooks.wording import Language
+    from hooks.cards.wording import Language
 
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 UNKNOWN = {"valueCoding": {"system": ABSENT, "code": "asked-unknown", "display": "Asked But Unknown"}}

@@ -10,17 +10,17 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from hooks.wording import word
-from recommenders.decisive import LESION, SIDE, Item, lacking
-from recommenders.facts import DICTIONARY, LESION_COMPONENTS
-from recommenders.guidance import Wording
+from hooks.cards.wording import word
+from recommenders.assessing.decisive import LESION, SIDE, Item, lacking
+from recommenders.vocabulary.facts import DICTIONARY, LESION_COMPONENTS
+from recommenders.vocabulary.guidance import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hooks.wording import Language
-    from recommenders.assessment import Verdict
-    from recommenders.facts import FactSpec
+    from hooks.cards.wording import Language
+    from recommenders.assessing.assessment import Verdict
+    from recommenders.vocabulary.facts import FactSpec
 
 Kind = Literal["yes-no", "word", "score", "count", "number", "date", "span"]
 """How a question is answered; a span is a number of months that may be known only from one side."""
@@ -124,7 +124,7 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType({row["fact"]: _question(row
 ASKABLE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {path: question.tries for path, question in QUESTIONS.items()}
 )
-"""What a person can answer, with answers to try; see `recommenders.decisive`."""
+"""What a person can answer, with answers to try; see `recommenders.assessing.decisive`."""
 NAMES = frozenset({question.spec.name for question in QUESTIONS.values()} | {LESION})
 """The same by the names of the specification, as cards and `appContext` have them."""
 _WORDS: Mapping[str, Mapping[str, Wording]] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hooks.wording import Language
+    from hooks.cards.wording import Language
 
 
 @cache

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
-from fhir_mapping import dictionary
-from fhir_mapping.codes import LOCAL, LOINC, shipped_rows
+from fhir_mapping.terms import dictionary
+from fhir_mapping.terms.codes import LOCAL, LOINC, shipped_rows
 from hooks.ask.questions import QUESTIONS, item_label, link_id, option_label
 from hooks.ask.texts import texts
-from hooks.wording import fixed, frame, label, unit
-from recommenders.decisive import LESION, SIDE, Item, fact_at
-from recommenders.facts import DICTIONARY, LESION_COMPONENTS, Finding, Moment, Reading
+from hooks.cards.wording import fixed, frame, label, unit
+from recommenders.assessing.decisive import LESION, SIDE, Item, fact_at
+from recommenders.vocabulary.facts import DICTIONARY, LESION_COMPONENTS, Finding, Moment, Reading
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
 
     from hooks.ask.answers import Answer
-    from hooks.wording import Language
-    from recommenders.facts import Fact, Facts, Lesion
+    from hooks.cards.wording import Language
+    from recommenders.vocabulary.facts import Fact, Facts, Lesion
 
 UCUM = "http://unitsofmeasure.org"
 ANSWERS = "urn:oncobone:answers"

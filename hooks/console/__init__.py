@@ -9,20 +9,20 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, render_template, request
 
-from hooks import catalogue, samples
-from hooks.attributes import attributes
 from hooks.console import drawings, safe
 from hooks.console.inspection import inspect
 from hooks.console.texts import texts
 from hooks.errors import Refused
 from hooks.settings import is_loopback
-from recommenders.guidance import VERSION, sources
+from hooks.tools import catalogue, samples
+from hooks.tools.attributes import attributes
+from recommenders.vocabulary.guidance import VERSION, sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hooks.cards.wording import Language
     from hooks.views import Desk
-    from hooks.wording import Language
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"

@@ -6,22 +6,22 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hooks.cards.wording import Language, Speaker, fixed, label, unit, word
 from hooks.console.safe import plain
 from hooks.console.texts import texts
-from hooks.wording import Language, Speaker, fixed, label, unit, word
-from recommenders.facts import DICTIONARY, Reading
-from recommenders.guidance import guidance, sources
-from recommenders.series import history
+from recommenders.patient.series import history
 from recommenders.surgical_timing import fracture_risks
+from recommenders.vocabulary.facts import DICTIONARY, Reading
+from recommenders.vocabulary.guidance import guidance, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from decimal import Decimal
 
     from hooks.console.inspection import Inspection
-    from recommenders.assessment import Assessment
-    from recommenders.facts import Facts
+    from recommenders.assessing.assessment import Assessment
     from recommenders.surgical_timing import FractureRisk
+    from recommenders.vocabulary.facts import Facts
 
 WIDTH, HEIGHT = 400, 180
 LEFT, RIGHT, TOP, BOTTOM = 14, 386, 22, 154

@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards import answer, missing_lines
+from hooks.cards.cards import answer, missing_lines
+from hooks.cards.identity import CallIdentity
+from hooks.cards.wording import LANGUAGES, SIGNS, Language, Speaker, has_phrase, number, word
+from hooks.cards.wording import frame as frame_phrase
 from hooks.console.safe import plain
 from hooks.console.texts import texts
 from hooks.errors import Refused
-from hooks.explaining import not_looked_at
-from hooks.identity import CallIdentity
 from hooks.services import find_services
-from hooks.wording import LANGUAGES, SIGNS, Language, Speaker, has_phrase, number, word
-from hooks.wording import frame as frame_phrase
-from recommenders.facts import Fact
+from hooks.tools.explaining import not_looked_at
+from recommenders.vocabulary.facts import Fact
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fhir_mapping.chart import Mapped
-    from fhir_mapping.context import Note
+    from fhir_mapping.delivery.context import Note
     from hooks.views import Desk
-    from recommenders.assessment import Assessment
-    from recommenders.facts import Course, Event, Order, Study
-    from recommenders.logic import Condition, Criterion
+    from recommenders.assessing.assessment import Assessment
+    from recommenders.vocabulary.facts import Course, Event, Order, Study
+    from recommenders.vocabulary.logic import Condition, Criterion
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What came with the call: which resources, whose, and what of them can be read."""

@@ -1,0 +1,78 @@
+"""What every reader needs to know about the call: whose chart, which day, which site, what else was delivered."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_mapping.terms.codes import STANDARD, CodeTable, Match
+from fhir_mapping.terms.site import NO_SITE, SiteMapping
+from recommenders.vocabulary.facts import Facts, Reading
+
+
+class WrongPatientError(ValueError):
+    """The call holds another patient's Patient or draft order; the message names the place, no value (HTTP 400)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why something that came was not used, or how it had to be read; never a patient's value or words."""
+
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """
+    Where a fact came from: resource, place in it, what matched, unit as sent and the factor that converted it,
+    and the element that told the date.
+    """
+
+    fact: str
+    resource: str
+    path: str
+    system: str = ""
+    code: str = ""
+    unit: str | None = None
+    converted_to: str | None = None
+    dated_by: str = ""
+
+
+def _nothing(reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:  # noqa: ARG001 - the shape of a resolver
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingContext:
+    """
+    One call's surroundings.
+
+    `now` is timezone-aware, `today` the evaluation day (`now` in `timezone`). `resolve(reference, containing)`
+    gives a contained or delivered resource, or None. `weight` (kg) and `bsa` (m2) serve doses per kilogram
+    and per square metre; they are unknown while observations have not been read yet.
+    """
+
+    patient_id: str
+    now: dt.datetime
+    timezone: dt.tzinfo
+    site: SiteMapping = NO_SITE
+    codes: CodeTable = STANDARD
+    resolve: Callable[[str, Mapping[str, Any] | None], dict[str, Any] | None] = _nothing
+    weight: Reading = field(default_factory=lambda: Facts(as_of=dt.date.min).patient.weight)
+    bsa: Reading = field(default_factory=lambda: Facts(as_of=dt.date.min).patient.bsa)
+    truncated: frozenset[str] = frozenset()
+    """Prefetch keys of which only a part was delivered."""
+    delivered: frozenset[str] = frozenset()
+    """Prefetch keys that came (an empty list is delivered too)."""
+
+    @property
+    def today(self) -> dt.date:
+        """The evaluation day."""
+        return self.now.astimezone(self.timezone).date()
+
+    def concepts(self, codeable: object, *kinds: str) -> tuple[Match, ...]:
+        """Give the concepts of a CodeableConcept, the site's own codes included."""
+        return self.codes.concepts(codeable, *kinds)

@@ -1,0 +1,1 @@
+"""What one element says: a value, a dose, a product, an indication."""

@@ -1,0 +1,1 @@
+"""Which bone, which side, which level."""

@@ -1,0 +1,1 @@
+"""Codes, units, drugs, dates and the fact dictionary: tables and their readers."""

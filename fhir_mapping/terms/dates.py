@@ -1,0 +1,164 @@
+"""FHIR dates and times with their precision, read as days in the service's own time zone."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal
+
+from fhir_mapping.terms import units
+from fhir_mapping.terms.decode import is_number
+
+_DATE = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
+    r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?\s*"
+    r"(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?)?)?$"
+)
+_EARLIEST = dt.datetime.min.replace(tzinfo=dt.UTC)
+STATUS_RANK = {"final": 1, "amended": 2, "corrected": 3, "appended": 2}
+"""Same time, several results: corrected before amended before final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """
+    When something was: `day` its first possible day, `last` its last, `moment` the time when one was told.
+
+    A month counts as its first day for staleness and reaches to its last; `moment` is timezone-aware.
+    """
+
+    day: dt.date
+    last: dt.date
+    moment: dt.datetime | None = None
+    precision: Literal["year", "month", "day", "time"] = "day"
+    minute: dt.datetime | None = None
+    """The time to the minute, in UTC: two results of the same minute are of the same time."""
+
+    def is_future(self, now: dt.datetime) -> bool:
+        """Tell whether it lies more than 24 hours after `now`; a month that has begun is not in the future."""
+        if self.moment is not None:
+            return self.moment - now > dt.timedelta(hours=24)
+        return self.day > (now + dt.timedelta(hours=24)).date()
+
+
+def parse(value: object, timezone: dt.tzinfo) -> Stamp | None:
+    """
+    Read a FHIR date, dateTime or instant; None when it is none.
+
+    `timezone` is that of the service: the day is the day there, and a time without zone is a time there.
+    """
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    return _parse(text, timezone) if len(text) <= LONGEST else None
+
+
+LONGEST = 40
+"""Characters of a date-time; a longer text is none, and must fill no cache."""
+
+
+@lru_cache(maxsize=8192)
+def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
+    found = _DATE.match(text) if text.isascii() else None
+    if found is None:
+        return None
+    year, month, day = found["year"], found["month"], found["day"]
+    try:
+        if month is None:
+            return Stamp(dt.date(int(year), 1, 1), dt.date(int(year), 12, 31), None, "year")
+        if day is None:
+            first = dt.date(int(year), int(month), 1)
+            return Stamp(first, first.replace(day=calendar.monthrange(first.year, first.month)[1]), None, "month")
+        date = dt.date(int(year), int(month), int(day))
+        if found["hour"] is None:
+            return Stamp(date, date)
+        second = min(int(found["second"] or 0), 59)  # a leap second is the end of its minute
+        local = dt.datetime(date.year, date.month, date.day, int(found["hour"]), int(found["minute"]), second)  # noqa: DTZ001 - the zone is added next
+        zone = _zone(found["zone"]) or timezone
+        moment = local.replace(tzinfo=zone).astimezone(timezone)
+    except (ValueError, OverflowError):
+        return None
+    minute = moment.astimezone(dt.UTC).replace(second=0)
+    return Stamp(moment.date(), moment.date(), moment, "time", minute)
+
+
+_WRITTEN = re.compile(r"(\d{4})\s*[年/.-]\s*(?:(\d{1,2})\s*(?:月|[/.-]|$)\s*(?:(\d{1,2})\s*日?)?)?\s*$")
+
+
+def written(said: str, timezone: dt.tzinfo) -> Stamp | None:
+    """Read a date as people write it (2026年3月5日, 2026/3, 2026年); None for anything else."""
+    found = _WRITTEN.match(unicodedata.normalize("NFKC", said).strip()) if len(said) <= 40 else None
+    if found is None:
+        return parse(said, timezone)
+    return parse("-".join(part.zfill(2) for part in found.groups() if part), timezone)
+
+
+def at_age(born: Stamp, quantity: Mapping[str, Any]) -> Stamp | None:
+    """
+    Give when a patient was of an age (a FHIR Age in years or months); a year or a month long, never a day.
+
+    `born` may itself be only a year; the span then reaches from the first to the last day that is possible.
+    """
+    value, unit = quantity.get("value"), units.ucum(quantity)
+    if not is_number(value) or unit not in {"a", "mo"}:
+        return None
+    months = int(Decimal(str(value)) * (12 if unit == "a" else 1))
+    if not 0 <= months <= 12 * 130:
+        return None
+    first = _months_later(born.day, months)
+    last = _months_later(born.last, months + (12 if unit == "a" else 1)) - dt.timedelta(1)
+    return Stamp(first, last, None, "year" if unit == "a" else "month")
+
+
+def _months_later(day: dt.date, months: int) -> dt.date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _zone(text: str | None) -> dt.tzinfo | None:
+    if not text:
+        return None
+    if text in {"Z", "z"}:
+        return dt.UTC
+    digits = text[1:].replace(":", "")
+    offset = dt.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return dt.timezone(-offset if text[0] == "-" else offset)
+
+
+def with_zone(value: object, timezone: dt.tzinfo) -> object:
+    """Give a FHIR dateTime that has a zone, for a model that insists on one; anything else as it came."""
+    if not isinstance(value, str) or "T" not in value:
+        return value
+    stamp = parse(value, timezone)
+    return value if stamp is None or stamp.moment is None else stamp.moment.isoformat()
+
+
+def order(stamp: Stamp | None, status: object = None, issued: Stamp | None = None, name: str = "") -> tuple[Any, ...]:
+    """
+    Give the sort key of "the newest wins"; the largest wins, whatever the order of arrival.
+
+    Time first (a mere day stands before the times of that day; `same_time` compares the two by day), then
+    status (corrected, amended, final), then when it was issued, then the name.
+    """
+    return (
+        stamp.day if stamp else dt.date.min,
+        (stamp.minute or _EARLIEST) if stamp else _EARLIEST,
+        STATUS_RANK.get(status, 0) if isinstance(status, str) else 0,
+        (issued.moment or _EARLIEST) if issued else _EARLIEST,
+        name,
+    )
+
+
+def same_time(one: Stamp | None, other: Stamp | None) -> bool:
+    """Tell whether two results are of the same time: the same minute, or the same day when one has only a day."""
+    if one is None or other is None:
+        return one is None and other is None
+    if one.minute is not None and other.minute is not None:
+        return one.minute == other.minute
+    return one.day == other.day

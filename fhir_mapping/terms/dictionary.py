@@ -1,0 +1,227 @@
+"""How each fact is read: `facts.toml`, loaded and checked once at import."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from fhir_mapping.terms import units
+from fhir_mapping.terms.codes import shipped_rows
+from fhir_mapping.words import text as words
+from recommenders.vocabulary.facts import DICTIONARY, Fact, Facts, Finding, Moment, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST = Decimal(1_000_000_000)
+"""No measurement we read is larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRule:
+    """How a number is read; see the head of `facts.toml`."""
+
+    fact: str
+    unit: str
+    concepts: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    analyte: str = ""
+    low: Decimal = Decimal(0)
+    high: Decimal = LARGEST
+    reader: Literal["", "ecog", "pain", "life-expectancy"] = ""
+    flag: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    behind: frozenset[str] = frozenset()
+    series: bool = False
+    negative_is_zero: bool = False
+    highest: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRule:
+    """How a yes/no or a word is read from Observations."""
+
+    fact: str
+    local: str = ""
+    concepts: tuple[str, ...] = ()
+    one_change: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisRule:
+    """
+    How a Condition states a fact.
+
+    `suspect_*` leave it open whether the fact is meant; `dated_by_onset` facts age by onset, else recording;
+    older than `stale_after` days they are unknown; `yes_only` never says no.
+    """
+
+    fact: str
+    concepts: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
+    suspect_concepts: frozenset[str] = frozenset()
+    terms: tuple[str, ...] = ()
+    suspect_terms: tuple[str, ...] = ()
+    malignant: bool = False
+    metastasis: bool = False
+    dated_by_onset: bool = False
+    stale_after: int | None = None
+    yes_only: bool = False
+
+
+def _load() -> dict[str, Any]:
+    return tomllib.loads(files("fhir_mapping.terms").joinpath("facts.toml").read_text("utf-8"))
+
+
+_TABLE = _load()
+
+
+def _reading(row: Mapping[str, Any]) -> ReadingRule:
+    low, high = (Decimal(edge) for edge in row.get("range", ("0", str(LARGEST))))
+    return ReadingRule(
+        fact=row["fact"],
+        unit=DICTIONARY[row["fact"]].unit,
+        concepts=tuple(row.get("concepts", ())),
+        local=tuple(row.get("local", ())),
+        names=tuple(units.fold(name) for name in row.get("names", ())),
+        analyte=row.get("analyte", ""),
+        low=low,
+        high=high,
+        reader=row.get("reader", ""),
+        flag=row.get("flag", ""),
+        flags=row.get("flags", {}),
+        behind=frozenset(row.get("behind", ())),
+        series=row.get("series", False),
+        negative_is_zero=row.get("negative_is_zero", False),
+        highest=row.get("highest", False),
+    )
+
+
+def _diagnosis(row: Mapping[str, Any]) -> DiagnosisRule:
+    return DiagnosisRule(
+        fact=row["fact"],
+        concepts=frozenset(row.get("concepts", ())),
+        codes=frozenset(row.get("codes", ())),
+        suspect_concepts=frozenset(row.get("suspect_concepts", ())),
+        terms=tuple(row.get("terms", ())),
+        suspect_terms=tuple(row.get("suspect_terms", ())),
+        malignant=row.get("malignant", False),
+        metastasis=row.get("metastasis", False),
+        dated_by_onset=row.get("dated_by_onset", False),
+        stale_after=row.get("stale_after"),
+        yes_only=row.get("yes_only", False),
+    )
+
+
+READINGS: Mapping[str, ReadingRule] = MappingProxyType({row["fact"]: _reading(row) for row in _TABLE["readings"]})
+"""Fact path -> how the number is read."""
+FINDINGS: Mapping[str, FindingRule] = MappingProxyType(
+    {
+        row["fact"]: FindingRule(
+            fact=row["fact"],
+            local=row.get("local", ""),
+            concepts=tuple(row.get("concepts", ())),
+            one_change=frozenset(row.get("one_change", ())),
+            names=tuple(units.fold(name) for name in row.get("names", ())),
+        )
+        for row in _TABLE["findings"]
+    }
+)
+"""Fact path -> how the finding is read."""
+MOMENTS: Mapping[str, str] = MappingProxyType({row["local"]: row["fact"] for row in _TABLE["moments"]})
+"""Local code -> fact path of something that happened on a day."""
+DIAGNOSES: tuple[DiagnosisRule, ...] = tuple(_diagnosis(row) for row in _TABLE["diagnoses"])
+LOOK_ALIKES: Mapping[str, str] = MappingProxyType(
+    {concept: row["reason"] for row in _TABLE["look_alikes"] for concept in row["concepts"]}
+)
+"""Concept -> why it is recognised and not used."""
+SILENCE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {path: tuple(keys) for path, keys in _TABLE["silence"].items()}
+)
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    path: {words.fold(said).strip(): word for said, word in table.items()} for path, table in _TABLE["words"].items()
+}
+NAMES: Mapping[str, str] = MappingProxyType(
+    {name: rule.fact for rule in READINGS.values() for name in rule.names}
+    | {name: rule.fact for rule in FINDINGS.values() for name in rule.names}
+)
+"""Folded result name -> fact path, for feeds that send names only."""
+
+
+def silence_keys(path: str) -> tuple[str, ...]:
+    """Give the prefetch keys that must have come whole before silence about a fact means no."""
+    return SILENCE.get(path) or SILENCE.get(path.partition(".")[0], ())
+
+
+CLOSED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {path: silence_keys(path) for path, spec in DICTIONARY.items() if spec.closed}
+)
+"""Fact path of each closed-world fact -> its `silence_keys`."""
+
+
+def word_of(path: str, allowed: tuple[str, ...], said: str) -> str | None:
+    """Give the word of a fact's list that an answer means; None when it is none of them."""
+    folded = words.fold(said).strip()
+    for word in allowed:
+        if folded == word.lower() or folded == word.lower().replace("-", " "):
+            return word
+    return _WORDS.get(path, {}).get(folded)
+
+
+_BLANK = Facts(as_of=dt.date.min)
+
+
+def blank(path: str) -> Fact:
+    """Give the unknown (or closed-world) fact at a path, as the dictionary declares it."""
+    return _BLANK.fact(path)
+
+
+def blank_reading(path: str) -> Reading:
+    """Give the unknown number at a path."""
+    found = blank(path)
+    if not isinstance(found, Reading):
+        raise TypeError(f"{path} is no number.")
+    return found
+
+
+def blank_finding(path: str) -> Finding:
+    """Give the unknown (or closed-world) finding at a path."""
+    found = blank(path)
+    if not isinstance(found, Finding):
+        raise TypeError(f"{path} is no finding.")
+    return found
+
+
+def blank_moment(path: str) -> Moment:
+    """Give the unknown day at a path."""
+    found = blank(path)
+    if not isinstance(found, Moment):
+        raise TypeError(f"{path} is no day.")
+    return found
+
+
+def _check() -> None:
+    """Fail at import when the table names a fact, concept or term that does not exist."""
+    concepts = {row[0] for row in shipped_rows()}
+    named = [(rule.fact, rule.concepts) for rule in READINGS.values()]
+    named += [(rule.fact, rule.concepts) for rule in FINDINGS.values()]
+    named += [(rule.fact, (*rule.concepts, *rule.suspect_concepts)) for rule in DIAGNOSES]
+    named += [("look_alikes", tuple(LOOK_ALIKES))]
+    for fact, used in named:
+        if fact != "look_alikes" and fact not in DICTIONARY:
+            raise ValueError(f"facts.toml: {fact!r} is not in the fact dictionary.")
+        if missing := sorted(set(used) - concepts):
+            raise ValueError(f"facts.toml: {fact}: {missing[0]!r} is not a concept of codes.csv.")
+    for rule in DIAGNOSES:
+        if missing := sorted({*rule.terms, *rule.suspect_terms} - set(words.TERMS)):
+            raise ValueError(f"facts.toml: {rule.fact}: {missing[0]!r} is not a term of text.py.")
+
+
+_check()

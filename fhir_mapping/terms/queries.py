@@ -1,0 +1,75 @@
+"""What we ask an EHR for: the prefetch templates of each hook, safe for CDS Hooks 2.0.1 and 3.0 alike."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from fhir_mapping.terms.codes import LOINC, shipped_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recommenders.vocabulary.guidance import Hook
+
+NEEDED = ("patient", "conditions")
+"""The keys without which there is no answer; the others are optional and their absence is said."""
+
+_SEARCHES: dict[str, str] = {
+    "conditions": "Condition",
+    "observations": "Observation",
+    "medications": "MedicationRequest",
+    "procedures": "Procedure",
+    "allergies": "AllergyIntolerance",
+    "medicationAdministrations": "MedicationAdministration",
+    "serviceRequests": "ServiceRequest",
+}
+KEYS = ("patient", *_SEARCHES)
+"""All prefetch keys, in the order in which they are advertised; the same for every hook."""
+
+_PARAMETER = re.compile(r"(?:_count|_sort|[a-z][a-z-]*(?::in)?)$")
+_VALUE = re.compile(r"[^\s&#{}?]+$")
+_OWN = frozenset({"patient", "subject", "_id", "_include", "_revinclude", "_has"})
+
+
+class QueryError(ValueError):
+    """A site's narrowing of a template that cannot be used; the message names key, parameter and remedy."""
+
+
+def templates(hook: Hook, narrow: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, str]:
+    """
+    Give the prefetch templates of a hook: key -> FHIR read or search, in a fixed order.
+
+    Only the first-level field `context.patientId` is used as a token, and only searches by parameters that
+    servers know widely. `observations` is not narrowed by default: results that a laboratory names in words
+    or local codes would be lost. A site narrows a search by key and parameter, for instance
+    `{"observations": {"category": "laboratory", "_count": "500"}}`. Raises `QueryError` for a narrowing that
+    is not of that kind.
+    """
+    del hook  # every hook may need every kind of data: an order is judged by the chart, the chart by its orders
+    found = {"patient": "Patient/{{context.patientId}}"}
+    narrowed = dict(narrow or {})
+    if unknown := sorted(set(narrowed) - set(_SEARCHES)):
+        raise QueryError(f"prefetch: {unknown[0]!r} cannot be narrowed; use one of {', '.join(_SEARCHES)}.")
+    for key, kind in _SEARCHES.items():
+        extra = "".join(f"&{name}={value}" for name, value in _checked(key, narrowed.get(key, {})))
+        found[key] = f"{kind}?patient={{{{context.patientId}}}}{extra}"
+    return found
+
+
+def _checked(key: str, parameters: Mapping[str, str]) -> list[tuple[str, str]]:
+    for name, value in parameters.items():
+        if name in _OWN or not _PARAMETER.match(name):
+            raise QueryError(
+                f"prefetch: {key}: {name!r} is not a search parameter that every client resolves;"
+                " use a token or date parameter without modifier other than `:in`, `_count` or `_sort`."
+            )
+        if not _VALUE.match(value):
+            raise QueryError(f"prefetch: {key}: the value of {name!r} holds a blank or one of & # {{ }} ?; encode it.")
+    return list(parameters.items())
+
+
+def observation_codes() -> str:
+    """Give all LOINC codes that a rule can use, as the value of a `code` parameter, for sites that narrow by code."""
+    found = {code for _, kinds, system, code, _ in shipped_rows() if system == LOINC and "Observation" in kinds}
+    return ",".join(f"{LOINC}|{code}" for code in sorted(found))

@@ -1,0 +1,131 @@
+"""A site's own codes, units and words: what its feed says instead of standard codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_mapping.terms import codes, units
+from recommenders.vocabulary.facts import DICTIONARY
+
+
+class SiteMappingError(ValueError):
+    """A site mapping that cannot be used; the message names the entry, what was there and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteMapping:
+    """
+    What a site configures, checked.
+
+    `rows` extend the code table (concept, kinds, system, code, display); `names` map a folded result name to
+    a fact path or concept; `unit_aliases` a folded spelling to UCUM; `cn_icd_systems` are the addresses of
+    China's national clinical edition of ICD-10.
+    """
+
+    rows: tuple[tuple[str, str, str, str, str], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    unit_aliases: Mapping[str, str] = field(default_factory=dict)
+    cn_icd_systems: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the site adds nothing."""
+        return not (self.rows or self.names or self.unit_aliases or self.cn_icd_systems)
+
+    def table(self) -> codes.CodeTable:
+        """Give the code table with the site's own codes."""
+        if not self.rows and not self.cn_icd_systems:
+            return codes.STANDARD
+        return codes.CodeTable((*codes.shipped_rows(), *self.rows), self.cn_icd_systems)
+
+
+NO_SITE = SiteMapping()
+
+
+def site_mapping(settings: Mapping[str, Any]) -> SiteMapping:
+    """
+    Make a site mapping from its TOML table; raise `SiteMappingError` naming entry and remedy.
+
+    ```toml
+    cn_icd_systems = ["http://hospital.example/icd-10"]
+    [[codes]]
+    system = "http://hospital.example/lab"
+    code = "CA"
+    concept = "calcium_total"
+    [[names]]
+    text = "血清钙(校)"
+    concept = "calcium_corrected"
+    [units]
+    "mmol/公升" = "mmol/L"
+    ```
+    """
+    known = {"codes", "names", "units", "cn_icd_systems"}
+    if extra := sorted(set(settings) - known):
+        raise SiteMappingError(f"site mapping: {extra[0]!r} is not a setting; use {', '.join(sorted(known))}.")
+    kinds = _kinds()
+    rows = tuple(_row(entry, number, kinds) for number, entry in enumerate(_list(settings, "codes"), 1))
+    names: dict[str, str] = {}
+    for number, entry in enumerate(_list(settings, "names"), 1):
+        text, concept = _words(entry, f"names, entry {number}", "text", "concept")
+        names[units.fold(text)] = _concept(concept, f"names, entry {number}", kinds)
+    aliases: dict[str, str] = {}
+    table = settings.get("units", {})
+    if not isinstance(table, Mapping):
+        raise SiteMappingError('site mapping: units must be a table of "as written" = "UCUM".')
+    for written, meant in table.items():
+        unit = units.spelled(str(meant))
+        if unit is None:
+            raise SiteMappingError(
+                f"site mapping: units, {written!r}: {meant!r} is not a unit we know; write it in UCUM."
+            )
+        aliases[units.fold(str(written))] = unit
+    systems = settings.get("cn_icd_systems", [])
+    if not isinstance(systems, list) or not all(isinstance(system, str) and system.strip() for system in systems):
+        raise SiteMappingError("site mapping: cn_icd_systems must be a list of addresses.")
+    return SiteMapping(rows, names, aliases, tuple(systems))
+
+
+def _kinds() -> dict[str, str]:
+    """Give the resource kinds of every concept of the shipped table."""
+    return {concept: kinds for concept, kinds, *_ in codes.shipped_rows()}
+
+
+def _list(settings: Mapping[str, Any], name: str) -> list[Any]:
+    found = settings.get(name, [])
+    if not isinstance(found, list):
+        raise SiteMappingError(f"site mapping: {name} must be a list of tables ([[{name}]]).")
+    return found
+
+
+def _words(entry: object, where: str, *names: str) -> tuple[str, ...]:
+    if not isinstance(entry, Mapping):
+        raise SiteMappingError(f"site mapping: {where} must be a table with {', '.join(names)}.")
+    for name in names:
+        if not isinstance(entry.get(name), str) or not entry[name].strip():
+            raise SiteMappingError(f"site mapping: {where}: {name} is missing; give it as text.")
+    if extra := sorted(set(entry) - set(names)):
+        raise SiteMappingError(f"site mapping: {where}: {extra[0]!r} is not known; use {', '.join(names)}.")
+    return tuple(entry[name].strip() for name in names)
+
+
+def _concept(concept: str, where: str, kinds: Mapping[str, str]) -> str:
+    if concept in kinds:
+        return concept
+    if concept in DICTIONARY:
+        return concept
+    raise SiteMappingError(
+        f"site mapping: {where}: {concept!r} is neither a concept of codes.csv nor a fact; look it up in codes.csv."
+    )
+
+
+def _row(entry: object, number: int, kinds: Mapping[str, str]) -> tuple[str, str, str, str, str]:
+    where = f"codes, entry {number}"
+    system, code, concept = _words(entry, where, "system", "code", "concept")
+    if codes.is_standard(system):
+        raise SiteMappingError(
+            f"site mapping: {where}: {system} is an international terminology; its codes belong into codes.csv."
+        )
+    found = _concept(concept, where, kinds)
+    return found, kinds.get(found, "Observation"), system, code, ""

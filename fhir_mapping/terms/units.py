@@ -1,0 +1,267 @@
+"""Units as laboratories write them, and their conversion into the one unit a fact is kept in."""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from fhir_mapping.terms.codes import UCUM, normal_system
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Written form (NFKC, micro sign as u, case folded, no blanks) -> UCUM. Tried before anything else:
+# "K/uL" is kelvin per microlitre to a UCUM parser, and thousand per microlitre in a laboratory.
+_ALIASES: dict[str, str] = {}
+_WRITTEN: dict[str, tuple[str, ...]] = {
+    "mg/dL": ("mg/dl", "mg/100ml"),
+    "mmol/L": ("mmol/l",),
+    "umol/L": ("umol/l", "umol/liter"),
+    "nmol/L": ("nmol/l",),
+    "g/dL": ("g/dl", "gm/dl", "gms/dl"),
+    "g/L": ("g/l", "gm/l"),
+    "mg/L": ("mg/l",),
+    "ug/mL": ("ug/ml", "mcg/ml"),
+    "ug/L": ("ug/l", "mcg/l"),
+    "ng/mL": ("ng/ml",),
+    "pg/mL": ("pg/ml",),
+    "U/L": ("u/l", "iu/l", "[iu]/l", "unit/l", "units/l"),
+    "ukat/L": ("ukat/l",),
+    "meq/L": ("meq/l",),
+    "mL/min": ("ml/min",),
+    "mL/s": ("ml/s", "ml/sec"),
+    "mL/min/{1.73_m2}": ("ml/min/1.73m2", "ml/min/1.73.m2", "ml/min/{1.73_m2}", "ml/min/1.73m^2", "ml/min/1.73sqm"),
+    "mL/s/{1.73_m2}": ("ml/s/1.73m2", "ml/s/{1.73_m2}"),
+    "10*9/L": (
+        "10*9/l",
+        "10^9/l",
+        "x10^9/l",
+        "x10*9/l",
+        "x109/l",
+        "109/l",
+        "10e9/l",
+        "x10e9/l",
+    ),
+    "10*3/uL": (
+        "10*3/ul",
+        "10^3/ul",
+        "x10^3/ul",
+        "x10*3/ul",
+        "x103/ul",
+        "103/ul",
+        "k/ul",
+        "k/mm3",
+        "k/cumm",
+        "10*3/mm3",
+        "x10e3/ul",
+        "10e3/ul",
+        "thou/ul",
+        "thousand/ul",
+    ),
+    "/uL": ("/ul", "/mm3", "cells/ul", "{cells}/ul", "/cumm"),
+    "kg": ("kg", "kgs", "kilogram", "kilograms", "公斤", "千克"),
+    "g": ("g", "gm", "gram", "grams", "克"),
+    "mg": ("mg", "毫克"),
+    "ug": ("ug", "mcg", "微克"),
+    "[iU]": ("[iu]", "iu", "国际单位"),
+    "[lb_av]": ("[lb_av]", "lb", "lbs", "pound", "pounds"),
+    "[in_i]": ("[in_i]", "in", "inch", "inches"),
+    "cm": ("cm", "厘米"),
+    "m": ("m", "meter", "metre", "米"),
+    "mm": ("mm", "毫米"),
+    "mL": ("ml", "毫升"),
+    "m2": ("m2", "m^2", "sqm", "平方米"),
+    "mg/(24.h)": ("mg/(24.h)", "mg/24h", "mg/24hr", "mg/24hrs", "mg/24hours", "mg/24.h"),
+    "g/(24.h)": ("g/(24.h)", "g/24h", "g/24hr", "g/24hrs", "g/24hours", "g/24.h"),
+    "mg/d": ("mg/d", "mg/day"),
+    "g/d": ("g/d", "g/day"),
+    "nmol/mmol{creat}": ("nmol/mmol{creat}", "nmol/mmolcreat", "nmol/mmolcr", "nmol/mmolcreatinine"),
+    "nmol{BCE}/mmol{creat}": ("nmol{bce}/mmol{creat}", "nmolbce/mmolcreat", "nmbce/mmcr", "nmbce/mmolcreat"),
+    "%": ("%", "percent", "{percent}"),
+    "1": ("1", "ratio", "{ratio}"),
+    "{score}": ("{score}", "score", "分", "points", "{points}"),
+    "{count}": ("{count}", "count", "个"),
+    "{T-score}": ("{t-score}", "t-score", "{tscore}", "tscore", "{t_score}"),
+    "g/mL": ("g/ml", "{suvbw}g/ml"),
+    "a": ("a", "y", "yr", "year", "years", "年", "岁"),
+    "mo": ("mo", "month", "months", "月", "个月"),
+    "wk": ("wk", "week", "weeks", "周", "星期"),
+    "d": ("d", "day", "days", "天", "日"),
+    "h": ("h", "hr", "hour", "hours", "小时"),
+    "min": ("min", "minute", "minutes", "分钟"),
+    "s": ("s", "sec", "second", "seconds"),
+    "Gy": ("gy",),
+    "cGy": ("cgy",),
+    "mg/m2": ("mg/m2", "mg/m^2", "mg/sqm"),
+    "g/m2": ("g/m2", "g/m^2"),
+    "mg/kg": ("mg/kg",),
+    "ug/kg": ("ug/kg", "mcg/kg"),
+    "mL/h": ("ml/h", "ml/hr"),
+    "m[IU]/mL": ("m[iu]/ml", "miu/ml"),
+    "[IU]/mL": ("[iu]/ml", "iu/ml"),
+}
+for _unit, _forms in _WRITTEN.items():
+    for _form in _forms:
+        _ALIASES[_form] = _unit
+# Case tells these apart, so they are looked up before folding.
+_CASED = {"G/L": "10*9/L", "M": "m", "Mg": "mg"}
+_DIMENSIONLESS = frozenset({"", "1", "{score}", "{count}", "{T-score}"})
+_ANNOTATION = re.compile(r"\{[^}]*\}$")
+_PER_AREA = re.compile(r"ml/(min|s)/\{?1[.,]73")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """
+    A number in a fact's own unit.
+
+    `sent_unit` is the unit it came in (UCUM; empty for none), `factor` what it was multiplied with.
+    """
+
+    value: Decimal
+    unit: str
+    sent_unit: str
+    factor: Decimal = Decimal(1)
+
+
+def fold(text: str) -> str:
+    """Give the comparable form of a written unit: NFKC, micro sign as u, no blanks, lower case."""
+    plain = unicodedata.normalize("NFKC", text).replace("μ", "u").replace("µ", "u").replace("×", "x").replace("⁹", "9")
+    return re.sub(r"\s+", "", plain).lower()
+
+
+LONGEST_UNIT = 200
+"""Characters of a written unit; a longer text is none, and must fill no cache."""
+
+MILLIGRAMS_IN: Mapping[str, Decimal] = {
+    **dict.fromkeys(("mg", "毫克", "milligram", "milligrams"), Decimal(1)),
+    **dict.fromkeys(("g", "gm", "克", "gram", "grams"), Decimal(1000)),
+    **dict.fromkeys(("ug", "mcg", "µg", "μg", "微克", "microgram", "micrograms"), Decimal("0.001")),
+    "kg": Decimal(1000000),
+}
+"""How many milligrams there are in a unit of mass, as it stands in the words of an order."""
+
+
+def spelled(text: str) -> str | None:
+    """Give the UCUM unit that a written unit means (`"MG/DL"` -> `mg/dL`); None when it is none we know."""
+    return _spelled(text) if len(text) <= LONGEST_UNIT else None
+
+
+@lru_cache(maxsize=4096)
+def _spelled(text: str) -> str | None:
+    written = unicodedata.normalize("NFKC", text).strip()
+    if written in _CASED:
+        return _CASED[written]
+    folded = fold(text)
+    found = _ALIASES.get(folded)
+    if found is None and _PER_AREA.match(folded):
+        return "mL/min/{1.73_m2}" if folded.startswith("ml/min") else "mL/s/{1.73_m2}"
+    if found is None and folded.startswith("{") and _ANNOTATION.fullmatch(folded):
+        return "1"  # a lone annotation has no dimension; the fact decides whether it takes one
+    return found
+
+
+def ucum(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> str | None:
+    """
+    Give the UCUM unit of a FHIR Quantity: `""` when it has none, None when what it has cannot be read.
+
+    `code` counts when its system is UCUM or missing, then `unit`; `aliases` are a site's own spellings
+    (folded form -> UCUM). A reference range may explain a missing unit, but never supplies it.
+    """
+    code, unit, system = quantity.get("code"), quantity.get("unit"), quantity.get("system")
+    is_ucum = not isinstance(system, str) or not system.strip() or normal_system(system) == UCUM
+    written: list[str] = []
+    if isinstance(code, int) and not isinstance(code, bool):
+        code = str(code)  # `1` without quotes
+    if isinstance(code, str) and code.strip() and is_ucum:
+        written.append(code)
+    if isinstance(unit, str) and unit.strip():
+        written.append(unit)
+    if not written:
+        return ""
+    for text in written:
+        found = (aliases or {}).get(fold(text)) or spelled(text)
+        if found is not None:
+            return found
+    return None
+
+
+def shown(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> str:
+    """
+    Give the words for a Quantity's unit that people may be shown: those that `ucum` understood.
+
+    Where `unit` says something else than the `code` that counts, the code is shown. Of words that nobody understands
+    those are shown that could be a unit; any other text is a stranger's and is not repeated.
+    """
+    meant = ucum(quantity, aliases)
+    for text in (quantity.get("unit"), quantity.get("code")):
+        if isinstance(text, str) and text.strip():
+            understood = (aliases or {}).get(fold(text)) or spelled(text)
+            if understood == meant if meant is not None else _COULD_BE_UNIT.fullmatch(text.strip()):
+                return text
+    return meant or ""
+
+
+_COULD_BE_UNIT = re.compile(r"[\w/*^.%µ°·()\[\]{} -]{1,24}")
+
+
+def _factor(text: str) -> Decimal:
+    over, slash, under = text.partition("/")
+    return Decimal(over) / Decimal(under) if slash else Decimal(over)
+
+
+@lru_cache(maxsize=1)
+def factors() -> dict[tuple[str, str], tuple[str, Decimal]]:
+    """Give (analyte, unit) -> (internal unit, factor), from `units.csv`."""
+    text = files("fhir_mapping.terms").joinpath("units.csv").read_text("utf-8")
+    return {
+        (row["analyte"], row["from_unit"]): (row["to_unit"], _factor(row["factor"]))
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+def convert(value: Decimal, unit: str | None, into: str, analyte: str = "") -> Converted | None:
+    """
+    Give a number in the unit `into`; None when the unit is missing or cannot be converted.
+
+    `unit` is UCUM as given by `ucum` or `spelled`; `analyte` is the row family of `units.csv` (a mg/dL of
+    calcium is not a mg/dL of creatinine). Dimensionless targets (`1`, `{score}`, `{count}`) need no unit.
+    Magnitude never decides.
+    """
+    if unit is None:
+        return None
+    if unit == into:
+        return Converted(value, into, unit)
+    if into in {"1", "{score}", "{count}"} and (unit in _DIMENSIONLESS or (into == "1" and unit == "g/mL")):
+        return Converted(value, into, unit)
+    row = factors().get((analyte, unit))
+    if row is None or row[0] != into:
+        return None
+    return Converted(value * row[1], into, unit, row[1])
+
+
+def milligrams(value: Decimal, unit: str | None) -> Decimal | None:
+    """Give a mass in mg; None for anything that is not a mass."""
+    factor = MILLIGRAMS_IN.get(unit or "")
+    return None if factor is None else value * factor
+
+
+_DAYS = {
+    "h": Decimal(1) / 24,
+    "d": Decimal(1),
+    "wk": Decimal(7),
+    "mo": Decimal(28),
+    "a": Decimal(365),
+}
+
+
+def ordered_days(value: Decimal, unit: str | None) -> Decimal | None:
+    """Give an ordered period in days, as the specification counts them (week 7, month 28)."""
+    factor = _DAYS.get(unit or "")
+    return None if factor is None else value * factor

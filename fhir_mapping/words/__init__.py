@@ -1,0 +1,1 @@
+"""What a text says, before anybody knows a code."""

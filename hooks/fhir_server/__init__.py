@@ -1,0 +1,1 @@
+"""What is read from the FHIR server of the call."""

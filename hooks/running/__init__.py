@@ -1,0 +1,1 @@
+"""The service as a process: serving, logs, metrics, traces."""

@@ -1,0 +1,326 @@
+"""What operators see: JSON log lines with an allow-list of fields, Prometheus metrics, and health."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import re
+import sys
+import time
+import traceback
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from flask import Blueprint, Flask, Response, current_app, g, has_request_context, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
+
+from hooks.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from recommenders.assessing.assessment import Assessment
+
+LOG = logging.getLogger("oncobone")
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+EXTENSION = "oncobone.observability"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_PROJECT = Path(__file__).resolve().parent.parent.parent
+
+FIELDS = (
+    "request_id",
+    "service",
+    "hook",
+    "method",
+    "route",
+    "status",
+    "ms",
+    "language",
+    "in_scope",
+    "cards",
+    "indicators",
+    "fired",
+    "suppressed",
+    "superseded",
+    "undecided",
+    "failed",
+    "notes",
+    "unavailable",
+    "guidance",
+    "cause",
+    "error",
+    "where",
+    "process",
+    "child",
+    "address",
+    "feedback",
+    "fetches",
+    "component",
+    "reason",
+    "lost",
+)
+"""All that a log line may carry beside its time, level and event; none of these holds a patient value."""
+
+STATES = ("fired", "suppressed", "superseded", "undecided")
+
+
+# --- logs ---------------------------------------------------------------------------------------------------
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line; a field that is not on the list is left out, and so is an exception's text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        line: dict[str, object] = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage() if record.name.startswith(LOG.name) else record.name,
+        }
+        line |= {name: value for name in FIELDS if (value := record.__dict__.get(name)) not in (None, "", (), [], {})}
+        # Other people's libraries may log what they were given: of them only name and level are kept.
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= {"error": type(record.exc_info[1]).__name__, "where": places(record.exc_info[1])}
+        return json.dumps(line, ensure_ascii=True, default=str)
+
+
+def start_logging(level: str = "info", stream: TextIO | None = None) -> None:
+    """Send all logs to standard error (or `stream`) as JSON lines."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    LOG.setLevel(level.upper())
+    # A queue is no trouble as such; a call that stood in it too long is refused, and that is logged.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def places(error: BaseException) -> list[str]:
+    """Say where an error was raised, as `file:line function`; never its text, which may hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames][-12:]
+
+
+def _short(path: str) -> str:
+    file = Path(path)
+    return str(file.relative_to(_PROJECT)) if file.is_relative_to(_PROJECT) else file.name
+
+
+def log_failure(error: BaseException, event: str = "unexpected error") -> None:
+    """Log an error of ours by its kind and place, with the request id."""
+    LOG.error(event, extra={"request_id": request_id(), "error": type(error).__name__, "where": places(error)})
+
+
+def request_id() -> str | None:
+    """Give the id of the request at hand: the caller's, if it has a safe form, else one of ours."""
+    if not has_request_context():
+        return None
+    if "request_id" not in g:
+        sent = request.headers.get("X-Request-Id", "")
+        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+    return str(g.request_id)
+
+
+# --- metrics ------------------------------------------------------------------------------------------------
+
+
+class Metrics:
+    """The counters of one app; label values come from closed sets, never from a request."""
+
+    def __init__(self) -> None:
+        if os.environ.get(SHARED_METRICS):
+            # The library chooses at import; several processes must share files, however early it was imported.
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # the library has no types here
+        self.registry = CollectorRegistry()
+        self.calls = Counter(
+            "oncobone_calls", "Answers by service and HTTP status.", ("service", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "oncobone_call_seconds",
+            "Time from reading the request to the answer.",
+            ("service",),
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 4, 8),
+            registry=self.registry,
+        )
+        self.cards = Counter(
+            "oncobone_cards", "Cards shown.", ("service", "recommender", "indicator"), registry=self.registry
+        )
+        self.rules = Counter(
+            "oncobone_rules", "Rules by what became of them.", ("service", "rule", "state"), registry=self.registry
+        )
+        self.failures = Counter(
+            "oncobone_topic_failures", "Rule topics that failed.", ("topic",), registry=self.registry
+        )
+        self.fetches = Counter(
+            "oncobone_fetches", "FHIR fetches by prefetch key and result.", ("key", "result"), registry=self.registry
+        )
+        self.feedback = Counter("oncobone_feedback", "Feedback entries stored.", ("outcome",), registry=self.registry)
+        self.components = Gauge(
+            "oncobone_component_up",
+            "Whether a component works (1) or not (0), as /readyz has it.",
+            ("component",),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.audit_waiting = Gauge(
+            "oncobone_audit_waiting",
+            "Audit records in memory that wait for the store.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+
+    def assessed(self, service: str, assessment: Assessment, cards: Iterable[Mapping[str, Any]]) -> None:
+        """Count what one call came to."""
+        for state in STATES:
+            for rule in assessment.of(state):  # type: ignore[arg-type] # STATES are all states but "not met"
+                self.rules.labels(service, rule, state).inc()
+        for topic in assessment.failed:
+            self.failures.labels(topic).inc()
+        for card in cards:
+            recommender = card["extension"]["org.oncobone.trace"]["recommender"]
+            self.cards.labels(service, recommender, card["indicator"]).inc()
+
+    def checked(self, health: Health) -> None:
+        """Ask every check of health, and note which components work."""
+        troubles = health.troubles()
+        for name in health.checks:
+            self.components.labels(name).set(0 if name in troubles else 1)
+
+    def text(self) -> bytes:
+        """Give all metrics in the Prometheus text form, of all processes together."""
+        if not os.environ.get(SHARED_METRICS):
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call] # the library has no types here
+        return generate_latest(together)
+
+
+def forget_process(pid: int) -> None:
+    """Take the gauges of a process that has ended out of the sums; its counts stay."""
+    if os.environ.get(SHARED_METRICS):
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here
+
+
+# --- health -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Health:
+    """
+    Whether this process should be sent calls: its checks by name, and whether it is stopping.
+
+    A check says what is wrong, in words without secrets, or None when all is well.
+    """
+
+    checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
+    stopping: bool = False
+
+    def troubles(self) -> dict[str, str]:
+        """Ask every check; give the components in trouble with what is wrong."""
+        found = {"server": "is stopping"} if self.stopping else {}
+        for name, check in self.checks.items():
+            try:
+                trouble = check()
+            except Exception as error:  # noqa: BLE001 - a check that fails is trouble, not a crash of /readyz
+                trouble = f"cannot be checked ({type(error).__name__})"
+            if trouble:
+                found[name] = trouble
+        return found
+
+
+@dataclass(slots=True)
+class Observability:
+    """What one app has for its operators; `at_end` is done when a process stops, after its last call."""
+
+    metrics: Metrics
+    health: Health
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+
+
+def of(app: Flask) -> Observability:
+    """Give an app's metrics and health."""
+    found: Observability = app.extensions[EXTENSION]
+    return found
+
+
+def blueprint(*, with_metrics: bool) -> Blueprint:
+    """Make the operators' routes; `/metrics` only where the port is theirs alone."""
+    bp = Blueprint("operators", __name__)
+
+    @bp.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Tell that the process answers."""
+        return {"status": "ok"}
+
+    @bp.get("/readyz")
+    def readyz() -> dict[str, str]:
+        """Tell whether calls should be sent here."""
+        troubles = of(current_app).health.troubles()
+        if not troubles:
+            return {"status": "ready"}
+        told = "; ".join(f"{name} {trouble}" for name, trouble in troubles.items())
+        raise Refused(503, f"Not ready: {told}.", headers={"Retry-After": "5"}, cause=", ".join(troubles))
+
+    if with_metrics:
+
+        @bp.get("/metrics")
+        def metrics() -> Response:
+            """Give the counters, and what the checks of health say now."""
+            watched = of(current_app)
+            watched.metrics.checked(watched.health)
+            return Response(watched.metrics.text(), content_type=CONTENT_TYPE_LATEST)
+
+    return bp
+
+
+def watch(app: Flask) -> None:
+    """Time and count every request of an app, and write one line for each; `g.told` adds what a view knows."""
+
+    @app.before_request
+    def _started() -> None:
+        g.started = time.perf_counter()
+        g.told = {}
+        request_id()
+
+    @app.after_request
+    def _ended(response: Response) -> Response:
+        took = time.perf_counter() - g.get("started", time.perf_counter())
+        service = g.get("service_label", "none")
+        response.headers["X-Request-Id"] = request_id() or ""
+        if request.method != "OPTIONS" and (request.endpoint in _COUNTED or response.status_code >= 400):
+            metrics = of(app).metrics
+            metrics.calls.labels(service, str(response.status_code)).inc()
+            if request.endpoint == "cds.call":
+                metrics.seconds.labels(service).observe(took)
+            route = request.url_rule.rule if request.url_rule else "unknown"
+            LOG.info(
+                "request",
+                extra={
+                    "request_id": request_id(),
+                    "method": request.method if request.method in _METHODS else "other",
+                    "route": route,
+                    "service": service,
+                    "status": response.status_code,
+                    "ms": round(took * 1000, 1),
+                    "cause": g.get("refusal"),
+                    **g.get("told", {}),
+                },
+            )
+        return response
+
+
+_COUNTED = frozenset({"cds.call", "cds.services", "feedback.receive"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,1 @@
+"""What is kept: feedback, tokens, the audit record."""

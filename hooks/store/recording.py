@@ -1,0 +1,92 @@
+"""Writes down each call before its answer goes out: the cards that were issued, and the audit record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, g, request
+
+from hooks.running import observability
+from hooks.store.audit import Auditor, CallRecord
+from hooks.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hooks.views import Judged
+
+OPEN_TENANT = "open"
+"""Whose records they are while nobody is asked who they are."""
+
+
+def tenant() -> str:
+    """Give the organisation that calls."""
+    client = g.get("client")
+    return str(client.tenant) if client is not None else OPEN_TENANT
+
+
+def record_calls(app: Flask, store: Store) -> Auditor:
+    """Keep a record of every call of an app; an answer goes out even while the store is down."""
+    auditor = Auditor(store)
+    waiting = observability.of(app).metrics.audit_waiting
+
+    def recorded(response: Response) -> Response:
+        # Strangers and calls that were turned away at the door are counted and logged; they must not fill the record.
+        if request.endpoint == "cds.call" and request.method == "POST" and "client" in g:
+            auditor.record(_record(response.status_code), issued(g.get("answered") or {}))
+            waiting.set(auditor.waiting)
+        return response
+
+    app.after_request(recorded)
+    return auditor
+
+
+def _record(status: int) -> CallRecord:
+    client = g.get("client")
+    judged: Judged | None = g.get("judged")
+    known: dict[str, Any] = {}
+    if judged is not None:
+        assessment = judged.assessment
+        known = {
+            "hook": judged.call.hook,
+            "hook_instance": judged.call.hook_instance,
+            "as_of": assessment.as_of.isoformat(),
+            "user": judged.call.user_id,
+            "patient": judged.call.patient_id,
+            "resources": _resources(judged),
+            "guidance": assessment.guidance,
+            "fired": assessment.of("fired"),
+            "suppressed": assessment.of("suppressed"),
+            "undecided": assessment.of("undecided"),
+            "cards": [card["uuid"] for card in g.answered["cards"]],
+            "fetched": judged.gathered.fetched,
+        }
+    return CallRecord(
+        **{"hook": "", "hook_instance": ""} | known,
+        at=dt.datetime.now(dt.UTC),
+        tenant=tenant(),
+        client=client.issuer if client is not None else OPEN_TENANT,
+        service_id=g.get("service_label", "unknown"),
+        status=status,
+        milliseconds=(time.perf_counter() - g.started) * 1000,
+    )
+
+
+def _resources(judged: Judged) -> set[str]:
+    facts = judged.assessment.facts
+    found = {
+        reference for _, fact in facts.known_facts() if fact.resources and fact.is_known for reference in fact.resources
+    }
+    for listed in (facts.lesions, facts.sre, facts.studies, facts.courses):
+        found.update(reference for item in listed for reference in item.resources)
+    return found
+
+
+def issued(answered: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], Sequence[str], str]]:
+    """Give each card of an answer as the store keeps it: uuid, rule ids, suggestion uuids, guidance version."""
+    for card in answered.get("cards", ()):
+        trace = card["extension"]["org.oncobone.trace"]
+        suggestions = [suggestion["uuid"] for suggestion in card.get("suggestions", ())]
+        yield card["uuid"], trace.get("fired", []), suggestions, trace["guidance"]

@@ -1,0 +1,79 @@
+"""The store's tables. How they came to be is in `hooks/store/migrations`; a test holds both together."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+_TENANT = sa.String(255)
+_SERVICE = sa.String(64)
+_TIME = sa.String(32)  # UTC, `2026-11-22T12:00:00.000000Z`: sorts as text, alike on both engines
+
+cards = sa.Table(
+    "cards",
+    metadata,
+    sa.Column("tenant", _TENANT, primary_key=True),
+    sa.Column("uuid", sa.String(36), primary_key=True),
+    sa.Column("service", _SERVICE, nullable=False),
+    sa.Column("guidance", sa.String(32), nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),  # JSON list of rule ids
+    sa.Column("suggestions", sa.Text, nullable=False),  # JSON list of suggestion uuids
+    sa.Column("issued_at", _TIME, nullable=False),
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("tenant", _TENANT, primary_key=True),
+    sa.Column("card", sa.String(36), primary_key=True),
+    sa.Column("outcome", sa.String(16), primary_key=True),
+    sa.Column("outcome_at", _TIME, primary_key=True),
+    sa.Column("received_at", _TIME, nullable=False),
+    sa.Column("reason_code", sa.Text),
+    sa.Column("reason_system", sa.Text),
+    sa.Column("reason_display", sa.Text),
+    sa.Column("user_comment", sa.Text),
+    sa.ForeignKeyConstraint(["tenant", "card"], ["cards.tenant", "cards.uuid"], name="feedback_card"),
+)
+
+accepted_suggestions = sa.Table(
+    "accepted_suggestions",
+    metadata,
+    sa.Column("tenant", _TENANT, primary_key=True),
+    sa.Column("card", sa.String(36), primary_key=True),
+    sa.Column("outcome", sa.String(16), primary_key=True),
+    sa.Column("outcome_at", _TIME, primary_key=True),
+    sa.Column("suggestion", sa.String(36), primary_key=True),
+    sa.ForeignKeyConstraint(
+        ["tenant", "card", "outcome", "outcome_at"],
+        ["feedback.tenant", "feedback.card", "feedback.outcome", "feedback.outcome_at"],
+        name="accepted_suggestions_feedback",
+    ),
+)
+
+used_tokens = sa.Table(
+    "used_tokens",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # of issuer and jti
+    sa.Column("expires", sa.BigInteger, nullable=False, index=True),  # seconds since 1970
+)
+
+audit_records = sa.Table(
+    "audit_records",
+    metadata,
+    sa.Column("tenant", _TENANT, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key_id", sa.String(16), nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("record", sa.Text, nullable=False),  # the JSON text exactly as it was hashed
+    sa.Column("hash", sa.String(64), nullable=False),
+)
+
+write_checks = sa.Table(
+    "write_checks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("checked_at", _TIME, nullable=False),
+    sa.Column("padding", sa.Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""For integrators and authors: the command line and what it calls."""

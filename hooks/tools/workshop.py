@@ -1,0 +1,172 @@
+"""The commands for the engineer who connects an EHR: validate, doctor, sandbox, catalogue."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import signal
+import sys
+import time
+from decimal import Decimal
+from typing import Any, BinaryIO, NoReturn, TextIO
+
+import click
+
+from fhir_mapping.terms.site import site_mapping
+from hooks.errors import Refused
+from hooks.settings import Settings, SettingsError, load
+from hooks.tools import catalogue, doctor, samples, sandbox, validating
+
+REFUSED = 1
+config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
+json_option = click.option("--json", "raw", is_flag=True, help="JSON instead of text.")
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(_harmless(message), err=True)
+    sys.exit(REFUSED)
+
+
+def _settings(config: str | None) -> Settings:
+    try:
+        return load({"config": config, "auth": "open"})
+    except SettingsError as error:
+        _refuse(str(error))
+
+
+def _harmless(text: str) -> str:
+    """Leave out what a terminal would take as a command: a chart's text may hold anything."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _show(value: Any) -> None:  # noqa: ANN401 - JSON
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_number))
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), metavar="FILE")
+@json_option
+@config_option
+def validate(file: BinaryIO, raw: bool, config: str | None) -> None:
+    """
+    Tell what would be used of a request or a FHIR Bundle.
+
+    FILE is a CDS Hooks request or a Bundle with one Patient; - for stdin. Exit code 0: nothing is lost;
+    1: it is refused, or something that was sent cannot be used.
+    """
+    settings = _settings(config)
+    try:
+        look = validating.look_at_text(file.read(), settings, site_mapping(settings.mapping))
+    except Refused as refused:
+        if raw:
+            _show({"fine": False, "refused": refused.status, "diagnostics": refused.diagnostics})
+            sys.exit(REFUSED)
+        _refuse(f"Refused ({refused.status}): {refused.diagnostics}")
+    if raw:
+        _show(validating.as_json(look))
+    else:
+        for line in validating.as_text(look):
+            click.echo(_harmless(line))
+    if not look.fine:
+        sys.exit(REFUSED)
+
+
+@click.command("doctor")
+@click.option("--fhir", "base", required=True, metavar="BASE", help="The FHIR base, such as https://ehr.example/fhir.")
+@click.option("--patient", "patients", multiple=True, metavar="ID", help="A patient to look at; may be repeated.")
+@click.option("--sample", "count", type=click.IntRange(1, 500), default=20, show_default=True, help="Else so many.")
+@click.option("--token", metavar="TOKEN", help="An access token for the FHIR server.")
+@click.option("--draft", type=click.File("w", encoding="utf-8"), metavar="FILE", help="Write the mapping's draft here.")
+@json_option
+@config_option
+def doctor_command(
+    base: str,
+    patients: tuple[str, ...],
+    count: int,
+    token: str | None,
+    draft: TextIO | None,
+    raw: bool,
+    config: str | None,
+) -> None:
+    """
+    Ask a FHIR server whether it can give us what we need.
+
+    Looks at its CapabilityStatement, our searches, paging, codes that no rule reads, and how many of the expected
+    facts are found; drafts the site's mapping. Exit code 0: the service can work with it; 1: it cannot.
+    """
+    settings = _settings(config)
+    try:
+        found = doctor.Doctor(base, token, settings, site_mapping(settings.mapping))
+        found.capability()
+        ids = list(patients) or found.some_patients(count)
+        with click.progressbar(ids, label="Looking at patients", file=sys.stderr) as bar:
+            for patient in bar:
+                found.patient(patient)
+        found.paging()
+        report = found.finish()
+    except Refused as refused:
+        _refuse(refused.diagnostics)
+    if draft is not None:
+        draft.write(doctor.draft(report))
+    if raw:
+        _show(doctor.as_json(report))
+    else:
+        for line in doctor.as_text(report, settings.fetch_seconds):
+            click.echo(_harmless(line))
+        if draft is None:
+            click.echo("")
+            click.echo(_harmless(doctor.draft(report)), nl=False)
+    if not report.fit:
+        sys.exit(REFUSED)
+
+
+@click.command("catalogue")
+def catalogue_command() -> None:
+    """Write the rule catalogue as Markdown."""
+    click.echo(catalogue.markdown(), nl=False)
+
+
+@click.command("sandbox")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The service's port.")
+@click.option("--fhir-port", type=click.IntRange(1, 65535), default=8090, show_default=True, help="The FHIR server's.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
+def sandbox_command(port: int, fhir_port: int, day: dt.datetime | None) -> None:
+    """Run a local FHIR server with the sample patients, and the service beside it, until Ctrl-C."""
+    today = day.date() if day else dt.datetime.now(dt.UTC).date()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped in any way, both servers stop too
+    try:
+        with sandbox.running(port, fhir_port, today, click.echo) as service:
+            for line in what_to_try(service, f"http://{sandbox.HOST}:{fhir_port}/fhir"):
+                click.echo(line)
+            while True:
+                time.sleep(1)
+    except sandbox.SandboxError as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        click.echo("Stopped; nothing is kept.")
+
+
+def what_to_try(service: str, base: str) -> list[str]:
+    """Say what can be done with a running sandbox."""
+    first = samples.samples()[0]
+    return [
+        "",
+        f"The console:    {service}/",
+        f"The rules:      {service}/rules",
+        f"The services:   {service}/cds-services",
+        f"The patients:   {base}/Patient",
+        "",
+        "One call, with data that the service fetches itself:",
+        f"  oncobone call --url {service} --fhir {base} --patient {first.patient_id} --hook {first.hook}",
+        "Can this server give us what we need?",
+        f"  oncobone doctor --fhir {base}",
+        "",
+        "Stop with Ctrl-C; nothing is kept.",
+    ]
+
+
+COMMANDS = (validate, doctor_command, catalogue_command, sandbox_command)

@@ -1,0 +1,512 @@
+"""
+Trust: who calls, told by the signed token (JWT) that CDS Hooks puts into the Authorization header.
+
+Whatever is wrong with a token, the caller reads one fixed text; the cause goes to the log as a word, and
+`oncobone keys explain` says it in a sentence. Keys come from the configuration alone: a token may name a key set
+(`jku`), and is refused when it is not the configured one, but nothing it says is ever fetched or used as a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from flask import request
+
+from hooks.errors import Refused
+from hooks.fhir_server.fetch import FetchError, base_of, download, in_parallel
+from hooks.settings import ClientSettings, Settings, SettingsError, is_loopback
+from hooks.store.database import StoreUnavailable
+
+if TYPE_CHECKING:
+    from hooks.store.store import Store
+
+log = logging.getLogger("oncobone.trust")
+
+# What may be configured. No `none`, nothing symmetric: CDS Hooks forbids both.
+ALGORITHMS: Final = ("ES384", "RS384", "ES256", "RS256")
+_CURVES: Final[Mapping[str, str]] = {"secp384r1": "ES384", "secp256r1": "ES256"}
+_FAMILIES: Final[Mapping[tuple[object, object], str]] = {
+    ("RSA", None): "RS384",
+    ("EC", "P-384"): "ES384",
+    ("EC", "P-256"): "ES256",
+}
+
+LEEWAY: Final = 60  # seconds that clocks may differ
+LONGEST_LIFE: Final = 3600  # seconds from iat to exp
+LONGEST_TOKEN: Final = 16 * 1024
+LONGEST_ID: Final = 256  # of jti
+LONGEST_TENANT: Final = 255  # as the store has room
+RSA_BITS: Final = (2048, 8192)
+
+KEYS_FRESH: Final = 600  # seconds a key set is used without looking again
+KEYS_STALE: Final = 24 * 3600  # seconds it is used at the most, while it cannot be fetched
+KEYS_AGAIN: Final = 60  # seconds between two fetches of a key set
+KEYS_FIRST: Final = 5  # the same, as long as there never was one
+KEYS_SECONDS: Final = 2.0
+KEYS_BYTES: Final = 64 * 1024
+KEYS_COUNT: Final = 50
+
+# Ids of tokens kept by a process while the store is down.
+MEMORY: Final = 100_000
+
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_.=-]+)")
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who calls: an EHR, and the organisation it speaks for."""
+
+    issuer: str
+    tenant: str
+    fhir_servers: tuple[str, ...] = ()
+    calls_per_second: float = 500.0
+
+
+class Problem(NamedTuple):
+    """Why a token is not good: a word for the log, and a sentence for whoever set it up."""
+
+    cause: str
+    text: str
+
+
+class NotAuthenticated(Exception):  # noqa: N818 - it is an answer, not an error of ours
+    """Nobody we know. `cause` is for the log; the caller gets the same words for every cause."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+# Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, with the algorithms it may be used with."""
+
+    algorithms: tuple[str, ...]
+    public: RSAPublicKey | EllipticCurvePublicKey
+
+
+class KeySetError(ValueError):
+    """A key set that cannot be read."""
+
+
+def read_keys(document: bytes) -> dict[str, Key]:
+    """
+    The usable keys of a key set (JWKS), by `kid`.
+
+    Left out, with a line in the log: keys without `kid` or with one that occurs twice, symmetric and private keys,
+    keys for encryption, RSA under 2048 bits, other curves. Raises `KeySetError` when it is not a key set at all.
+    """
+    if len(document) > KEYS_BYTES:
+        raise KeySetError(f"a key set may have {KEYS_BYTES // 1024} KiB")
+    try:
+        found = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise KeySetError("it is not JSON") from error
+    listed = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(listed, list) or len(listed) > KEYS_COUNT:
+        raise KeySetError(f"it is not an object with a list `keys` of at most {KEYS_COUNT}")
+    keys: dict[str, Key] = {}
+    twice: set[str] = set()
+    for jwk in listed:
+        kid = jwk.get("kid") if isinstance(jwk, dict) else None
+        key = _read_key(jwk) if isinstance(kid, str) else None
+        if key is None or not isinstance(kid, str):
+            log.warning("a key of a key set is of no use", extra={"component": "trust"})
+        elif kid in keys:
+            twice.add(kid)
+        else:
+            keys[kid] = key
+    return {kid: key for kid, key in keys.items() if kid not in twice}
+
+
+def _read_key(jwk: dict[str, Any]) -> Key | None:
+    try:
+        verifies = jwk.get("use", "sig") == "sig" and "verify" in jwk.get("key_ops", ["verify"])
+        family = _FAMILIES.get((jwk.get("kty"), jwk.get("crv")))
+        if not verifies or family is None or "d" in jwk:
+            return None
+        public = jwt.PyJWK.from_dict(jwk, algorithm=family).key
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, OverflowError):
+        return None
+    algorithms = _algorithms_of(public)
+    if "alg" in jwk:
+        algorithms = tuple(each for each in algorithms if each == jwk["alg"])
+    return Key(algorithms, public) if algorithms else None
+
+
+def _algorithms_of(public: object) -> tuple[str, ...]:
+    if isinstance(public, RSAPublicKey):
+        least, most = RSA_BITS
+        return ("RS384", "RS256") if least <= public.key_size <= most else ()
+    if isinstance(public, EllipticCurvePublicKey):
+        return (_CURVES[public.curve.name],) if public.curve.name in _CURVES else ()
+    return ()
+
+
+class KeyRing:
+    """
+    The keys of one issuer, kept for ten minutes, and for a day while they cannot be fetched.
+
+    A key that is not known makes it look again, at most once a minute, one thread at a time.
+    """
+
+    def __init__(self, load: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
+        self._load = load
+        self._clock = clock
+        self._keys: dict[str, Key] = {}
+        self._loaded_at: float | None = None
+        self._tried_at: float | None = None
+        self._lock = threading.Lock()
+
+    def find(self, kid: str) -> Key | None:
+        """The key of this id. Waits for the issuer's server only when there is no key to go on with."""
+        key = self._keys.get(kid)
+        if key is not None and self._age() < KEYS_FRESH:
+            return key
+        if self._lock.acquire(blocking=key is None, timeout=2 * KEYS_SECONDS if key is None else -1):
+            try:
+                # Another thread may have looked while this one waited.
+                if kid not in self._keys or self._age() >= KEYS_FRESH:
+                    self._look_again()
+            finally:
+                self._lock.release()
+        return self._keys.get(kid) if self._age() < KEYS_STALE else None
+
+    def look(self) -> None:
+        """Loads the keys, whenever that was done before; raises when they cannot be had."""
+        with self._lock:
+            self._take(self._load())
+
+    def _age(self) -> float:
+        return math.inf if self._loaded_at is None else self._clock() - self._loaded_at
+
+    def _look_again(self) -> None:
+        pause = KEYS_FIRST if self._loaded_at is None else KEYS_AGAIN
+        if self._tried_at is not None and self._clock() - self._tried_at < pause:
+            return
+        self._tried_at = self._clock()
+        try:
+            self._take(self._load())
+        except (FetchError, KeySetError, OSError) as error:
+            log.warning("a key set cannot be had", extra={"component": "trust", "error": type(error).__name__})
+
+    def _take(self, document: bytes) -> None:
+        self._keys = read_keys(document)
+        self._loaded_at = self._clock()
+
+
+def _fetch_keys(url: str) -> bytes:
+    """The key set at a configured URL; no redirect, 64 KiB and 2 s at most."""
+    deadline = time.monotonic() + KEYS_SECONDS
+    headers = {"Accept": "application/jwk-set+json, application/json"}
+    result = in_parallel({"keys": lambda: download(url, headers, deadline, KEYS_BYTES)}, deadline).get("keys")
+    if isinstance(result, bytes):
+        return result
+    raise result or FetchError("timeout")
+
+
+class _Issuer:
+    """One `[[clients]]` entry, with its keys."""
+
+    def __init__(self, settings: ClientSettings, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        named = f"clients ({settings.issuer})"
+        unknown = set(settings.algorithms) - set(ALGORITHMS)
+        if unknown or not settings.algorithms:
+            raise SettingsError(f"{named}: algorithms may be {', '.join(ALGORITHMS)}")
+        if any(len(tenant) > LONGEST_TENANT or not tenant for tenant in settings.tenants):
+            raise SettingsError(f"{named}: a tenant has 1 to {LONGEST_TENANT} characters")
+        for server in settings.fhir_servers:
+            _check_url(server, f"{named}: fhir_servers")
+        self.rings = tuple(self._rings(named, clock))
+        if not self.rings:
+            raise SettingsError(f"{named}: needs keys_file or jku, to check signatures with")
+
+    def _rings(self, named: str, clock: Callable[[], float]) -> Iterator[KeyRing]:
+        if path := self.settings.keys_file:
+            ring = KeyRing(Path(path).read_bytes, clock)
+            try:
+                ring.look()
+            except OSError as error:
+                raise SettingsError(f"{named}: keys_file {path} cannot be read: {error.strerror}") from error
+            except KeySetError as error:
+                raise SettingsError(f"{named}: keys_file {path} is not a key set: {error}") from error
+            yield ring
+        if url := self.settings.jku:
+            _check_url(url, f"{named}: jku")
+            yield KeyRing(lambda: _fetch_keys(url), clock)
+
+    def find(self, kid: str) -> Key | None:
+        return next((key for ring in self.rings if (key := ring.find(kid))), None)
+
+
+def _check_url(url: str, named: str) -> None:
+    base = base_of(url)
+    if base is None:
+        raise SettingsError(f"{named}: must be plain https URLs, without query, user or escapes")
+    if base.scheme != "https" and not is_loopback(base.host):
+        raise SettingsError(f"{named}: must be https; http is for this machine only")
+
+
+# Tokens
+
+
+class _Memory:
+    """Ids of used tokens in this process, for the time when the store is down."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[str, int] = {}
+
+    def holds(self, iss: str, jti: str) -> bool:
+        return bool(self._until) and _digest(iss, jti) in self._until
+
+    def add(self, iss: str, jti: str, exp: int, now: float) -> bool:
+        """False when it was there already, or when there is no room to remember it."""
+        key = _digest(iss, jti)
+        with self._lock:
+            if len(self._until) >= MEMORY:
+                self._until = {each: until for each, until in self._until.items() if until + LEEWAY > now}
+            if key in self._until or len(self._until) >= MEMORY:
+                return False
+            self._until[key] = exp
+            return True
+
+
+def _digest(iss: str, jti: str) -> str:
+    return sha256(json.dumps([iss, jti]).encode()).hexdigest()
+
+
+class _Once(dict[str, Any]):
+    """A JSON object whose members stand there once."""
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, Any]]) -> _Once:
+        members = cls(pairs)
+        if len(members) != len(pairs):
+            raise ValueError("a member twice")
+        return members
+
+
+def _part(text: str) -> _Once:
+    """A part of a token: base64url without padding, of a JSON object."""
+    value = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), object_pairs_hook=_Once.of)
+    if not isinstance(value, _Once):
+        raise ValueError("not an object")  # noqa: TRY004 - one kind of error for whatever is not a token
+    return value
+
+
+class Inspection:
+    """
+    One token looked at for one endpoint: `problems` finds what is wrong with it, one after the other.
+
+    `header` and `claims` are as sent, not yet trusted.
+    """
+
+    def __init__(self, issuers: Sequence[_Issuer], token: str, endpoint: str, now: float) -> None:
+        self._issuers = issuers
+        self._token = token
+        self._endpoint = endpoint
+        self._now = now
+        self.header: Mapping[str, Any] = {}
+        self.claims: Mapping[str, Any] = {}
+        self.issuer: _Issuer | None = None
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong, in the order in which it is looked at; nothing when the token is good (but for replay)."""
+        if len(self._token) > LONGEST_TOKEN:
+            yield Problem("malformed", f"It is longer than {LONGEST_TOKEN} characters.")
+            return
+        if not _COMPACT.fullmatch(self._token):
+            yield Problem("malformed", "It is not three base64url parts with dots between (a signed JWT).")
+            return
+        try:
+            self.header, self.claims = (_part(part) for part in self._token.split(".")[:2])
+        except (ValueError, RecursionError):
+            yield Problem("malformed", "Its header or payload is not a JSON object, or has a member twice.")
+            return
+        yield from self._issuer_problems()
+        if self.issuer is not None:
+            yield from self._signature_problems(self.issuer)
+        yield from self._claim_problems()
+
+    def _issuer_problems(self) -> Iterator[Problem]:
+        iss, tenant = self.claims.get("iss"), self.claims.get("tenant")
+        entries = [each for each in self._issuers if each.settings.issuer == iss]
+        if not entries:
+            listed = ", ".join(sorted({each.settings.issuer for each in self._issuers}))
+            yield Problem("issuer", f"`iss` is not a configured client; there are: {listed}.")
+            return
+        speaking = [each for each in entries if not each.settings.tenants or tenant in each.settings.tenants]
+        if not speaking:
+            listed = ", ".join(tenant for each in entries for tenant in each.settings.tenants)
+            yield Problem("tenant", f"`tenant` is not one this client may speak for; there are: {listed}.")
+        self.issuer = (speaking or entries)[0]
+
+    def _signature_problems(self, issuer: _Issuer) -> Iterator[Problem]:
+        header, settings = self.header, issuer.settings
+        alg, kid, jku = header.get("alg"), header.get("kid"), header.get("jku")
+        if alg not in settings.algorithms:
+            yield Problem("algorithm", f"`alg` is not one of this client's: {', '.join(settings.algorithms)}.")
+            return
+        if str(header.get("typ", "JWT")).upper() != "JWT":
+            yield Problem("type", "`typ` is not JWT.")
+        if "crit" in header or header.get("b64") is False:
+            yield Problem("critical", "`crit` asks for an extension; none is known here.")
+            return
+        if jku is not None and jku != settings.jku:
+            yield Problem("jku", "`jku` is not the configured one; it was not fetched.")
+            return
+        if not isinstance(kid, str):
+            yield Problem("key", "`kid` is missing, so there is no telling which key it is signed with.")
+            return
+        key = issuer.find(kid)
+        if key is None:
+            yield Problem("key", "`kid` is not among the client's usable keys (keys_file, jku), or they cannot be had.")
+            return
+        if alg not in key.algorithms:
+            yield Problem("algorithm", f"The key of this `kid` is for {' or '.join(key.algorithms)}, not for `alg`.")
+            return
+        try:
+            jwt.PyJWS().decode(self._token, key=key.public, algorithms=[alg])
+        except (jwt.PyJWTError, ValueError, TypeError):
+            yield Problem(
+                "signature", "The signature does not fit the key of this `kid`: signed with another, or changed."
+            )
+
+    def _claim_problems(self) -> Iterator[Problem]:
+        aud = self.claims.get("aud")
+        audiences = aud if isinstance(aud, list) else [aud]
+        called = [self._endpoint]
+        if self.issuer is not None and self.issuer.settings.feedback_audience == "service":
+            called.append(self._endpoint.removesuffix("/feedback"))
+        if not any(endpoint in audiences for endpoint in called):
+            yield Problem("audience", f"`aud` must be the URL that is called: {self._endpoint}.")
+        exp, iat, nbf = (self._seconds(name) for name in ("exp", "iat", "nbf"))
+        if exp is None or iat is None or (nbf is None and "nbf" in self.claims):
+            yield Problem("times", "`exp` and `iat` (and `nbf`, if it is there) must be seconds since 1970.")
+        else:
+            yield from self._time_problems(exp, iat, iat if nbf is None else nbf)
+        jti = self.claims.get("jti")
+        if not isinstance(jti, str) or not 0 < len(jti) <= LONGEST_ID:
+            yield Problem("jti", f"`jti` must be a text of at most {LONGEST_ID} characters, another one in each token.")
+
+    def _time_problems(self, exp: float, iat: float, nbf: float) -> Iterator[Problem]:
+        if self._now >= exp + LEEWAY:
+            yield Problem("expired", f"It expired {self._now - exp:.0f} s ago (clocks may differ by {LEEWAY} s).")
+        if max(iat, nbf) > self._now + LEEWAY:
+            ahead = max(iat, nbf) - self._now
+            yield Problem(
+                "early", f"`iat` or `nbf` is {ahead:.0f} s ahead of this clock (it may differ by {LEEWAY} s)."
+            )
+        if not 0 < exp - iat <= LONGEST_LIFE:
+            yield Problem("lifetime", f"`exp` must be after `iat`, by {LONGEST_LIFE} s at most.")
+
+    def _seconds(self, name: str) -> float | None:
+        value = self.claims.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e11:
+            return None
+        return float(value)
+
+    @cached_property
+    def client(self) -> Client:
+        """Who it is; only after no problem was found."""
+        if self.issuer is None:
+            raise ValueError("an inspection with problems has no client")
+        settings = self.issuer.settings
+        # Without a list of tenants the issuer is one organisation, whatever the claim says.
+        tenant = str(self.claims["tenant"]) if settings.tenants else settings.issuer
+        if len(tenant) > LONGEST_TENANT:
+            tenant = sha256(tenant.encode()).hexdigest()
+        return Client(settings.issuer, tenant, settings.fhir_servers, settings.calls_per_second)
+
+
+class Authenticator:
+    """Tells who calls, by the clients of the settings; each token is good for one call."""
+
+    def __init__(
+        self, settings: Settings, store: Store | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._issuers = [_Issuer(client, clock) for client in settings.clients]
+        self._store = store
+        self._memory = _Memory()
+
+    def authenticate(
+        self, authorization: str | None, endpoint: str, now: datetime, *, must_record: bool = False
+    ) -> Client:
+        """
+        The client whose token stands in an Authorization header, for a call of this endpoint (its public URL).
+
+        Raises `NotAuthenticated`. While the store is down, used tokens are remembered by this process alone; where
+        that is not enough (`must_record`), `StoreUnavailable` is raised.
+        """
+        found = _BEARER.fullmatch(authorization.strip(" ")) if authorization else None
+        if not found:
+            raise NotAuthenticated("no-token" if not authorization else "malformed")
+        inspection = self.inspect(found[1], endpoint, now)
+        problem = next(inspection.problems(), None)
+        if problem:
+            raise NotAuthenticated(problem.cause)
+        if self._used(inspection.claims, now, must_record=must_record):
+            raise NotAuthenticated("replay")
+        return inspection.client
+
+    def inspect(self, token: str, endpoint: str, now: datetime) -> Inspection:
+        """Looks at a token without using it up."""
+        return Inspection(self._issuers, token, endpoint.rstrip("/"), now.timestamp())
+
+    def _used(self, claims: Mapping[str, Any], now: datetime, *, must_record: bool) -> bool:
+        iss, jti, exp = str(claims["iss"]), str(claims["jti"]), math.ceil(claims["exp"])
+        if self._memory.holds(iss, jti):
+            return True
+        if self._store is not None:
+            try:
+                return self._store.seen_token(iss, jti, exp)
+            except StoreUnavailable:
+                if must_record:
+                    raise
+        return not self._memory.add(iss, jti, exp, now.timestamp())
+
+
+def gate(settings: Settings, store: Store | None, now: Callable[[], datetime]) -> Callable[[str], Client]:
+    """
+    The check of each request, given its path, for `create_app`.
+
+    It raises Refused: 401 with one text for every cause, and 503 for feedback while the store is down, since a token
+    that cannot be marked as used could be used again. `now` is the real clock, not the day of the evaluation.
+    """
+    authenticator = Authenticator(settings, store)
+    public = settings.public_url or ""
+
+    def check(path: str) -> Client:
+        path = path.rstrip("/")
+        header = request.headers.get("Authorization")
+        try:
+            return authenticator.authenticate(header, public + path, now(), must_record=path.endswith("/feedback"))
+        except NotAuthenticated as refusal:
+            raise Refused(401, headers={"WWW-Authenticate": "Bearer"}, cause=refusal.cause) from None
+        except StoreUnavailable as error:
+            raise Refused(503, headers={"Retry-After": "5"}, cause=f"store: {error.reason}") from None
+
+    return check

@@ -1,0 +1,1 @@
+"""Runs the topics and judges what they said."""

@@ -1,0 +1,234 @@
+"""One call's assessment: run the topics in order and sort what they say into fired, suppressed, undecided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from recommenders.assessing.topics import TOPICS, Topic
+from recommenders.patient import derived
+from recommenders.patient.advice import Advice, Case
+from recommenders.patient.scope import Scope, scope_of
+from recommenders.vocabulary.guidance import CHART_HOOKS, INDICATORS, ORDER_HOOKS, VERSION, RuleInfo
+from recommenders.vocabulary.logic import Criterion
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Mapping
+    from decimal import Decimal
+
+    from recommenders.patient.advice import Value
+    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Recommender
+
+State = Literal["fired", "suppressed", "superseded", "undecided", "not met"]
+
+
+@dataclass(slots=True, eq=False)  # as Advice
+class Verdict:
+    """What became of one rule: its state, what it said, and whose name it bears on this hook. Never changed."""
+
+    rule: str
+    info: RuleInfo
+    topic: Topic
+    recommender: Recommender
+    state: State
+    advices: tuple[Advice, ...]
+    criterion: Criterion
+
+    @property
+    def indicator(self) -> Indicator:
+        """The highest indicator among what it said."""
+        usual = self.info.indicator
+        if self.info.informational:
+            return "info"
+        if len(self.advices) == 1:
+            return self.advices[0].indicator or usual
+        return max((advice.indicator or usual for advice in self.advices), key=INDICATORS.index, default=usual)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the facts that keep it undecided."""
+        return self.criterion.missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All rules of one call, sorted; `values` are the computed values of the specification's §1.11."""
+
+    case: Case
+    hook: Hook
+    scope: Scope
+    verdicts: Mapping[str, Verdict]
+    values: Mapping[str, Value]
+    guidance: str = VERSION
+    failed: tuple[str, ...] = field(default=())
+
+    @property
+    def facts(self) -> Facts:
+        """The facts as they were seen."""
+        return self.case.facts
+
+    @property
+    def as_of(self) -> dt.date:
+        """The day of the evaluation."""
+        return self.case.facts.as_of
+
+    @property
+    def in_scope(self) -> bool:
+        """Whether the patient, or an order at hand, is any of our business."""
+        return self.scope.kind != "none"
+
+    def of(self, state: State) -> tuple[str, ...]:
+        """Give the ids of the rules in a state, in their order."""
+        return tuple(rule for rule, verdict in self.verdicts.items() if verdict.state == state)
+
+
+def assess(
+    facts: Facts,
+    hook: Hook,
+    *,
+    recommenders: Iterable[Recommender] | None = None,
+    site: Mapping[str, Decimal] | None = None,
+    whole: bool = False,
+    with_values: bool = True,
+) -> Assessment:
+    """
+    Assess one patient at one hook.
+
+    `recommenders` restricts who may speak (None: all); `site` holds a hospital's own choices
+    (`topic.limit` or `windows.fact`). `facts` are as read: staleness and derived facts are worked out here.
+    A topic that fails is named in `failed` and the others still speak. Topics that certainly have nothing to say
+    are passed over, unless the `whole` is asked for (to show every rule, also those that are not met).
+    `with_values` False leaves the values out where only the verdicts are wanted.
+    """
+    seen = seen_at(facts, hook, site)
+    return assess_seen(seen, hook, recommenders=recommenders, site=site, whole=whole, with_values=with_values)
+
+
+def seen_at(facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> Facts:
+    """Give facts as they count at a hook: too old is unknown, and what follows from others is filled in."""
+    return derived.derive(derived.as_seen(facts, derived.setting_of(hook), site), site)
+
+
+def assess_seen(
+    seen: Facts,
+    hook: Hook,
+    *,
+    recommenders: Iterable[Recommender] | None = None,
+    site: Mapping[str, Decimal] | None = None,
+    whole: bool = False,
+    with_values: bool = True,
+) -> Assessment:
+    """Assess facts that are `seen_at` this hook already; see `assess`."""
+    case = Case(seen, hook, site, whole=whole)
+    scope = scope_of(case)
+    verdicts: dict[str, Verdict] = {}
+    values: dict[str, Value] = {}
+    failed: list[str] = []
+    if scope.kind != "none":
+        speakers = None if recommenders is None else frozenset(recommenders)
+        values.update(_patient_values(case))
+        for topic in TOPICS:
+            try:
+                found = list(_verdicts(case, topic, scope)) if whole or _may_speak(case, topic) else []
+                if with_values:
+                    values.update(topic.values(case))
+            except Exception:  # noqa: BLE001 - one topic's fault must not silence the others; it is named
+                failed.append(topic.name)
+                continue
+            for verdict in found:
+                if speakers is None or verdict.recommender in speakers:
+                    verdicts[verdict.rule] = verdict
+        verdicts = {rule: _settled(case, verdict) for rule, verdict in verdicts.items()}
+        for verdict in verdicts.values():
+            for advice in verdict.advices:
+                values.update(advice.values)
+    return Assessment(case, hook, scope, verdicts, values, failed=tuple(failed))
+
+
+def _may_speak(case: Case, topic: Topic) -> bool:
+    """Tell whether any rule of a topic could be anything but "not met" here."""
+    if case.hook in CHART_HOOKS:
+        return topic.concerns(case)
+    at_hand = {kind for order in case.orders_at_hand for kind in order.kinds}
+    return any(
+        case.hook in info.hooks and (not info.orders or not at_hand.isdisjoint(info.orders))
+        for info in topic.guidance.rules.values()
+    )
+
+
+def _verdicts(case: Case, topic: Topic, scope: Scope) -> Iterator[Verdict]:
+    said: dict[str, list[Advice]] = {}
+    for advice in topic.rules(case):
+        info = topic.guidance.rules[advice.rule]
+        if not _is_looked_at(advice.rule, info, case, scope):
+            continue
+        case.hear(advice, info.supersedes)
+        said.setdefault(advice.rule, []).append(advice)
+    for rule in topic.guidance.rules:  # in the order of the guidance file
+        if advices := said.get(rule):
+            info = topic.guidance.rules[rule]
+            recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
+            yield _sorted_out(rule, info, topic, recommender, advices)
+
+
+def _is_looked_at(rule: str, info: RuleInfo, case: Case, scope: Scope) -> bool:
+    if case.hook not in info.hooks:
+        return False
+    if case.hook in CHART_HOOKS:
+        return True
+    if scope.only is not None and rule not in scope.only:
+        return False
+    return not info.orders or any(kind in info.orders for order in case.orders_at_hand for kind in order.kinds)
+
+
+def _sorted_out(rule: str, info: RuleInfo, topic: Topic, recommender: Recommender, advices: list[Advice]) -> Verdict:
+    holding = [advice for advice in advices if advice.whole.yes]
+    if fired := [advice for advice in holding if not advice.superseded]:
+        state: State = "fired"
+        chosen = fired
+    elif undecided := [advice for advice in advices if advice.whole.unknown]:
+        state, chosen = "undecided", undecided
+    elif holding:
+        state, chosen = "superseded", holding
+    elif suppressed := [advice for advice in advices if advice.because.yes and advice.unless.yes]:
+        state, chosen = "suppressed", suppressed
+    else:
+        state, chosen = "not met", advices
+    whole = (
+        chosen[0].whole if len(chosen) == 1 else Criterion(chosen[0].whole.holds, "any", tuple(a.whole for a in chosen))
+    )
+    return Verdict(rule, info, topic, recommender, state, tuple(chosen), whole)
+
+
+def _settled(case: Case, verdict: Verdict) -> Verdict:
+    """Apply supersession once all topics have spoken (one level deep, no cycles)."""
+    if verdict.state in {"fired", "undecided"} and case.is_superseded(verdict.rule):
+        state: State = "superseded" if verdict.state == "fired" else "not met"
+        return replace(verdict, state=state)
+    return verdict
+
+
+def _patient_values(case: Case) -> Iterator[tuple[str, Value]]:
+    facts = case.facts
+    for key, reading in (
+        ("age_years", facts.patient.age),
+        ("ca_corrected_mmol_l", facts.lab.ca_corr),
+        ("crcl_ml_min", facts.lab.crcl),
+        ("creatinine_rise_umol_l", facts.lab.creatinine_rise),
+    ):
+        if reading.is_known and reading.rounded is not None:
+            yield key, reading.rounded
+
+
+def guidance_of(rule: str) -> Guidance:
+    """
+    Give the guidance that a rule belongs to.
+
+    Raises KeyError for a rule that no topic has.
+    """
+    for topic in TOPICS:
+        if rule in topic.guidance.rules:
+            return topic.guidance
+    raise KeyError(rule)

@@ -1,0 +1,1 @@
+"""What several topics know of one patient."""

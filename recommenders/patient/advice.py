@@ -1,0 +1,275 @@
+"""Advice: what a rule hands back, and the case it is asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from recommenders.patient import derived
+from recommenders.vocabulary.facts import Reading, known
+from recommenders.vocabulary.logic import NO, Criterion, Logical, Truth, given
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from recommenders.vocabulary.facts import Facts, Order
+    from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Limits
+
+__all__ = ["known"]
+
+T = TypeVar("T")
+Value = Decimal | int | str
+"""A computed value of the specification's §1.11."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A fact's label, put into the reader's language at the end."""
+
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A sentence or word of the topic's `[phrases]`, with what fills its braces."""
+
+    key: str
+    fill: Mapping[str, Fill] = field(default_factory=dict)
+
+
+Fill = str | int | Decimal | Label | Phrase | Reading | tuple["Fill", ...]
+"""What a `{name}` in a wording may become; a tuple is a list in the reader's language."""
+
+
+Service = Literal[
+    "dental-examination",
+    "oral-surgery-consultation",
+    "calcium",
+    "calcium-weekly",
+    "albumin",
+    "ionised-calcium",
+    "creatinine",
+    "phosphate",
+    "magnesium",
+    "electrolytes",
+    "blood-count",
+    "urinalysis",
+    "m-protein",
+    "free-light-chains",
+    "bone-marrow",
+    "ldh",
+    "b2-microglobulin",
+    "fish",
+    "mrd",
+    "xray",
+    "ct",
+    "mri",
+    "mri-spine",
+    "mri-whole-spine",
+    "mri-whole-body",
+    "low-dose-ct",
+    "bone-scan",
+    "pet-ct",
+    "dxa",
+    "bone-biopsy",
+    "hydration",
+    "mdt-conference",
+    "orthopaedic-consultation",
+    "spine-surgery-consultation",
+    "radiation-oncology-consultation",
+    "interventional-radiology-consultation",
+    "haematology-consultation",
+    "psychiatry-consultation",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedMedication:
+    """A new medication order; the FHIR side knows codes and forms. Doses in mg (vitamin D in IU)."""
+
+    drug: Literal[
+        "denosumab",
+        "zoledronic",
+        "ibandronate",
+        "incadronate",
+        "calcium-oral",
+        "vitamin-d-oral",
+        "calcium-gluconate-iv",
+        "mesna",
+    ]
+    dose: Decimal | None = None
+    route: Literal["IV", "SC", "PO"] | None = None
+    interval_days: int | None = None
+    times_per_day: int | None = None
+    infusion_min: int | None = None
+    diluent_ml: int | None = None
+    once: bool = False
+    hours: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedService:
+    """A new service order: laboratory, imaging, consultation."""
+
+    service: Service
+    priority: Literal["routine", "urgent", "asap", "stat"] = "routine"
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedOrder:
+    """The draft at hand with only these parts changed (an `update`); None leaves a part as written."""
+
+    order: str
+    dose_mg: Decimal | None = None
+    route: Literal["IV", "SC", "PO"] | None = None
+    interval_days: int | None = None
+    infusion_min: int | None = None
+    diluent_ml: int | None = None
+
+
+Item = ProposedMedication | ProposedService | ChangedOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """
+    One suggestion: its items are carried out together.
+
+    `action` is the place of its label in the rule's `actions`. Proposals of one `alternative` exclude each
+    other. `reasons` are facts whose resources the new orders give as their reason.
+    """
+
+    action: int
+    items: tuple[Item, ...]
+    alternative: str | None = None
+    reasons: tuple[str, ...] = ()
+    recommended: bool = False
+    fill: Mapping[str, Fill] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceVerdict:
+    """What one source's own condition says for this patient; `line` is its place in the rule's source lines."""
+
+    line: int
+    criterion: Criterion
+
+    @property
+    def holds(self) -> Truth:
+        """Yes, no or unknown."""
+        return self.criterion.holds
+
+
+@dataclass(slots=True, kw_only=True, eq=False)  # made by the hundred in each call: not frozen, as a Condition
+class Advice:
+    """
+    What one rule says of one case (or of one order or lesion: several advices may bear the same rule).
+
+    It fires when `because` holds and `unless`, the part that says "already done", does not; it is suppressed
+    when both hold. `indicator` None means the rule's usual one. `points` picks lines of the wording by place
+    (None: all). `summary` replaces the rule's summary by a phrase. `notes` are extra lines. `lines` picks
+    source lines by place (None: all). `superseded` says that a louder rule already says all of this about
+    the same order (an overdose also misses the recommended dose): it is then listed, but not shown.
+    `whole` is the rule's condition as a whole. Never changed.
+    """
+
+    rule: str
+    because: Criterion
+    unless: Criterion = NO
+    indicator: Indicator | None = None
+    fill: Mapping[str, Fill] = field(default_factory=dict)
+    summary: Phrase | None = None
+    points: tuple[int, ...] | None = None
+    notes: tuple[Phrase, ...] = ()
+    verdicts: tuple[SourceVerdict, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    values: Mapping[str, Value] = field(default_factory=dict)
+    order: str | None = None
+    lines: tuple[int, ...] | None = None
+    superseded: bool = False
+    whole: Criterion = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Join both parts of the condition."""
+        self.whole = self.because & ~self.unless if self.unless is not NO else self.because
+
+
+def case_of(because: Logical) -> Criterion:
+    """Give the criterion of a finding or criterion, for `Advice(because=…)`."""
+    return because.criterion()
+
+
+class Case:
+    """
+    One patient, one hook, one day: what rule topics are asked about.
+
+    `facts` are as seen in this setting (stale values unknown, derived values filled in). `whole` asks topics to
+    speak of every rule, also of those that are certainly not met.
+    """
+
+    def __init__(
+        self, facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None, *, whole: bool = False
+    ) -> None:
+        self.facts = facts
+        self.hook: Hook = hook
+        self.site = site
+        self.whole = whole
+        self._said: dict[str, list[Advice]] = {}
+        self._superseded_by: dict[str, set[str]] = {}
+        self._once: dict[object, object] = {}
+        self._cautious: dict[str, Facts] = {}
+
+    @property
+    def orders_at_hand(self) -> tuple[Order, ...]:
+        """The draft orders that the call is about; none on chart hooks."""
+        return tuple(order for order in self.facts.orders if order.at_hand)
+
+    def limits(self, guidance: Guidance) -> Limits:
+        """Give a topic's limits in force on the day of the case, with the site's own choices."""
+        return guidance.limits(self.facts.as_of, self.site)
+
+    def cautious(self, calcium: Literal["lowest", "highest"] = "lowest") -> Facts:
+        """
+        Give the facts with the less safe of two contradictory results, for the safety rules (§0.4).
+
+        Calcium the lowest where low calcium is the danger, the highest where high calcium is.
+        """
+        if calcium not in self._cautious:
+            self._cautious[calcium] = derived.safest(self.facts, calcium, self.site)
+        return self._cautious[calcium]
+
+    def once(self, compute: Callable[[Case], T]) -> T:
+        """Compute something about this case once, and give it again when asked again."""
+        if compute not in self._once:
+            self._once[compute] = compute(self)
+        found: T = self._once[compute]  # type: ignore[assignment] # stored under the function that made it
+        return found
+
+    def hear(self, advice: Advice, supersedes: tuple[str, ...]) -> None:
+        """Note what a rule said, so that later rules can refer to it."""
+        self._said.setdefault(advice.rule, []).append(advice)
+        for other in supersedes:
+            self._superseded_by.setdefault(other, set()).add(advice.rule)
+
+    def criterion(self, rule: str) -> Criterion:
+        """Give another rule's condition as it came out earlier in this call (may be unknown); else no."""
+        said = self._said.get(rule, [])
+        return max((advice.whole for advice in said if not advice.superseded), key=_weight, default=NO)
+
+    def is_superseded(self, rule: str) -> bool:
+        """Tell whether a rule that supersedes this one holds in this call (as far as heard)."""
+        return any(self.criterion(other).yes for other in self._superseded_by.get(rule, ()))
+
+    def fired(self, rule: str) -> Criterion:
+        """Tell whether another rule fired earlier in this call and was not superseded; never unknown."""
+        return given(self.criterion(rule).yes and not self.is_superseded(rule))
+
+    def advices(self, rule: str) -> Iterator[Advice]:
+        """Yield what a rule said earlier in this call, fired or not."""
+        yield from self._said.get(rule, ())
+
+
+def _weight(criterion: Criterion) -> int:
+    return 2 if criterion.yes else 1 if criterion.unknown else 0

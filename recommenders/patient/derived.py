@@ -1,0 +1,697 @@
+"""What follows from the recorded facts: too old becomes unknown, and calculated facts are filled in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+from recommenders.vocabulary import formulas
+from recommenders.vocabulary.facts import (
+    DICTIONARY,
+    Fact,
+    Facts,
+    Finding,
+    Lesion,
+    Lesions,
+    Reading,
+    exactly,
+    replace,
+    round_half_up,
+    stated,
+)
+from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
+from recommenders.vocabulary.logic import Truth, any_of, documented
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recommenders.vocabulary.guidance import Hook, Limits
+
+Setting = Literal["chart", "order"]
+GUIDANCE = guidance("common")
+ENDLESS_RATIO = Decimal(10**9)
+"""The upper end of a light chain ratio that is only known from below."""
+
+F = TypeVar("F", bound=Fact)
+
+
+def setting_of(hook: Hook) -> Setting:
+    """Tell which recency windows a hook uses: those of a chart being opened or of an order being signed."""
+    return "chart" if hook in CHART_HOOKS else "order"
+
+
+# --- recency ------------------------------------------------------------------------------------------------
+
+_WINDOWS: dict[Setting, dict[str, int]] = {
+    setting: {path: int(row[setting]) for path, row in GUIDANCE.tables["windows"].items()}
+    for setting in get_args(Setting)
+}
+
+
+def windows(setting: Setting, site: Mapping[str, Decimal] | None = None) -> dict[str, int]:
+    """Give the recency window in days for each fact that has one; `site` overrides by `windows.<fact>`."""
+    found = dict(_WINDOWS[setting])
+    if site:
+        found |= {path: int(site[f"windows.{path}"]) for path in found if f"windows.{path}" in site}
+    return found
+
+
+def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None = None) -> Facts:
+    """
+    Give the facts as they count today: what is older than its window is unknown (`stale`), or history.
+
+    A fact without a usable date is stale; a finding that only ages into history counts when undated.
+    """
+    limits = windows(setting, site)
+    child = _is_child(facts)
+    if child:
+        limits |= {
+            path: int(row[setting]) for path, row in GUIDANCE.tables["windows_under_18"].items() if setting in row
+        }
+    changes: dict[str, Fact] = {}
+    for path, days in limits.items():
+        if path.startswith("lesions[]"):
+            continue
+        fact = facts.fact(path)
+        aged = _aged(fact, path, days, facts.as_of)
+        if aged is not fact:
+            changes[path] = aged
+    changes |= _baseline(facts, int(limits["mm.b2m"]))
+    seen = facts.with_facts(changes) if changes else facts
+    return replace(seen, lesions=_lesions_seen(facts, limits))
+
+
+def _is_child(facts: Facts) -> bool:
+    age = facts.patient.age if facts.patient.age.is_known else _age(facts)
+    return age.high is not None and age.is_known and age.high < 18
+
+
+def _too_old(fact: Fact, days: int, as_of: dt.date) -> bool:
+    return fact.date is None or as_of - fact.date > dt.timedelta(days)
+
+
+def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
+    spec = DICTIONARY[path]
+    if isinstance(fact, Finding) and spec.stale_means_no:
+        if fact.value is True and fact.date is not None and _too_old(fact, days, as_of):
+            return replace(fact, value=False, flags=(*fact.flags, "history"))
+        return fact
+    silent = isinstance(fact, Finding) and fact.value in {False, "none"} and not fact.resources and spec.closed
+    narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
+    if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
+        return fact.forget("stale")
+    return fact
+
+
+def _baseline(facts: Facts, days: int) -> dict[str, Fact]:
+    """ISS-family values count near the onset of myeloma; without an onset date the newest recent ones do."""
+    found: dict[str, Fact] = {}
+    onset = facts.mm.onset_date
+    places = {"mm.b2m": "mm.b2m", "mm.baseline_albumin": "lab.albumin", "mm.baseline_ldh": "lab.ldh"}
+    span = dt.timedelta(int(GUIDANCE.tables["baseline"]["days_around_onset"]))
+    for path, source in places.items():
+        own = facts.fact(path)
+        blank = DICTIONARY[path]
+        candidates = [r for r in facts.series.get(source, ()) if r.is_known]
+        candidates += [r for r in (own, facts.fact(source)) if isinstance(r, Reading) and r.is_known]
+        dated = [r for r in candidates if r.date is not None]
+        if onset.is_known and onset.date is not None:
+            near = [r for r in dated if abs(r.date - onset.date) <= span]  # type: ignore[operator] # dated
+            best = min(near, key=lambda r: abs(r.date - onset.date), default=None)  # type: ignore[operator] # dated
+        else:
+            recent = [r for r in dated if facts.as_of - r.date <= dt.timedelta(days)]  # type: ignore[operator] # dated
+            best = max(recent, key=lambda r: r.date, default=None)  # type: ignore[arg-type, return-value] # dated
+            best = best and replace(best, flags=(*best.flags, "baseline-not-confirmed"))
+        if best is not None:
+            found[path] = replace(best, decimals=blank.decimals)
+        elif own.is_known or own.reason == "contradictory" or candidates:
+            found[path] = (candidates[0] if candidates else own).forget("stale")
+    return found
+
+
+def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
+    seen: list[Lesion] = []
+    for lesion in facts.lesions:
+        changes: dict[str, Any] = {}
+        for path, days in limits.items():
+            if path.startswith("lesions[]"):
+                for name in _components(path):
+                    fact: Fact = getattr(lesion, name)
+                    day = fact.date or lesion.date
+                    if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
+                        changes[name] = fact.forget("stale")
+        seen.append(replace(lesion, **changes) if changes else lesion)
+    return Lesions(tuple(seen))
+
+
+def _components(path: str) -> tuple[str, ...]:
+    if path == "lesions[].profile":
+        return (
+            "type",
+            "cortical_fraction",
+            "size",
+            "soft_tissue_mass",
+            "trend",
+            "after_conservative",
+            "sensitive_rt_chemo",
+            "stable_months",
+        )
+    return (path.removeprefix("lesions[]."),)
+
+
+# --- calculation --------------------------------------------------------------------------------------------
+
+
+def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
+    """
+    Fill in the facts that follow from others, where they are not known already.
+
+    To be called on facts `as_seen`: an input that is stale leaves the derived fact unknown, with the inputs it
+    `lacks`.
+    """
+    limits = GUIDANCE.limits(facts.as_of, site)
+    facts = facts.with_facts({"patient.age": _age(facts)})
+    facts = facts.with_facts(_measures(facts))
+    facts = facts.with_facts(_calcium(facts))
+    facts = facts.with_facts({"lab.creatinine_rise": _rise(facts)} | _light_chains(facts) | _disease(facts, limits))
+    return facts.with_facts(_judgements(facts, limits))
+
+
+def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[str, Decimal] | None = None) -> Facts:
+    """
+    Give the facts with the less safe of two contradictory results, for the safety rules.
+
+    Creatinine the higher, its baseline the lower, albumin the higher, calcium as asked for.
+    """
+    changes: dict[str, Fact] = {
+        "lab.creatinine": facts.lab.creatinine.choose("highest"),
+        "lab.creatinine_baseline": facts.lab.creatinine_baseline.choose("lowest"),
+        "lab.albumin": facts.lab.albumin.choose("highest"),
+        "lab.ca_total": facts.lab.ca_total.choose(calcium),
+    }
+    if all(changes[path] is facts.fact(path) for path in changes):
+        return facts
+    blank = Facts(as_of=facts.as_of)
+    renewed: dict[str, Fact] = {path: blank.fact(path) for path in ("lab.ca_corr_mg_dl", "lab.creatinine_rise")}
+    if not any("corrected-by-laboratory" in flag for flag in facts.lab.ca_corr.flags):
+        renewed["lab.ca_corr"] = blank.lab.ca_corr
+    if "reported" not in facts.lab.crcl.flags:
+        renewed["lab.crcl"] = blank.lab.crcl
+    return derive(facts.with_facts(changes | renewed), site)
+
+
+def _unknown(fact: F, *inputs: Fact, reason: Literal["inputs", "not-applicable"] = "inputs") -> F:
+    lacks = tuple(dict.fromkeys(name for i in inputs if not i.is_known for name in i.lacks or (i.name,)))
+    return replace(fact, reason=reason, lacks=lacks)
+
+
+def _newest(*facts: Fact) -> dt.date | None:
+    return max((fact.date for fact in facts if fact.date is not None), default=None)
+
+
+def _resources(*facts: Fact) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for fact in facts for name in fact.resources))
+
+
+def _flags(*facts: Fact) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(flag for fact in facts for flag in fact.flags))
+
+
+def _age(facts: Facts) -> Reading:
+    age, birth = facts.patient.age, facts.patient.birth_date
+    if age.is_known:
+        return replace(age, date=age.date or facts.as_of)
+    if not birth.is_known or birth.date is None:
+        return _unknown(age, birth)
+    born, today = birth.date, facts.as_of
+    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    if years < 0 or years > GUIDANCE.tables["plausible"]["age_max"]:
+        return replace(age, reason="implausible", lacks=(birth.name,))
+    return exactly(age, years, date=today, resources=birth.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The ends of an interval in arithmetic."""
+
+    low: Decimal
+    high: Decimal
+
+
+def _bounds(fact: Reading) -> Bounds | None:
+    if not fact.is_known or fact.low is None or fact.high is None:
+        return None
+    return Bounds(fact.low, fact.high)
+
+
+def _measures(facts: Facts) -> dict[str, Fact]:
+    patient, lab = facts.patient, facts.lab
+    found: dict[str, Fact] = {}
+    if not patient.bsa.is_known or (patient.weight.is_known and patient.height.is_known):
+        if patient.weight.value and patient.height.value and patient.weight.is_known and patient.height.is_known:
+            area = formulas.mosteller(patient.height.value, patient.weight.value)
+            found["patient.bsa"] = exactly(
+                patient.bsa,
+                area,
+                date=_newest(patient.weight),
+                resources=_resources(patient.weight, patient.height),
+                flags=("calculated",),
+            )
+        else:
+            found["patient.bsa"] = _unknown(patient.bsa, patient.weight, patient.height)
+    found["lab.crcl"] = _clearance(facts)
+    if lab.ca_total.is_known:
+        for path, edge in (("lab.ca_lln", lab.ca_total.reference_low), ("lab.ca_uln", lab.ca_total.reference_high)):
+            limit = facts.fact(path)
+            if isinstance(limit, Reading) and not limit.is_known and edge is not None:
+                found[path] = exactly(limit, edge, date=lab.ca_total.date, resources=lab.ca_total.resources)
+    return found
+
+
+def _clearance(facts: Facts) -> Reading:
+    """Cockcroft-Gault, or a reported clearance that is newer than the creatinine."""
+    reported, creatinine = facts.lab.crcl, facts.lab.creatinine
+    age, weight, sex = facts.patient.age, facts.patient.weight, facts.patient.sex
+    if reported.is_known and "calculated" in reported.flags:
+        return reported
+    if reported.is_known and (
+        not creatinine.is_known
+        or creatinine.date is None
+        or (reported.date is not None and reported.date > creatinine.date)
+    ):
+        return reported
+    blank = Facts(as_of=facts.as_of).lab.crcl
+    if age.is_known and age.low is not None and age.low < 18:
+        return replace(blank, reason="not-applicable")
+    if sex.is_known and sex.value not in {"male", "female"}:
+        return replace(_unknown(blank, age, weight, creatinine), lacks=(sex.name,))
+    years, kilograms, level = _bounds(age), _bounds(weight), _bounds(creatinine)
+    if not (sex.is_known and years and kilograms and level and level.low > 0):
+        return _unknown(blank, creatinine, weight, age, sex)
+    female = sex.value == "female"
+    least = formulas.cockcroft_gault(years.high, kilograms.low, level.high, female=female)
+    most = formulas.cockcroft_gault(years.low, kilograms.high, level.low, female=female)
+    return replace(
+        blank,
+        low=least,
+        high=most,
+        reason=None,
+        date=creatinine.date,
+        resources=_resources(creatinine, weight),
+        flags=("calculated", *_flags(creatinine, weight)),
+    )
+
+
+def _calcium(facts: Facts) -> dict[str, Fact]:
+    lab = facts.lab
+    total, albumin, corrected = _bounds(lab.ca_total), _bounds(lab.albumin), lab.ca_corr
+    if total is None:
+        if corrected.is_known:
+            return {}
+        return {
+            "lab.ca_corr": _unknown(corrected, lab.ca_total),
+            "lab.ca_corr_mg_dl": _unknown(lab.ca_corr_mg_dl, lab.ca_total),
+        }
+    if corrected.is_known:  # as told by a clinician's case or by the laboratory
+        return {}
+    found: dict[str, Fact] = {}
+    common: dict[str, Any] = {
+        "reason": None,
+        "lacks": (),
+        "date": lab.ca_total.date,
+        "moment": lab.ca_total.moment,
+        "sent": lab.ca_total.sent,
+        "low_open": lab.ca_total.low_open,
+        "high_open": lab.ca_total.high_open,
+    }
+    if albumin is None:
+        flags = (*lab.ca_total.flags, "uncorrected")
+        found["lab.ca_corr"] = replace(
+            corrected, low=total.low, high=total.high, resources=lab.ca_total.resources, flags=flags, **common
+        )
+    else:
+        # measured calcium is rounded first, then the corrected one (when compared)
+        decimals = lab.ca_total.decimals or 0
+        low = formulas.corrected_calcium(round_half_up(total.low, decimals), albumin.high)
+        high = formulas.corrected_calcium(round_half_up(total.high, decimals), albumin.low)
+        found["lab.ca_corr"] = replace(
+            corrected,
+            low=low,
+            high=high,
+            resources=_resources(lab.ca_total, lab.albumin),
+            flags=("calculated", *_flags(lab.ca_total, lab.albumin)),
+            **common,
+        )
+    in_mg = lab.ca_total.sent_value if lab.ca_total.sent_unit == "mg/dL" else None
+    if in_mg is not None and "less-safe-value" not in lab.ca_total.flags:
+        value = in_mg if albumin is None else formulas.corrected_calcium_mg_dl(in_mg, albumin.low)
+        found["lab.ca_corr_mg_dl"] = exactly(
+            lab.ca_corr_mg_dl, value, date=lab.ca_total.date, resources=lab.ca_total.resources
+        )
+    return found
+
+
+def _rise(facts: Facts) -> Reading:
+    lab = facts.lab
+    if lab.creatinine_rise.is_known:
+        return lab.creatinine_rise
+    now, before = lab.creatinine.rounded, lab.creatinine_baseline.rounded
+    if now is None or before is None or not lab.creatinine.is_known or not lab.creatinine_baseline.is_known:
+        return _unknown(lab.creatinine_rise, lab.creatinine, lab.creatinine_baseline)
+    return exactly(
+        lab.creatinine_rise,
+        now - before,
+        date=lab.creatinine.date,
+        resources=_resources(lab.creatinine, lab.creatinine_baseline),
+        flags=_flags(lab.creatinine),
+    )
+
+
+MG_PER_L_IN_MG_PER_DL = 10
+FINEST_LIGHT_CHAIN = Decimal("0.001")
+"""mg/L; no assay tells less than this, so a smaller number is "below", and no quotient grows without bound."""
+
+
+def light_chain_ratio(kappa: Reading, lambda_: Reading, ratio: Reading) -> Reading:
+    """
+    Give kappa ÷ lambda as an interval, or the reported ratio where that says more.
+
+    A chain reported as 0 or below a limit never divides by zero: the ratio is then open to one side. The
+    reported ratio is taken when a chain is unknown, when it is newer than a chain, and when it is narrower.
+    """
+    top, bottom = _written(kappa), _written(lambda_)
+    above, below = _bounds(top), _bounds(bottom)
+    if above is None or below is None or (above.low <= 0 and below.low <= 0):
+        return _with_reason_of(ratio, kappa, lambda_)
+    low = above.low / below.high
+    high = above.high / below.low if below.low >= FINEST_LIGHT_CHAIN else max(ENDLESS_RATIO, low)
+    reported = _bounds(ratio)
+    oldest = min((chain.date for chain in (kappa, lambda_) if chain.date is not None), default=None)
+    if reported and ratio.date is not None and oldest is not None:
+        narrower = ratio.date == oldest and reported.high - reported.low < high - low
+        if narrower or ratio.date > oldest:
+            return ratio
+    exact = low == high
+    apart = ("different-days",) if kappa.date != lambda_.date else ()
+    return replace(
+        ratio,
+        low=low,
+        high=high,
+        low_open=not exact and (top.low_open or bottom.high_open),
+        high_open=not exact and (top.high_open or bottom.low_open),
+        reason=None,
+        date=_newest(kappa, lambda_),
+        resources=_resources(kappa, lambda_),
+        flags=("calculated", *apart, *_flags(kappa, lambda_)),
+    )
+
+
+def _written(chain: Reading) -> Reading:
+    """
+    Give a light chain as it is to be divided: one written as 0 lies below one unit of its last written digit.
+
+    A laboratory that prints 0.0 mg/L has measured less than 0.1 mg/L, not nothing.
+    """
+    if not chain.is_known or chain.high is None or chain.high >= FINEST_LIGHT_CHAIN:
+        return chain
+    if chain.high > 0:
+        return replace(chain, low=Decimal(0), high=FINEST_LIGHT_CHAIN, high_open=True)
+    written = chain.sent_value if chain.sent_value is not None else chain.high
+    exponent = written.as_tuple().exponent
+    step = Decimal(1).scaleb(max(-3, min(0, exponent)) if isinstance(exponent, int) else 0)
+    return replace(chain, high=step * (MG_PER_L_IN_MG_PER_DL if chain.sent_unit == "mg/dL" else 1), high_open=True)
+
+
+def _with_reason_of(ratio: Reading, *chains: Reading) -> Reading:
+    # "too old" says more than "missing": the card then shows the old result
+    old = next((chain for chain in chains if chain.reason == "stale"), None)
+    if ratio.is_known or ratio.reason != "missing" or old is None:
+        return ratio
+    return replace(ratio, reason="stale", date=old.date, resources=old.resources)
+
+
+def involved_ratio(ratio: Reading, blank: Reading) -> Reading:
+    """Give involved ÷ uninvolved (1 or more) from kappa ÷ lambda: the ratio itself, or its inverse below 1."""
+    found = _bounds(ratio)
+    if found is None or found.high <= 0:
+        if ratio.reason in {"stale", "contradictory"}:
+            return replace(blank, reason=ratio.reason, date=ratio.date, resources=ratio.resources)
+        return replace(blank, reason="missing")
+    common: dict[str, Any] = {"reason": None, "date": ratio.date, "resources": ratio.resources, "flags": ratio.flags}
+    inverse_low = 1 / found.high
+    inverse_high = 1 / found.low if found.low > 0 else max(ENDLESS_RATIO, inverse_low)
+    if found.low >= 1:
+        return replace(
+            blank, low=found.low, high=found.high, low_open=ratio.low_open, high_open=ratio.high_open, **common
+        )
+    if found.high < 1 or (found.high == 1 and ratio.high_open):
+        return replace(
+            blank, low=inverse_low, high=inverse_high, low_open=ratio.high_open, high_open=ratio.low_open, **common
+        )
+    return replace(blank, low=Decimal(1), high=max(found.high, inverse_high), **common)
+
+
+def involved_of_chains(kappa: Reading, lambda_: Reading, reported: Reading, blank: Reading) -> Reading:
+    """
+    Give involved ÷ uninvolved (1 or more) from both chains, or from the reported kappa/lambda ratio.
+
+    The larger chain is divided by the smaller one: inverting a rounded quotient would shift a value off an edge.
+    """
+    ratio = light_chain_ratio(kappa, lambda_, reported)
+    if "calculated" not in ratio.flags:
+        return involved_ratio(ratio, blank)
+    inverse = light_chain_ratio(lambda_, kappa, reported.forget("missing"))
+    straight, inverted = _bounds(ratio), _bounds(inverse)
+    if straight is None or inverted is None:
+        return involved_ratio(ratio, blank)
+    if straight.low >= 1 or inverted.low >= 1:
+        larger = ratio if straight.low >= 1 else inverse
+        return replace(larger, name=blank.name, unit=blank.unit, decimals=blank.decimals, lacks=())
+    return replace(
+        ratio,
+        name=blank.name,
+        unit=blank.unit,
+        decimals=blank.decimals,
+        low=Decimal(1),
+        high=max(straight.high, inverted.high),
+        low_open=False,
+        high_open=False,
+        lacks=(),
+    )
+
+
+def involved_chain(kappa: Reading, lambda_: Reading, ratio: Reading, blank: Reading) -> Reading:
+    """
+    Give the involved light chain in mg/L: the larger one of both, or the one that the ratio points to.
+
+    `ratio` is kappa ÷ lambda. While it is open which chain is the larger, the result is an interval.
+    """
+    top, bottom = _bounds(kappa), _bounds(lambda_)
+    edges = _bounds(ratio)
+    chain = None if edges is None else kappa if edges.low >= 1 else lambda_ if edges.high < 1 else None
+    if chain is not None and chain.is_known:
+        return replace(chain, name=blank.name, decimals=blank.decimals)
+    if top is None or bottom is None:
+        return blank
+    return replace(
+        blank,
+        low=max(top.low, bottom.low),
+        high=max(top.high, bottom.high),
+        high_open=(kappa if top.high >= bottom.high else lambda_).high_open,
+        reason=None,
+        date=_newest(kappa, lambda_),
+        resources=_resources(kappa, lambda_),
+        flags=_flags(kappa, lambda_),
+    )
+
+
+def _light_chains(facts: Facts) -> dict[str, Fact]:
+    mm = facts.mm
+    ratio = light_chain_ratio(mm.kappa, mm.lambda_, mm.flc_ratio_kl)
+    found: dict[str, Fact] = {}
+    if not mm.flcr.is_known:
+        found["mm.flcr"] = involved_of_chains(mm.kappa, mm.lambda_, mm.flc_ratio_kl, mm.flcr)
+    if not mm.flc_involved.is_known:
+        found["mm.flc_involved"] = involved_chain(mm.kappa, mm.lambda_, ratio, mm.flc_involved)
+    return found
+
+
+def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
+    dx, mm, cyto = facts.dx, facts.mm, facts.cyto
+    found: dict[str, Fact] = {}
+    confirmed = [x for x in facts.lesions if x.imaging_confirmed and x.nature.value == "metastasis"]
+    if confirmed and not dx.bone_met.is_known and dx.bone_met.reason in {"missing", "suspected"}:
+        found["dx.bone_met"] = stated(dx.bone_met, value=True, date=confirmed[0].date, resources=confirmed[0].resources)
+    # a Condition that names a metastatic site may stand for many lesions: it is no count
+    entered = [x for x in facts.lesions if "from-condition" not in x.nature.flags]
+    if entered:
+        counted = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
+        told = dx.bone_met_count.value if dx.bone_met_count.is_known else None
+        number = max(Decimal(len(counted)), told or Decimal(0))
+        if told is None or number > told:
+            found["dx.bone_met_count"] = exactly(
+                dx.bone_met_count,
+                number,
+                date=max((x.date for x in counted if x.date), default=None),
+                resources=tuple(name for x in counted for name in x.resources),
+            )
+        lytic = [x for x in facts.lesions if x.nature.value == "myeloma" and x.type.value == "osteolytic"]
+        if lytic and not mm.lytic_lesions.is_known:
+            found["mm.lytic_lesions"] = exactly(
+                mm.lytic_lesions,
+                len(lytic),
+                date=max((x.date for x in lytic if x.date), default=None),
+                resources=tuple(name for x in lytic for name in x.resources),
+            )
+    if not dx.bone_met_isolated.is_known:
+        found["dx.bone_met_isolated"] = _isolated(facts, found)
+    if not dx.isolated_stated.is_known:
+        span = int(limits.whole_skeleton_imaged.value)
+        recent = [
+            s
+            for s in facts.studies
+            if s.modality in {"spect", "pet"} and s.date and facts.as_of - s.date <= dt.timedelta(span)
+        ]
+        said = dx.bone_met_count.is_known and "stated" in dx.bone_met_count.flags
+        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=bool(recent) or said)
+    if not cyto.high_risk_riss.is_known:
+        parts = (cyto.del17p, cyto.t4_14, cyto.t14_16)
+        found["cyto.high_risk_riss"] = _or_finding(cyto.high_risk_riss, *parts)
+    if not mm.phase.is_known and mm.phase.reason == "missing":
+        recent_onset = mm.onset_date.within(limits.newly_diagnosed, facts.as_of)
+        if (recent_onset & dx.mm & ~mm.ever_antimyeloma).yes:
+            found["mm.phase"] = stated(
+                mm.phase,
+                "newly-diagnosed",
+                date=mm.onset_date.date,
+                resources=mm.onset_date.resources,
+                flags=("derived",),
+            )
+    if not facts.sarcoma.setting.is_known and facts.sarcoma.setting.reason == "missing":
+        setting = _sarcoma_setting(facts)
+        if setting:
+            found["sarcoma.setting"] = stated(
+                facts.sarcoma.setting,
+                setting,
+                resources=_resources(dx.metastatic, facts.therapy.prior_lines),
+                date=_newest(facts.therapy.prior_lines),
+                flags=("derived",),
+            )
+    return found
+
+
+def _isolated(facts: Facts, found: Mapping[str, Fact]) -> Finding:
+    dx = facts.dx
+    count = found.get("dx.bone_met_count", dx.bone_met_count)
+    if not isinstance(count, Reading) or not count.is_known:
+        return replace(dx.bone_met_isolated, lacks=(dx.bone_met_count.name,))
+    one = (count >= 1) & (count <= 1) & ~documented(dx.multiple_stated) & ~documented(dx.diffuse_metastases)
+    return _finding(dx.bone_met_isolated, one.holds, count)
+
+
+def _finding(blank: Finding, holds: Truth, *inputs: Fact) -> Finding:
+    if holds is None:
+        return _unknown(blank, *inputs)
+    return replace(
+        blank,
+        value=holds,
+        reason=None,
+        date=_newest(*inputs),
+        resources=_resources(*inputs),
+        flags=("derived",),
+        lacks=(),
+    )
+
+
+def _or_finding(blank: Finding, *parts: Finding) -> Finding:
+    holds = any_of(parts).holds
+    deciding = [part for part in parts if part.value is True] or list(parts)
+    return _finding(blank, holds, *deciding)
+
+
+def _sarcoma_setting(facts: Facts) -> str | None:
+    dx, lines = facts.dx, facts.therapy.prior_lines
+    if not (dx.metastatic.value is True and lines.is_known):
+        return None
+    first = (lines <= 0).yes
+    later = (lines >= 1).yes
+    if dx.osteosarcoma.value is True and not dx.sts.value:
+        return "newly-diagnosed-metastatic" if first else "relapsed-refractory" if later else None
+    if dx.sts.value is True:
+        return "advanced-first-line" if first else "advanced-second-line-plus" if later else None
+    return None
+
+
+def _judgements(facts: Facts, limits: Limits) -> dict[str, Fact]:
+    """Findings that follow from laboratory values, and pain from the worst lesion."""
+    dx, lab, clin, bone = facts.dx, facts.lab, facts.clin, facts.bone
+    found: dict[str, Fact] = {}
+    malignant = any_of((dx.lung_cancer, dx.other_solid_cancer, dx.mm, dx.osteosarcoma, dx.sts))
+    high = lab.ca_corr > limits.hypercalcaemia
+    for path, own, holds in (
+        ("dx.hypercalcaemia_malignancy", dx.hypercalcaemia_malignancy, (high & malignant).yes),
+        ("clin.hypercalcaemia", clin.hypercalcaemia, high.yes),
+    ):
+        if holds and own.value is not True:
+            found[path] = stated(own, value=True, date=lab.ca_corr.date, resources=lab.ca_corr.resources)
+    if not clin.alp_high.is_known:
+        uln = lab.alp.reference_high
+        raised: Truth = None if uln is None else (lab.alp > uln).holds
+        found["clin.alp_high"] = _finding(clin.alp_high, raised, lab.alp)
+    if not facts.pain.nrs.is_known and facts.pain.nrs.reason != "contradictory":
+        found |= _lesion_pain(facts)
+    if not bone.markers_persistently_normal.is_known:
+        ctx = _persistently_normal(facts, "bone.ctx", int(limits.markers_apart.value))
+        pinp = _persistently_normal(facts, "bone.pinp", int(limits.markers_apart.value))
+        both: Truth = False if ctx is False or pinp is False else None if ctx is None or pinp is None else True
+        found["bone.markers_persistently_normal"] = (
+            _finding(bone.markers_persistently_normal, both, bone.ctx, bone.pinp)
+            if both is not None
+            else replace(bone.markers_persistently_normal, lacks=("bone.ctx", "bone.pinp"))
+        )
+    return found
+
+
+def _lesion_pain(facts: Facts) -> dict[str, Fact]:
+    scale: Mapping[str, int] = GUIDANCE.tables["lesion_pain_as_score"]
+    rated = [lesion for lesion in facts.lesions if isinstance(lesion.pain.value, str)]
+    if not rated:
+        return {}
+    worst = max(rated, key=lambda lesion: scale[str(lesion.pain.value)])
+    score = scale[str(worst.pain.value)]
+    return {
+        "pain.nrs": exactly(
+            facts.pain.nrs, score, date=worst.date, resources=worst.resources, flags=("from-lesion-pain",)
+        )
+    }
+
+
+def _persistently_normal(facts: Facts, name: str, apart: int) -> Truth:
+    """Whether the last two results at least so many days apart are both inside the laboratory's range."""
+    results = sorted(
+        (r for r in facts.series.get(name, ()) if r.is_known and r.date), key=lambda r: r.date or dt.date.min
+    )
+    newest = facts.fact(name)
+    if not results or not newest.is_known:
+        return None
+    last = results[-1]
+    earlier = [r for r in results[:-1] if last.date and r.date and (last.date - r.date).days >= apart]
+    inside = [_inside(r) for r in (last, *earlier[-1:])]
+    if False in inside:
+        return False
+    return True if len(inside) == 2 and all(inside) else None
+
+
+def _inside(result: Reading) -> Truth:
+    if result.value is None or (result.reference_high is None and result.reference_low is None):
+        return None
+    above = result.reference_high is not None and result.value > result.reference_high
+    below = result.reference_low is not None and result.value < result.reference_low
+    return not (above or below)
+
+
+def is_normal(result: Reading) -> Truth:
+    """Tell whether a result lies inside the laboratory's own range; unknown without a range."""
+    return _inside(result) if result.is_known else None

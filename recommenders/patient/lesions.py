@@ -1,0 +1,248 @@
+"""Where a lesion lies: weight-bearing or not, spine or limb, and what was done or imaged at the same place."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Literal
+
+from recommenders.vocabulary.facts import Event, Finding, Moment, Study
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from recommenders.vocabulary.facts import Fact, Facts, Lesion
+    from recommenders.vocabulary.guidance import Limit
+
+GUIDANCE = guidance("lesions")
+_TABLES = GUIDANCE.tables
+_PARTS: dict[str, list[str]] = _TABLES["parts"]
+_REGIONS: frozenset[str] = frozenset(_TABLES["regions"])
+WEIGHT_BEARING: tuple[str, ...] = tuple(_TABLES["weight_bearing"])
+SPINE: tuple[str, ...] = tuple(_TABLES["spine"])
+LONG_BONES: tuple[str, ...] = tuple(_TABLES["long_bones"])
+UPPER_LONG_BONES: tuple[str, ...] = tuple(_TABLES["upper_long_bones"])
+_FEMUR: frozenset[str] = frozenset(_TABLES["femur"])
+
+
+# --- where a finding lies -----------------------------------------------------------------------------------
+
+
+def parts_of(site: str) -> tuple[str, ...]:
+    """Give the bones that a site may mean: itself, or what a general name ("femur", "lower-limb") leaves open."""
+    return tuple(_PARTS.get(site, (site,)))
+
+
+def possible_sites(site: Finding) -> tuple[str, ...]:
+    """Give the bones that a site finding leaves open; all of them when nothing is known."""
+    words: Iterable[str] = (site.value,) if site.is_known and isinstance(site.value, str) else site.possible
+    found = tuple(dict.fromkeys(bone for word in words for bone in parts_of(word)))
+    return found or parts_of("bone")
+
+
+def lies_in(site: Finding, bones: Iterable[str], name: str) -> Criterion:
+    """Tell whether a site is one of these bones; unknown where its name leaves that open."""
+    wanted = frozenset(bones)
+    inside = [bone in wanted for bone in possible_sites(site)]
+    holds: Truth = True if all(inside) else None if any(inside) else False
+    return leaf(Condition(site.name, "is", name, site, holds))
+
+
+def in_spine(lesion: Lesion) -> Criterion:
+    """Tell whether it is a spine lesion (spine at any level, or sacrum)."""
+    return lies_in(lesion.site, SPINE, "spine")
+
+
+def weight_bearing(lesion: Lesion) -> Criterion:
+    """Tell whether its bone bears weight; a mere region ("upper-limb") does not tell."""
+    if lesion.site.value in _REGIONS:
+        return leaf(Condition(lesion.site.name, "is", "weight-bearing", lesion.site, None))
+    return lies_in(lesion.site, WEIGHT_BEARING, "weight-bearing")
+
+
+def newest_date(lesion: Lesion, *components: Fact) -> dt.date | None:
+    """Give the day of the newest of these components, else that of the lesion; None when neither is dated."""
+    days = [fact.date for fact in components if fact.is_known and fact.date is not None]
+    if lesion.date is not None:
+        days.append(lesion.date)
+    return max(days, default=None)
+
+
+# --- the same place -----------------------------------------------------------------------------------------
+
+
+def same_place(one: str | None, other: str | None) -> Truth:
+    """
+    Tell whether two sites name the same place.
+
+    A bone's general name covers its parts ("femur" and its shaft); a region or no site at all is unknown.
+    """
+    if one is None or other is None:
+        return None
+    if one == other:
+        return None if one in _REGIONS else True
+    shared = set(parts_of(one)) & set(parts_of(other))
+    if not shared:
+        return False
+    return None if one in _REGIONS or other in _REGIONS else True
+
+
+def same_bone(one: str | None, other: str | None) -> Truth:
+    """Tell whether two sites name the same bone: the same place, or two parts of the femur."""
+    if one in _FEMUR and other in _FEMUR:
+        return True
+    return same_place(one, other)
+
+
+def site_word(site: Finding) -> str | None:
+    """Give the site as one word, or None when it is not told."""
+    return site.value if site.is_known and isinstance(site.value, str) else None
+
+
+# --- events -------------------------------------------------------------------------------------------------
+
+
+def began(event: Event) -> dt.date | None:
+    """Give the day an event began, else the day it is dated."""
+    return event.start or event.date
+
+
+def days_ago(facts: Facts, day: dt.date | None) -> int | None:
+    """Count the days back from the day of the call; None when undated, negative when still to come."""
+    return None if day is None else (facts.as_of - day).days
+
+
+def span(days: Limit) -> range:
+    """Give the days back that a window covers: today and so many days before; what is still to come is not in it."""
+    return range(int(days.value) + 1)
+
+
+def event_criterion(event: Event) -> Criterion:
+    """Give a yes that shows which event stands behind it."""
+    shown = Finding(name="sre[].type", value=event.type, reason=None, date=began(event), resources=event.resources)
+    return leaf(Condition(shown.name, "is", event.type, shown, True))
+
+
+def treated_since(
+    facts: Facts,
+    kinds: Iterable[Literal["bone-surgery", "bone-radiotherapy"]],
+    there: Callable[[Event], Truth],
+    since: dt.date | None,
+) -> Criterion:
+    """
+    Tell whether such a treatment of that place began on or after a day.
+
+    Never unknown: a place that is not named for certain, or a day that is not told, does not count.
+    """
+    wanted = frozenset(kinds)
+    if since is None:
+        return NO
+    found = [
+        event
+        for event in facts.sre
+        if event.type in wanted and there(event) is True and (day := began(event)) and since <= day <= facts.as_of
+    ]
+    return any_of(event_criterion(event) for event in found)
+
+
+def bone_operated(facts: Facts, site: Finding, since: dt.date | None, side: object = None) -> Criterion:
+    """
+    Tell whether surgery naming the same bone is dated on or after a day; never unknown.
+
+    Surgery of the other side is surgery of another bone; a side that is not told rules nothing out.
+    """
+    word = site_word(site)
+
+    def there(event: Event) -> Truth:
+        other_side = event.side is not None and side is not None and event.side != side
+        return False if other_side else same_bone(event.site, word)
+
+    return treated_since(facts, ("bone-surgery",), there, since)
+
+
+def names_spine(event: Event) -> Truth:
+    """Tell whether an event names the spine; unknown without a site or with a mere region."""
+    if event.site is None:
+        return None
+    inside = [part in SPINE for part in parts_of(event.site)]
+    return True if all(inside) else None if any(inside) else False
+
+
+def happened_within(facts: Facts, kinds: Iterable[str], days: Limit) -> Criterion:
+    """Tell whether such an event is dated at most so many days back; never unknown."""
+    wanted = frozenset(kinds)
+    recent = [event for event in facts.sre if event.type in wanted and days_ago(facts, event.date) in span(days)]
+    return any_of(event_criterion(event) for event in recent)
+
+
+# --- imaging ------------------------------------------------------------------------------------------------
+
+
+def imaging(facts: Facts) -> tuple[Study, ...]:
+    """Give the imaging studies on record; a lesion that says how it was seen counts as a study of its place."""
+    seen = [
+        Study(
+            modality="pet" if lesion.imaging.value == "pet-ct" else lesion.imaging.value,  # type: ignore[arg-type] # the words are the modalities
+            date=lesion.imaging.date or lesion.date,
+            site=site_word(lesion.site),
+            result=None if lesion.nature.value == "benign" else "positive",
+            resources=lesion.resources,
+        )
+        for lesion in facts.lesions
+        if lesion.imaging.is_known
+    ]
+    return (*facts.studies, *seen)
+
+
+def imaged_within(
+    facts: Facts,
+    modalities: Iterable[str],
+    days: Limit,
+    there: Callable[[Study], bool] = lambda study: True,  # noqa: ARG005 - any place will do
+    not_before: dt.date | None = None,
+) -> Criterion:
+    """
+    Tell whether such a study of that place is dated at most so many days back, and not before a given day.
+
+    Never unknown: what is not on record, or not dated, was not done.
+    """
+    wanted = frozenset(modalities)
+    found = [
+        study
+        for study in imaging(facts)
+        if study.modality in wanted
+        and study.date is not None
+        and study.date <= facts.as_of
+        and there(study)
+        and (not_before is None or study.date >= not_before)
+    ]
+    newest = max(found, key=lambda study: (study.date or dt.date.min, study.modality), default=None)
+    if newest is None:
+        return NO
+    done = Moment(name=f"img.{newest.modality}", date=newest.date, reason=None, resources=newest.resources)
+    return done.within(days, facts.as_of)
+
+
+def shows_spine(study: Study) -> bool:
+    """Tell whether a study certainly shows the spine."""
+    return study.whole_body or (study.site is not None and all(part in SPINE for part in parts_of(study.site)))
+
+
+def shows(study: Study, site: str | None) -> bool:
+    """Tell whether a study shows a place; where the place is not told, any study of bone will do."""
+    return study.whole_body or site is None or same_bone(study.site, site) is True
+
+
+def newest_study(facts: Facts, modality: str) -> Study | None:
+    """Give the newest study of a kind; of several on one day a positive one."""
+    found = [study for study in imaging(facts) if study.modality == modality]
+    return max(found, key=lambda s: (s.date or dt.date.min, s.result == "positive", s.site or ""), default=None)
+
+
+def study_result(study: Study) -> Criterion:
+    """Give a yes that shows what a study found."""
+    shown = Finding(
+        name=f"img.{study.modality}.result", value=study.result, reason=None, date=study.date, resources=study.resources
+    )
+    return leaf(Condition(shown.name, "is", study.result, shown, study.result is not None))

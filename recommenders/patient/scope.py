@@ -1,0 +1,68 @@
+"""Whether a patient, or an order at hand, is any of our business (specification §0.7.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from recommenders.patient.derived import GUIDANCE
+from recommenders.vocabulary.facts import ONCOLOGIC
+from recommenders.vocabulary.guidance import CHART_HOOKS
+from recommenders.vocabulary.logic import any_of
+
+if TYPE_CHECKING:
+    from recommenders.patient.advice import Case
+    from recommenders.vocabulary.facts import Order
+
+OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset({"DOSE-014", "DOSE-015", "DOSE-016", "DOSE-019"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`kind` tells what brought the call into scope; `only` restricts the rules (None: all)."""
+
+    kind: Literal["diagnosis", "order", "osteoporosis-order", "none"]
+    only: frozenset[str] | None = None
+
+
+def scope_of(case: Case) -> Scope:
+    """Tell what brings this call into scope; `none` means no card at all."""
+    facts = case.facts
+    if facts.patient.deceased.value is True:
+        return Scope("none")
+    dx = facts.dx
+    limits = case.limits(GUIDANCE)
+    disease = any_of(
+        (
+            dx.lung_cancer,
+            dx.mm,
+            dx.smm,
+            dx.mgus,
+            dx.plasmacytoma,
+            dx.pcl,
+            dx.osteosarcoma,
+            dx.sts,
+            dx.bone_met,
+            facts.local.ortho_first_presentation,
+            dx.other_solid_cancer & (facts.lab.ca_corr > limits.hypercalcaemia),
+        )
+    )
+    if case.hook in CHART_HOOKS:
+        return Scope("diagnosis") if disease.yes else Scope("none")
+    at_hand = case.orders_at_hand
+    if not at_hand:
+        return Scope("none")
+    if disease.yes:
+        return Scope("diagnosis")
+    if any(is_oncologic(order) for order in at_hand):
+        return Scope("order")
+    if any(order.is_bma for order in at_hand):
+        return Scope("osteoporosis-order", OSTEOPOROSIS_ORDER_RULES)
+    return Scope("none")
+
+
+def is_oncologic(order: Order) -> bool:
+    """Tell whether an order is in scope by itself: an oncologic BMA, ifosfamide, melphalan or a radionuclide."""
+    if order.is_bma:
+        return order.drug in ONCOLOGIC
+    return any(kind in {"ifosfamide", "melphalan", "radionuclide"} for kind in order.kinds)

@@ -1,0 +1,286 @@
+"""Guidance data: sources, dated limits, wording and override reasons, read from the TOML beside the topics."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION = "2026.11"
+"""The edition of the guidance as a whole; cards and feedback carry it."""
+
+ROOMS = (".", "vocabulary", "patient", "assessing")
+"""Where the data files of this package stand, each beside the module that reads it."""
+
+Indicator = Literal["info", "warning", "critical"]
+INDICATORS: tuple[Indicator, ...] = ("info", "warning", "critical")
+
+Hook = Literal["patient-view", "encounter-start", "order-select", "order-sign"]
+CHART_HOOKS: frozenset[str] = frozenset({"patient-view", "encounter-start"})
+ORDER_HOOKS: frozenset[str] = frozenset({"order-select", "order-sign"})
+
+Recommender = Literal[
+    "bone-protection",
+    "order-safety",
+    "radiotherapy",
+    "surgical-timing",
+    "mm-staging",
+    "mm-treatment",
+    "sarcoma-systemic",
+    "workup-support",
+]
+RECOMMENDERS: tuple[Recommender, ...] = (
+    "bone-protection",
+    "order-safety",
+    "radiotherapy",
+    "surgical-timing",
+    "mm-staging",
+    "mm-treatment",
+    "sarcoma-systemic",
+    "workup-support",
+)
+"""In the order in which their cards stand."""
+
+
+class GuidanceError(ValueError):
+    """A guidance file says something that cannot be; the message names file, entry and remedy."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Wording(_Data):
+    """One sentence in both languages; `{name}` is filled in."""
+
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1, alias="zh-CN")
+
+    def text(self, language: str) -> str:
+        """Give it in `en` or `zh-CN`."""
+        return self.zh if language == "zh-CN" else self.en
+
+
+class SourceLine(Wording):
+    """What one source says, and where it says it."""
+
+    source: str
+    where: str
+
+
+class MissingLine(Wording):
+    """What knowing one fact would change."""
+
+    fact: str
+
+
+class ActionLine(Wording):
+    """The label of a suggestion; `resource` is the FHIR type it proposes, or `advice`."""
+
+    resource: Literal["MedicationRequest", "ServiceRequest", "Observation", "advice"]
+
+
+class Source(_Data):
+    """A document that advice rests on; `url` is its doi link when it has one."""
+
+    title: str
+    label: Wording
+    year: int | None = None
+    url: str | None = None
+    strength: str | None = None
+    kind: Literal["seed", "outside"] = "outside"
+    checked: str | None = None
+
+
+class LimitEntry(_Data):
+    """A number in force from a day on. `site` says that it is our choice and a hospital may set its own."""
+
+    since: dt.date
+    value: Annotated[Decimal, Field(strict=False)]
+    unit: str
+    source: str
+    where: str = ""
+    site: bool = False
+
+
+class RuleInfo(_Data):
+    """
+    What the guidance file says of one rule: where it speaks, how loud, and in which words.
+
+    `indicator` is the usual one; the code raises or lowers it where the rule says so. `orders` are the kinds
+    of draft order that it speaks of on order hooks. `condition` is the rule as it stands in the specification.
+    `never_alone` marks a line that only stands on another card. `joins` names the rules whose critical card this
+    one joins, when it only sums them up.
+    """
+
+    title: str
+    recommender: Recommender
+    hooks: tuple[Hook, ...]
+    indicator: Indicator
+    override: str
+    informational: bool = False
+    never_alone: bool = False
+    orders: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
+    condition: str
+    evidence: tuple[str, ...] = ()
+    strength: str | None = None
+    summary: Wording
+    points: tuple[Wording, ...] = ()
+    source_lines: tuple[SourceLine, ...] = ()
+    if_missing: tuple[MissingLine, ...] = ()
+    actions: tuple[ActionLine, ...] = ()
+
+
+class TopicFile(_Data):
+    """One topic's TOML, as a whole."""
+
+    title: str
+    limits: dict[str, tuple[LimitEntry, ...]] = {}
+    tables: dict[str, Any] = {}
+    phrases: dict[str, Wording] = {}
+    rules: dict[str, RuleInfo] = {}
+
+
+class Limit(_Data):
+    """A number in force on the day of the call, with its unit and where it comes from."""
+
+    name: str
+    value: Decimal
+    unit: str
+    source: str
+    where: str = ""
+
+
+class Limits:
+    """The limits of one topic on one day, each an attribute: `limits.hypocalcaemia`."""
+
+    def __init__(self, topic: str, by_name: Mapping[str, Limit]) -> None:
+        self._topic = topic
+        self._by_name = by_name
+        self.__dict__.update(by_name)
+
+    def __getattr__(self, name: str) -> Limit:
+        """Complain about a limit that is not there; those that are there are found without this."""
+        raise AttributeError(
+            f"{self._topic}.toml has no limit {name!r} in force; it has: {', '.join(sorted(self._by_name))}"
+        )
+
+    def __iter__(self) -> Any:  # noqa: ANN401 - an iterator over limits
+        return iter(self._by_name.values())
+
+
+class Guidance:
+    """One topic's guidance: rules, dated limits, tables and phrases."""
+
+    def __init__(self, topic: str, data: TopicFile) -> None:
+        self.topic = topic
+        self.title = data.title
+        self.rules = data.rules
+        self.tables = data.tables
+        self.phrases = data.phrases
+        self.entries = data.limits
+        self._resolved: dict[tuple[dt.date, int], Limits] = {}
+
+    def limits(self, as_of: dt.date, site: Mapping[str, Decimal] | None = None) -> Limits:
+        """
+        Give the limits in force on a day; `site` overrides by `topic.name`, only where an entry allows it.
+
+        Raises GuidanceError for an override of a number that is a source's own.
+        """
+        key = (as_of, id(site))
+        if key not in self._resolved:
+            if len(self._resolved) > 64:
+                self._resolved.clear()
+            self._resolved[key] = Limits(self.topic, dict(self._in_force(as_of, site or {})))
+        return self._resolved[key]
+
+    def _in_force(self, as_of: dt.date, site: Mapping[str, Decimal]) -> Any:  # noqa: ANN401 - pairs
+        for name, entries in self.entries.items():
+            past = [entry for entry in entries if entry.since <= as_of] or [min(entries, key=lambda e: e.since)]
+            entry = max(past, key=lambda entry: entry.since)
+            value = entry.value
+            if (own := site.get(f"{self.topic}.{name}")) is not None:
+                if not entry.site:
+                    raise GuidanceError(
+                        f"limit {self.topic}.{name} comes from {entry.source} and is not a site's to change;"
+                        " remove it from the site settings"
+                    )
+                value = own
+            yield name, Limit(name=name, value=value, unit=entry.unit, source=entry.source, where=entry.where)
+
+
+def read_toml(name: str) -> dict[str, Any]:
+    """Give a data file of this package (`name`.toml, in whichever room it stands), numbers as exact decimals."""
+    house = resources.files("recommenders")
+    places = (house.joinpath(f"{room}/{name}.toml") for room in ROOMS)
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise GuidanceError(f"there is no {name}.toml in recommenders/ or one of its rooms {', '.join(ROOMS[1:])}")
+    return tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
+
+
+def _explain(name: str, error: ValidationError) -> GuidanceError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return GuidanceError(f"{name}.toml: {place}: {first['msg']}")
+
+
+@cache
+def sources() -> Mapping[str, Source]:
+    """Give the documents that advice may cite, by key (`S003`, `X:ZOM`, `OUR`)."""
+    try:
+        return {key: Source.model_validate(value) for key, value in read_toml("sources")["sources"].items()}
+    except ValidationError as error:
+        raise _explain("sources", error) from error
+
+
+@cache
+def guidance(topic: str) -> Guidance:
+    """
+    Read and check one topic's TOML.
+
+    Raises GuidanceError when an entry is malformed or cites a source that is not in `sources.toml`.
+    """
+    try:
+        data = TopicFile.model_validate(read_toml(topic))
+    except ValidationError as error:
+        raise _explain(topic, error) from error
+    for name, entries in data.limits.items():
+        for entry in entries:
+            _cite(topic, f"limit {name!r}", entry.source)
+    for rule, info in data.rules.items():
+        for line in info.source_lines:
+            _cite(topic, rule, line.source)
+        if info.override not in override_sets():
+            raise GuidanceError(f"{topic}.toml: {rule} names the override set {info.override!r}, which is not there")
+    return Guidance(topic, data)
+
+
+def _cite(topic: str, what: str, cited: str) -> None:
+    if cited not in sources():
+        raise GuidanceError(
+            f"{topic}.toml: {what} cites {cited!r}, which is not among the sources: {', '.join(sources())}"
+        )
+
+
+class OverrideReason(Wording):
+    """One reason a reader may give for not following a card."""
+
+    code: str
+
+
+@cache
+def override_sets() -> Mapping[str, tuple[OverrideReason, ...]]:
+    """Give the override reason sets of the specification's §0.9, by name (`OV-DOSE`)."""
+    data = read_toml("overrides")["sets"]
+    return {name: tuple(OverrideReason.model_validate(entry) for entry in entries) for name, entries in data.items()}
