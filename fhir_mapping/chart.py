@@ -31,19 +31,10 @@ from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
 from fhir_mapping.terms.decode import Delivered, ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import (
-    BISPHOSPHONATES,
-    Courses,
-    Fact,
-    Facts,
-    Finding,
-    Lesions,
-    Reading,
-    replace,
-    round_half_up,
-    stated,
-)
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
+from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions
 
 if TYPE_CHECKING:
     import msgspec

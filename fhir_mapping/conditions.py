@@ -14,7 +14,8 @@ from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import text
 from recommenders.patient.lesions import same_bone
-from recommenders.vocabulary.facts import Event, Fact, Finding, Reading, exactly, replace, stated
+from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
+from recommenders.vocabulary.records import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,14 +18,17 @@ from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, texts_of
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
 from fhir_mapping.terms.drugs import bma_class
-from recommenders.vocabulary.facts import Facts, Order, exactly, stated
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import exactly, stated
+from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fhir_mapping.delivery.context import Note, ReadingContext
     from fhir_mapping.terms.drugs import Identified
-    from recommenders.vocabulary.facts import Fact, OrderKind
+    from recommenders.vocabulary.facts import Fact
+    from recommenders.vocabulary.records import OrderKind
 
 ORDERED = frozenset({"MedicationRequest", "ServiceRequest"})
 """The resource types that are read as orders."""

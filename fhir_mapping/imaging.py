@@ -12,7 +12,7 @@ from fhir_mapping.service_orders import bone_site
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import Study
+from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -26,24 +26,15 @@ from fhir_mapping.terms.drugs import (
 )
 from fhir_mapping.words.text import compiled
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
-from recommenders.vocabulary.facts import (
-    DICTIONARY,
-    Course,
-    Courses,
-    Dose,
-    Fact,
-    Facts,
-    Finding,
-    Moment,
-    Reading,
-    replace,
-)
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replace
+from recommenders.vocabulary.records import Course, Courses, Dose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fhir_mapping.delivery.context import Note, ReadingContext
-    from recommenders.vocabulary.facts import BmaClass, DoseKind, Order
+    from recommenders.vocabulary.records import BmaClass, DoseKind, Order
 
 TYPES = frozenset(
     {"MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense", "Procedure"}

@@ -13,7 +13,8 @@ from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, Study, exactly, replace, round_half_up
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, round_half_up
+from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -23,7 +23,8 @@ from fhir_mapping.terms import dates, dictionary, units
 from fhir_mapping.terms.codes import HCPCS, texts_of
 from fhir_mapping.terms.decode import is_number
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import Event, Finding, stated
+from recommenders.vocabulary.facts import Finding, stated
+from recommenders.vocabulary.records import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.elements.indications import Resolver
     from fhir_mapping.terms.codes import Match
-    from recommenders.vocabulary.facts import OrderKind
+    from recommenders.vocabulary.records import OrderKind
 
 BONE_SITES: dict[str, str] = {
     "site_cervical_spine": "spine-cervical",

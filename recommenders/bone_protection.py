@@ -43,7 +43,7 @@ from recommenders.patient.precautions import (
     recent_dental_check,
 )
 from recommenders.patient.renal import ibandronate_dose, renal_deterioration, zoledronic_dose
-from recommenders.vocabulary.facts import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, known
+from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
 from recommenders.vocabulary.logic import (
     NO,
@@ -57,12 +57,14 @@ from recommenders.vocabulary.logic import (
     given,
     leaf,
 )
+from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Service, Value
-    from recommenders.vocabulary.facts import Fact, Order
+    from recommenders.vocabulary.facts import Fact
+    from recommenders.vocabulary.records import Order
 
 GUIDANCE = guidance("bone_protection")
 

@@ -21,16 +21,19 @@ from recommenders.patient.precautions import (
     recent_dental_check,
     vitamin_d_tablets,
 )
-from recommenders.vocabulary.facts import BISPHOSPHONATES, DENOSUMAB, Moment, known
+from recommenders.vocabulary.facts import Moment, known
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, documented, given, leaf
+from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recommenders.patient.advice import Case, Service
-    from recommenders.vocabulary.facts import Facts, Order, Reading
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Reading
     from recommenders.vocabulary.logic import Logical
+    from recommenders.vocabulary.records import Order
 
 GUIDANCE = guidance("monitoring")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from recommenders.patient.advice import Case, Fill, Service, Value
-    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Limit, Limits
 
 GUIDANCE = guidance("myeloma_staging")

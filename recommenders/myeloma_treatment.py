@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recommenders.patient.advice import Case, Fill, Service, Value
-    from recommenders.vocabulary.facts import Facts, Order
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Indicator
+    from recommenders.vocabulary.records import Order
 
 GUIDANCE = guidance("myeloma_treatment")
 

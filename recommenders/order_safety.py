@@ -21,7 +21,7 @@ from recommenders.patient.remarks import plain
 from recommenders.patient.renal import GUIDANCE as RENAL
 from recommenders.patient.renal import ibandronate_dose, renal_deterioration, zoledronic_dose
 from recommenders.patient.scope import scope_of
-from recommenders.vocabulary.facts import BISPHOSPHONATES, DENOSUMAB, Finding, Reading, exactly, known
+from recommenders.vocabulary.facts import Finding, Reading, exactly, known
 from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
 from recommenders.vocabulary.logic import (
     NO,
@@ -33,14 +33,16 @@ from recommenders.vocabulary.logic import (
     given,
     leaf,
 )
+from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from recommenders.patient.advice import Fill, Value
     from recommenders.patient.courses import Bma
-    from recommenders.vocabulary.facts import Course, Dose, Facts, Order
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Indicator, Limit, Limits
+    from recommenders.vocabulary.records import Course, Dose, Order
 
 GUIDANCE = guidance("order_safety")
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Value
-    from recommenders.vocabulary.facts import Event, Lesion, Order
     from recommenders.vocabulary.guidance import Limit
+    from recommenders.vocabulary.records import Event, Lesion, Order
 
 GUIDANCE = guidance("radiotherapy")
 

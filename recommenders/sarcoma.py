@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from recommenders.patient.advice import Case, Service, Value
-    from recommenders.vocabulary.facts import Order
     from recommenders.vocabulary.guidance import Limits
+    from recommenders.vocabulary.records import Order
 
 GUIDANCE = guidance("sarcoma")
 

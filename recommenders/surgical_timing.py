@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Value
-    from recommenders.vocabulary.facts import Event, Facts, Finding, Lesion, Reading
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Finding, Reading
     from recommenders.vocabulary.guidance import Indicator, Limits
+    from recommenders.vocabulary.records import Event, Lesion
 
 GUIDANCE = guidance("surgical_timing")
 _TABLES = GUIDANCE.tables

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recommenders.patient.advice import Case, Fill
-    from recommenders.vocabulary.facts import Fact, Study
+    from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.guidance import Indicator
+    from recommenders.vocabulary.records import Study
 
 GUIDANCE = guidance("workup")
 

@@ -21,7 +21,9 @@ from recommenders.assessing.decisive import (
     possible_answers,
     with_answers,
 )
-from recommenders.vocabulary.facts import Facts, Lesion, Lesions, exactly, stated
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import exactly, stated
+from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
     from recommenders.assessing.assessment import Assessment

@@ -18,7 +18,9 @@ from hooks.ask.questions import QUESTIONS, SPANS, item_of, link_id
 from hooks.ask.writing import ANSWERS, Occasion, as_text, observations, questionnaire_response
 from hooks.errors import Refused
 from recommenders.assessing.decisive import LESION, Item, fact_at
-from recommenders.vocabulary.facts import Facts, Finding, Lesion, Lesions, Moment, Reading
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import Finding, Moment, Reading
+from recommenders.vocabulary.records import Lesion, Lesions
 from tests.fhir import NOW, PATIENT_ID, TODAY, chart, coded, condition, days_ago, observation, patient
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from hooks.tools.cli import main
 from recommenders.assessing.topics import TOPICS
-from recommenders.vocabulary.facts import DICTIONARY
+from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.conftest import environment, oncobone
 from tests.wire import DAY, bundle, call_body, with_, without
 

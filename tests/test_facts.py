@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from recommenders.patient.derived import as_seen, derive, safest
 from recommenders.vocabulary import facts as fact_module
 from recommenders.vocabulary import formulas
-from recommenders.vocabulary.facts import Facts, Finding, Lesions, Reading, exactly, stated
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import Finding, Reading, exactly, stated
 from recommenders.vocabulary.guidance import Limit
+from recommenders.vocabulary.records import Lesions
 from tests.vignettes import facts_of
 
 DAY = dt.date(2026, 11, 22)

@@ -13,7 +13,7 @@ import pytest
 from recommenders.assessing.topics import TOPICS
 from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.derived import GUIDANCE as COMMON
-from recommenders.vocabulary.facts import DICTIONARY, LABELS
+from recommenders.vocabulary.dictionary import DICTIONARY, LABELS
 from recommenders.vocabulary.guidance import Guidance, GuidanceError, TopicFile, guidance, override_sets, sources
 from tests.vignettes import load_all
 

@@ -21,23 +21,9 @@ from hooks.settings import load
 from hooks.tools.samples import request_for, samples
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
-from recommenders.vocabulary.facts import (
-    DICTIONARY,
-    Course,
-    Courses,
-    Dose,
-    Event,
-    Fact,
-    Facts,
-    Finding,
-    Lesion,
-    Lesions,
-    Moment,
-    Order,
-    Reading,
-    exactly,
-    stated,
-)
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.records import Course, Courses, Dose, Event, Lesion, Lesions, Order
 from tests.vignettes import load_all
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from fhir_mapping.chart import Mapped, Unavailable, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.decode import TooManyEntriesError
-from recommenders.vocabulary.facts import DICTIONARY, Facts
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from tests.fhir import (
     ICD10_CM,
     LOCAL,

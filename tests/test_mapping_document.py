@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recommenders.vocabulary.facts import DICTIONARY
+from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import (
     ICD10,
     ICD10_CM,

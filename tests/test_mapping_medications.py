@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.medications import FINDINGS, Medications, read_medications
-from recommenders.vocabulary.facts import Course, Facts
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.records import Course
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ATC = "http://www.whocc.no/atc"

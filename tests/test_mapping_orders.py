@@ -20,7 +20,9 @@ from fhir_mapping.medications import read_medications
 from fhir_mapping.service_orders import fractionation
 from fhir_mapping.terms.codes import shipped_rows
 from fhir_mapping.terms.drugs import DRUGS, KNOWN_CONCEPTS, identify, mentions
-from recommenders.vocabulary.facts import Facts, Order, exactly
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import exactly
+from recommenders.vocabulary.records import Order
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ATC = "http://www.whocc.no/atc"

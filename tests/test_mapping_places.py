@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from recommenders.assessing.assessment import assess
-from recommenders.vocabulary.facts import Facts, Lesion
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.records import Lesion
 from tests.fhir import (
     ICD10_CM,
     LOCAL,

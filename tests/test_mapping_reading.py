@@ -14,7 +14,7 @@ from fhir_mapping.chart import PREFETCH_KEYS
 from fhir_mapping.terms import codes, dates, decode, dictionary, units
 from fhir_mapping.terms.site import SiteMappingError, site_mapping
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import DICTIONARY
+from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import ICD10, ICD10_CM, NOW, SNOMED, chart, coded, condition, observation, prefetch, quantity, read
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recommenders.patient.derived import as_seen, derive
-from recommenders.vocabulary.facts import Facts
+from recommenders.vocabulary.dictionary import Facts
 from tests.fhir import (
     ICD10,
     ICD10_CM,

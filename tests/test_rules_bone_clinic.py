@@ -20,8 +20,9 @@ from recommenders.patient.advice import Advice, Phrase, ProposedService
 from recommenders.patient.lesions import same_bone, same_place
 from recommenders.radiotherapy import targets
 from recommenders.surgical_timing import fracture_risks, surgical_class
-from recommenders.vocabulary.facts import Facts, Lesions
+from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.guidance import INDICATORS, Guidance, guidance, sources
+from recommenders.vocabulary.records import Lesions
 from recommenders.vocabulary.scores import GradedItem, Score
 from tests.vignettes import FOLDER, facts_of, load
 

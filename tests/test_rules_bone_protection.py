@@ -19,8 +19,9 @@ from recommenders.patient.advice import Case, Item, ProposedMedication, Proposed
 from recommenders.patient.courses import bma, first_dose, sre_during_bma
 from recommenders.patient.derived import as_seen, derive, setting_of
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
-from recommenders.vocabulary.facts import DICTIONARY, Event, Facts
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.records import Event
 from tests.vignettes import facts_of, load_all
 
 TODAY = dt.date(2026, 11, 22)

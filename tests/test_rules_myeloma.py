@@ -20,7 +20,8 @@ from recommenders.myeloma_staging import evolving, myeloma_class, smouldering_ri
 from recommenders.patient.advice import Phrase, ProposedService
 from recommenders.patient.derived import involved_chain, involved_of_chains, light_chain_ratio
 from recommenders.patient.series import columns_of, history, series_table
-from recommenders.vocabulary.facts import Facts, Reading, exactly
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import Reading, exactly
 from recommenders.vocabulary.guidance import Guidance, sources
 from tests.vignettes import DEFAULT_DAY, facts_of
 

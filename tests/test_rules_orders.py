@@ -16,8 +16,10 @@ from hooks.cards.wording import LANGUAGES, LONGEST_SUMMARY, Speaker
 from recommenders import order_safety, sarcoma
 from recommenders.assessing.assessment import Assessment, assess
 from recommenders.patient.advice import Advice, ChangedOrder, Phrase, Proposal, ProposedMedication, ProposedService
-from recommenders.vocabulary.facts import Facts, Order, exactly
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import exactly
 from recommenders.vocabulary.guidance import INDICATORS, Hook
+from recommenders.vocabulary.records import Order
 from tests.vignettes import FOLDER, Vignette, facts_of, load
 
 LUNG: dict[str, Any] = {"dx": {"lung_cancer": True, "bone_met": True}}

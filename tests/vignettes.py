@@ -9,24 +9,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from recommenders.vocabulary.facts import (
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly
+from recommenders.vocabulary.records import (
     BISPHOSPHONATES,
     DENOSUMAB,
-    DICTIONARY,
     Course,
     Courses,
     Dose,
     Event,
-    Fact,
-    Facts,
-    Finding,
     Lesion,
     Lesions,
-    Moment,
     Order,
-    Reading,
     Study,
-    exactly,
 )
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "vignettes"

@@ -9,7 +9,8 @@ from typing import Any
 
 from fhir_mapping.terms.codes import STANDARD, CodeTable, Match
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
-from recommenders.vocabulary.facts import Facts, Reading
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import Reading
 
 
 class WrongPatientError(ValueError):

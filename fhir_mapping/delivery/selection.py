@@ -15,7 +15,7 @@ from fhir_mapping.delivery.resources import ELEMENTS, readable
 from fhir_mapping.terms import codes, dates, decode, dictionary, drugs, units
 from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import DICTIONARY
+from recommenders.vocabulary.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -16,7 +16,8 @@ from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import DRUGS, is_local, plain
 from fhir_mapping.terms.units import MILLIGRAMS_IN, fold, ordered_days
 from fhir_mapping.words.text import compiled
-from recommenders.vocabulary.facts import Finding, Order, Reading
+from recommenders.vocabulary.facts import Finding, Reading
+from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

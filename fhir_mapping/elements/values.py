@@ -11,7 +11,8 @@ from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
 from fhir_mapping.words import text
-from recommenders.vocabulary.facts import DICTIONARY, LESION_COMPONENTS, Finding, Reading, Reason, replace
+from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
+from recommenders.vocabulary.facts import Finding, Reading, Reason, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

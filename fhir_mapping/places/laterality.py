@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
-    from recommenders.vocabulary.facts import Side
+    from recommenders.vocabulary.records import Side
 
 PAIRED = frozenset(
     {

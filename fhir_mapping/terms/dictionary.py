@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import shipped_rows
 from fhir_mapping.words import text as words
-from recommenders.vocabulary.facts import DICTIONARY, Fact, Facts, Finding, Moment, Reading
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fhir_mapping.terms.codes import CodeTable, Match
-    from recommenders.vocabulary.facts import BmaClass
+    from recommenders.vocabulary.records import BmaClass
 
 KINDS = ("MedicationRequest", "MedicationAdministration", "MedicationStatement", "Procedure", "Claim")
 """The resource kinds of the code table's drug rows."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_mapping.terms import codes, units
-from recommenders.vocabulary.facts import DICTIONARY
+from recommenders.vocabulary.dictionary import DICTIONARY
 
 
 class SiteMappingError(ValueError):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hooks.ask.questions import QUESTIONS, SPANS, Question, item_of
 from hooks.errors import Refused
 from recommenders.assessing.decisive import SIDE
-from recommenders.vocabulary.facts import Facts, Finding, Lesion, Moment, Reading, exactly, stated
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.records import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hooks.views import Desk
     from recommenders.assessing.assessment import Assessment, Verdict
     from recommenders.patient.advice import Value
-    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Hook
 
 HOOK: Hook = "patient-view"

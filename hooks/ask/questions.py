@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hooks.cards.wording import word
 from recommenders.assessing.decisive import LESION, SIDE, Item, lacking
-from recommenders.vocabulary.facts import DICTIONARY, LESION_COMPONENTS
+from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.guidance import Wording
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from hooks.ask.questions import QUESTIONS, item_label, link_id, option_label
 from hooks.ask.texts import texts
 from hooks.cards.wording import fixed, frame, label, unit
 from recommenders.assessing.decisive import LESION, SIDE, Item, fact_at
-from recommenders.vocabulary.facts import DICTIONARY, LESION_COMPONENTS, Finding, Moment, Reading
+from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
+from recommenders.vocabulary.facts import Finding, Moment, Reading
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from hooks.ask.answers import Answer
     from hooks.cards.wording import Language
-    from recommenders.vocabulary.facts import Fact, Facts, Lesion
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Fact
+    from recommenders.vocabulary.records import Lesion
 
 UCUM = "http://unitsofmeasure.org"
 ANSWERS = "urn:oncobone:answers"

@@ -14,8 +14,9 @@ from hooks.cards.wording import LANGUAGES, OPPOSITE, Language, Speaker, frame, l
 from recommenders.assessing.plan import GUIDANCE as PLAN
 from recommenders.assessing.plan import order_of_steps
 from recommenders.patient.series import columns_of, series_table
+from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.evidence import citation_notes, evidence_lines, industry_note
-from recommenders.vocabulary.facts import DICTIONARY, Fact, Finding, Moment, Reading
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 from recommenders.vocabulary.guidance import INDICATORS, RECOMMENDERS, Limit, override_sets, sources
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from fhir_mapping.proposals import ProposalError, resource_for
 from hooks.cards.wording import word
 from recommenders.assessing.safety import unsafe_because
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
-from recommenders.vocabulary.facts import DICTIONARY
+from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.guidance import ORDER_HOOKS
 
 if TYPE_CHECKING:

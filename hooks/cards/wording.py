@@ -10,7 +10,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.advice import Label, Phrase
-from recommenders.vocabulary.facts import DICTIONARY, LABELS, ORDER_COMPONENTS, Fact, Finding, Moment, Reading
+from recommenders.vocabulary.dictionary import DICTIONARY, LABELS, ORDER_COMPONENTS
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 from recommenders.vocabulary.guidance import Limit, Wording
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.advice import Advice, Fill, Value
-    from recommenders.vocabulary.facts import Facts, Order
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Guidance
     from recommenders.vocabulary.logic import Condition
+    from recommenders.vocabulary.records import Order
 
 Language = Literal["en", "zh-CN"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh-CN")

@@ -11,7 +11,8 @@ from hooks.console.safe import plain
 from hooks.console.texts import texts
 from recommenders.patient.series import history
 from recommenders.surgical_timing import fracture_risks
-from recommenders.vocabulary.facts import DICTIONARY, Reading
+from recommenders.vocabulary.dictionary import DICTIONARY
+from recommenders.vocabulary.facts import Reading
 from recommenders.vocabulary.guidance import guidance, sources
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hooks.console.inspection import Inspection
     from recommenders.assessing.assessment import Assessment
     from recommenders.surgical_timing import FractureRisk
-    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.dictionary import Facts
 
 WIDTH, HEIGHT = 400, 180
 LEFT, RIGHT, TOP, BOTTOM = 14, 386, 22, 154

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.context import Note
     from hooks.views import Desk
     from recommenders.assessing.assessment import Assessment
-    from recommenders.vocabulary.facts import Course, Event, Order, Study
     from recommenders.vocabulary.logic import Condition, Criterion
+    from recommenders.vocabulary.records import Course, Event, Order, Study
 
 
 @dataclass(frozen=True, slots=True)

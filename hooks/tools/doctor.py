@@ -20,7 +20,7 @@ from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
 from hooks.fhir_server.fetch import Breakers, FetchError, base_of, download, fetch_missing, next_query
 from hooks.tools.validating import UNUSABLE, Look, Unmapped, look_at_resources, unmapped_json
-from recommenders.vocabulary.facts import DICTIONARY, LABELS
+from recommenders.vocabulary.dictionary import DICTIONARY, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from hooks.cards.cards import because
 from hooks.cards.wording import Speaker
 from recommenders.assessing.topics import TOPICS
-from recommenders.vocabulary.facts import DICTIONARY, Fact
+from recommenders.vocabulary.dictionary import DICTIONARY
+from recommenders.vocabulary.facts import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

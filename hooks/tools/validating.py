@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fhir_mapping.chart import Mapped
     from fhir_mapping.terms.site import SiteMapping
     from hooks.settings import Settings
-    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.dictionary import Facts
 
 TOGETHER = 80
 """So many resources are looked at in one go: of more, the mapping counts the unread ones and does not name them."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from recommenders.patient.advice import Value
-    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Recommender
 
 State = Literal["fired", "suppressed", "superseded", "undecided", "not met"]

@@ -7,26 +7,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recommenders.assessing.assessment import assess
-from recommenders.vocabulary.facts import (
-    DICTIONARY,
-    LESION_COMPONENTS,
-    Fact,
-    FactSpec,
-    Finding,
-    Lesion,
-    Lesions,
-    Moment,
-    Reading,
-    exactly,
-    stated,
-)
+from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
+from recommenders.vocabulary.facts import Fact, FactSpec, Finding, Moment, Reading, exactly, stated
 from recommenders.vocabulary.guidance import Limit
+from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from recommenders.assessing.assessment import Assessment, Verdict
-    from recommenders.vocabulary.facts import Facts
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Hook, Indicator, Recommender
     from recommenders.vocabulary.logic import Condition
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from recommenders.assessing.assessment import assess_seen, seen_at
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
 from recommenders.patient.precautions import calcium_too_high_for_supplements, jaw_at_risk
-from recommenders.vocabulary.facts import DENOSUMAB, Facts, Order, exactly, stated
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import exactly, stated
 from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.records import DENOSUMAB, Order
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.advice import Case, Item
-    from recommenders.vocabulary.facts import Fact, OrderKind
+    from recommenders.vocabulary.facts import Fact
+    from recommenders.vocabulary.records import OrderKind
 
 Objection = Literal["unknown_dose", "unbuilt", "unchecked", "age", "pregnancy", "jaw", "allergy", "calcium"]
 """Why a suggestion is left out, when no rule says it: each has its words in the card's frame."""

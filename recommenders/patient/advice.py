@@ -13,8 +13,9 @@ from recommenders.vocabulary.logic import NO, Criterion, Logical, Truth, given
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from recommenders.vocabulary.facts import Facts, Order
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Limits
+    from recommenders.vocabulary.records import Order
 
 __all__ = ["known"]
 

@@ -11,28 +11,19 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from recommenders.patient.scope import scope_of
-from recommenders.vocabulary.facts import (
-    BISPHOSPHONATES,
-    DENOSUMAB,
-    ONCOLOGIC,
-    Course,
-    Dose,
-    Finding,
-    Moment,
-    Reading,
-    exactly,
-    replace,
-)
+from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, replace
 from recommenders.vocabulary.formulas import DAYS_PER_MONTH
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
 from recommenders.vocabulary.logic import Condition, Criterion, Truth, leaf
+from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, Course, Dose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recommenders.patient.advice import Case
-    from recommenders.vocabulary.facts import Fact, Order
+    from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.guidance import Limit, Limits
+    from recommenders.vocabulary.records import Order
 
 GUIDANCE = guidance("courses")
 LONGEST = Decimal(600)

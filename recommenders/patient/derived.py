@@ -8,21 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from recommenders.vocabulary import formulas
-from recommenders.vocabulary.facts import (
-    DICTIONARY,
-    Fact,
-    Facts,
-    Finding,
-    Lesion,
-    Lesions,
-    Reading,
-    exactly,
-    replace,
-    round_half_up,
-    stated,
-)
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, round_half_up, stated
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
 from recommenders.vocabulary.logic import Truth, any_of, documented
+from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.vocabulary.facts import Event, Finding, Moment, Study
+from recommenders.vocabulary.facts import Finding, Moment
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, leaf
+from recommenders.vocabulary.records import Event, Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from recommenders.vocabulary.facts import Fact, Facts, Lesion
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.guidance import Limit
+    from recommenders.vocabulary.records import Lesion
 
 GUIDANCE = guidance("lesions")
 _TABLES = GUIDANCE.tables

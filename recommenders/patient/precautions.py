@@ -11,7 +11,8 @@ from recommenders.vocabulary.logic import NO, YES, Criterion, documented
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
-    from recommenders.vocabulary.facts import Facts, Reading
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Reading
     from recommenders.vocabulary.logic import Logical
 
 GUIDANCE = guidance("monitoring")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recommenders.patient.advice import Fill
-    from recommenders.vocabulary.facts import Fact, Facts
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Fact
 
 LESS_SAFE = "less-safe-value"
 """The flag of a value that was chosen among contradictory ones."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from recommenders.patient.advice import Case
-    from recommenders.vocabulary.facts import Facts, Reading
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Reading
     from recommenders.vocabulary.logic import Criterion
 
 GUIDANCE = guidance("renal")

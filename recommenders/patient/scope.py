@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.derived import GUIDANCE
-from recommenders.vocabulary.facts import ONCOLOGIC
 from recommenders.vocabulary.guidance import CHART_HOOKS
 from recommenders.vocabulary.logic import any_of
+from recommenders.vocabulary.records import ONCOLOGIC
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
-    from recommenders.vocabulary.facts import Order
+    from recommenders.vocabulary.records import Order
 
 OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset({"DOSE-014", "DOSE-015", "DOSE-016", "DOSE-019"})
 

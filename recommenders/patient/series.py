@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from recommenders.patient.derived import involved_of_chains
-from recommenders.vocabulary.facts import DICTIONARY, Facts, Reading
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Reading
 from recommenders.vocabulary.guidance import guidance
 
 if TYPE_CHECKING:
