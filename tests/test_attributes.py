@@ -48,7 +48,7 @@ def test_every_recommender_has_its_thirteen_attributes() -> None:
 
 
 def test_the_mapping_reads_no_demographic_element_that_all_recommenders_deny() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(MAPPING.glob("*.py")))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(MAPPING.rglob("*.py")))
     for element in NEVER_READ:
         assert f'"{element}' not in text, element
 

@@ -24,7 +24,8 @@ CASES = load_all()
 
 
 def code_of(topic: str) -> str:
-    return (FOLDER / f"{topic if topic != 'common' else 'derived'}.py").read_text(encoding="utf-8")
+    name = f"{topic if topic != 'common' else 'derived'}.py"
+    return next(FOLDER.rglob(name)).read_text(encoding="utf-8")
 
 
 def test_all_187_rules_of_the_specification_are_here() -> None:
@@ -49,7 +50,7 @@ def test_every_rule_of_the_guidance_is_written_and_every_written_rule_is_in_the_
 
 @pytest.mark.parametrize("topic", sorted(ALL))
 def test_every_limit_is_used_and_every_used_limit_exists(topic: str) -> None:
-    everywhere = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py")))
+    everywhere = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.rglob("*.py")))
     for name in ALL[topic].entries:
         assert re.search(rf"\blimits\.{name}\b|\b{name}\b", everywhere), f"{topic}.toml: limit {name} is used nowhere"
 

@@ -312,7 +312,7 @@ def test_every_drug_concept_of_the_code_table_has_its_place() -> None:
 
 
 def test_every_name_of_the_drug_table_finds_its_own_drug() -> None:
-    table = tomllib.loads(files("fhir_mapping").joinpath("drugs.toml").read_text("utf-8"))
+    table = tomllib.loads(files("fhir_mapping.terms").joinpath("drugs.toml").read_text("utf-8"))
     for key, row in table["drugs"].items():
         for name in row["names"]:
             if not name.startswith("re:"):

@@ -61,7 +61,7 @@ def write(item: Item, language: str = "en", drafts: dict[str, Any] | None = None
 
 
 def table_codes() -> set[tuple[str, str]]:
-    text = files("fhir_mapping").joinpath("codes.csv").read_text("utf-8")
+    text = files("fhir_mapping.terms").joinpath("codes.csv").read_text("utf-8")
     return {(row["system"], row["code"]) for row in csv.DictReader(text.splitlines())}
 
 

@@ -473,7 +473,7 @@ def test_a_range_is_given_where_an_item_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("guidance", "modules"),
-    [(STAGING, ("myeloma_staging", "myeloma_models", "series")), (TREATMENT, ("myeloma_treatment",))],
+    [(STAGING, ("myeloma_staging", "patient.myeloma_models", "patient.series")), (TREATMENT, ("myeloma_treatment",))],
     ids=["staging", "treatment"],
 )
 def test_every_limit_and_phrase_is_used(guidance: Guidance, modules: tuple[str, ...]) -> None:
