@@ -138,13 +138,15 @@ class Proposal:
     """
     One suggestion: its items are carried out together.
 
-    `action` is the place of its label in the rule's `actions`. Proposals of one `alternative` exclude each
-    other. `reasons` are facts whose resources the new orders give as their reason.
+    `button` is the key of its label among the rule's `buttons`. Proposals of one `alternative` exclude each
+    other. `replaces` is the draft order that it takes the place of (deleted with it). `reasons` are facts whose resources the new orders give as their reason.
     """
 
-    action: int
+    button: str = ""
+    action: int | None = None
     items: tuple[Item, ...]
     alternative: str | None = None
+    replaces: str | None = None
     reasons: tuple[str, ...] = ()
     recommended: bool = False
     fill: Mapping[str, Fill] = field(default_factory=dict)
@@ -173,7 +175,10 @@ class Advice:
     (None: all). `summary` replaces the rule's summary by a phrase. `notes` are extra lines. `lines` picks
     source lines by place (None: all). `superseded` says that a louder rule already says all of this about
     the same order (an overdose also misses the recommended dose): it is then listed, but not shown.
-    `whole` is the rule's condition as a whole. Never changed.
+    `holds` answers the rule's `circumstances` by name: which variant and which lines of its face speak. `about` is the
+    bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `new` says for a `result` whether
+    it is new or differs from the charted one (None: its inputs are at most 30 days old). `whole` is the rule's
+    condition as a whole. Never changed.
     """
 
     rule: str
@@ -190,6 +195,9 @@ class Advice:
     order: str | None = None
     lines: tuple[int, ...] | None = None
     superseded: bool = False
+    holds: Mapping[str, Criterion] = field(default_factory=dict)
+    about: str | None = None
+    new: Criterion | None = None
     whole: Criterion = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
 VERSION = "2026.11"
 """The edition of the guidance as a whole; cards and feedback carry it."""
@@ -22,6 +23,36 @@ ROOMS = (".", "vocabulary", "patient", "assessing")
 
 Indicator = Literal["info", "warning", "critical"]
 INDICATORS: tuple[Indicator, ...] = ("info", "warning", "critical")
+
+Voice = Literal["alert", "task", "result", "reference"]
+VOICES: tuple[Voice, ...] = ("reference", "result", "task", "alert")
+"""How loud a rule is, the softest first: `alert` always speaks, `task` until it is done, `result` once, `reference` never."""
+
+INDICATOR_OF: Mapping[Voice, Indicator] = {
+    "alert": "critical",
+    "task": "warning",
+    "result": "info",
+    "reference": "info",
+}
+
+Problem = Literal[
+    "order",
+    "spine",
+    "calcium",
+    "kidney",
+    "jaw",
+    "bone",
+    "pain",
+    "bone-agent",
+    "myeloma-class",
+    "myeloma-risk",
+    "myeloma-treatment",
+    "sarcoma",
+    "workup",
+    "mdt",
+]
+PROBLEMS: tuple[Problem, ...] = get_args(Problem)
+"""Which card a rule belongs to on chart hooks; what belongs to two goes to the first of this order."""
 
 Hook = Literal["patient-view", "encounter-start", "order-select", "order-sign"]
 CHART_HOOKS: frozenset[str] = frozenset({"patient-view", "encounter-start"})
@@ -88,6 +119,40 @@ class ActionLine(Wording):
     resource: Literal["MedicationRequest", "ServiceRequest", "Observation", "advice"]
 
 
+class Line(Wording):
+    """One line of a card; with `when` it is there only under that circumstance of the rule."""
+
+    when: str | None = None
+
+
+class Ask(_Data):
+    """A fact worth asking for on this card; the words say what knowing it would change."""
+
+    fact: str
+    en: str | None = None
+    zh: str | None = Field(default=None, alias="zh-CN")
+
+
+class Button(Wording):
+    """The label of a suggestion; a rule's proposals name it by `key`."""
+
+    key: str
+
+
+class Variant(_Data):
+    """One reason of a rule, gravest first: the first whose circumstance holds speaks, and its keys replace the rule's."""
+
+    when: str
+    voice: Voice | None = None
+    problem: Problem | None = None
+    alone: bool | None = None
+    why: tuple[str, ...] | None = None
+    new_when: str | None = None
+    summary: Wording | None = None
+    also: Wording | None = None
+    unless: Line | None = None
+
+
 class Source(_Data):
     """A document that advice rests on; `url` is its doi link when it has one."""
 
@@ -119,6 +184,11 @@ class RuleInfo(_Data):
     of draft order that it speaks of on order hooks. `condition` is the rule as it stands in the specification.
     `never_alone` marks a line that only stands on another card. `joins` names the rules whose critical card this
     one joins, when it only sums them up.
+
+    The face is what a reader of the card sees. `voice` is how loud the rule is at most; `problem` is its card at the
+    chart; `alone` false never leads a card; `why` names the facts that decided; `also` is its one line under another
+    card; `circumstances` are the conditions, by name and in words, that `when` of a line or variant may name (the rule
+    says in `Advice.holds` whether they hold); `done` and `new_when` say in words what counts as done, and as new.
     """
 
     title: str
@@ -135,6 +205,20 @@ class RuleInfo(_Data):
     evidence: tuple[str, ...] = ()
     strength: str | None = None
     summary: Wording
+    voice: Voice
+    problem: Problem
+    alone: bool = True
+    why: tuple[str, ...] = ()
+    done: str | None = None
+    new_when: str | None = None
+    also: Wording | None = None
+    circumstances: dict[str, str] = {}
+    variants: tuple[Variant, ...] = ()
+    do: tuple[Line, ...] = ()
+    unless: tuple[Line, ...] = ()
+    sources_differ: tuple[Line, ...] = ()
+    ask: tuple[Ask, ...] = ()
+    buttons: tuple[Button, ...] = ()
     points: tuple[Wording, ...] = ()
     source_lines: tuple[SourceLine, ...] = ()
     if_missing: tuple[MissingLine, ...] = ()
