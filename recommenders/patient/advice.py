@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from recommenders.patient import derived
 from recommenders.vocabulary.facts import Reading, known
-from recommenders.vocabulary.logic import NO, Criterion, Logical, Truth, given
+from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -272,8 +272,15 @@ class Case:
         return any(self.criterion(other).yes for other in self._superseded_by.get(rule, ()))
 
     def fired(self, rule: str) -> Criterion:
-        """Tell whether another rule fired earlier in this call and was not superseded; never unknown."""
-        return given(self.criterion(rule).yes and not self.is_superseded(rule))
+        """
+        Tell whether another rule fired earlier in this call and was not superseded.
+
+        Unknown while that rule is undecided, with what it lacks: what nobody knows must not make "it did not fire" true.
+        """
+        said = self.criterion(rule)
+        if said.no or self.is_superseded(rule):
+            return NO
+        return YES if said.yes else Criterion(None, "any", (said,))
 
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""
