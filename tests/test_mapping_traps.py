@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from recommenders.patient.derived import as_seen, derive
+from recommenders.patient.derived import derive
+from recommenders.patient.recency import as_seen
 from recommenders.vocabulary.dictionary import Facts
 from tests.fhir import (
     ICD10,

@@ -17,7 +17,8 @@ from recommenders.bone_protection import bone_risk_tier, smouldering_verdicts
 from recommenders.monitoring import calcium_after_denosumab
 from recommenders.patient.advice import Case, Item, ProposedMedication, ProposedService
 from recommenders.patient.courses import bma, first_dose, sre_during_bma
-from recommenders.patient.derived import as_seen, derive, setting_of
+from recommenders.patient.derived import derive
+from recommenders.patient.recency import as_seen, setting_of
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.guidance import guidance

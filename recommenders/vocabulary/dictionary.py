@@ -376,7 +376,11 @@ class DentalFacts:
         "dental.unrestorable_teeth", "unrestorable teeth", "不可修复患牙", closed=True
     )
     invasive_planned: Finding = finding(
-        "dental.invasive_planned", "invasive dental procedure planned", "计划侵入性牙科操作", closed=True
+        "dental.invasive_planned",
+        "invasive dental procedure planned",
+        "计划侵入性牙科操作",
+        closed=True,
+        stale_means_no=True,
     )
     signs: Finding = finding("dental.signs", "gum or jaw signs", "牙龈或颌骨体征", closed=True)
 

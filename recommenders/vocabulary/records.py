@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """§1.3 one skeletal lesion; each component is a fact of its own and may be unknown."""
+    """
+    §1.3 one skeletal lesion; each component is a fact of its own and may be unknown.
+
+    `old` says that it was seen too long ago, and never again, to be counted on (`recency.py`).
+    """
 
     id: str = ""
     date: dt.date | None = None
     resources: tuple[str, ...] = ()
     imaging_confirmed: bool = True
+    old: bool = False
     side: Side | None = None
     level: str | None = None
     site: Finding = finding("lesions[].site", "lesion site", "病灶部位", *SITES)
