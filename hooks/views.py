@@ -15,14 +15,14 @@ from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
 from hooks.ask.policy import launch_url
-from hooks.cards.cards import answer
+from hooks.cards.cards import PLAIN, Manner, answer
 from hooks.cards.identity import CallIdentity
 from hooks.cards.language import reader_language
 from hooks.errors import Refused
 from hooks.fhir_server.gather import NEEDED, gather
 from hooks.protocol import read_call
 from hooks.running import observability
-from hooks.services import audience, discovery, find_services, services_of
+from hooks.services import discovery, find_services, services_of
 from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ class Desk:
     settings: Settings
     services: tuple[Service, ...]
     mapping: SiteMapping = NO_SITE
+    manner: Manner = PLAIN
 
     @classmethod
     def of(cls, settings: Settings) -> Desk:
         """Make it from the settings."""
-        return cls(settings, services_of(settings), site_mapping(settings.mapping))
+        return cls(settings, services_of(settings), site_mapping(settings.mapping), manner_of(settings))
 
     def judge(self, body: bytes, candidates: Sequence[Service], client: Client | None = None) -> tuple[Service, Judged]:
         """
@@ -121,12 +122,22 @@ class Desk:
             judged.assessment,
             judged.mapped.notes,
             language=language,
-            call=CallIdentity(service.id, call.hook, call.hook_instance, call.patient_id),
+            call=CallIdentity(service.id, call.hook, call.hook_instance, call.patient_id, call.user_id),
             drafts=judged.mapped.drafts,
-            public_url=self.settings.public_url,
-            ask_url=launch_url(self.settings),
-            audience=audience(service, call.user_id, self.settings),
+            manner=self.manner,
         )
+
+
+def manner_of(settings: Settings) -> Manner:
+    """Give how the site wants to be answered."""
+    return Manner(
+        public_url=settings.public_url,
+        ask_url=launch_url(settings),
+        voices=settings.voices,
+        most_cards=settings.most_cards,
+        full=settings.full_evaluation or settings.console,
+        both_languages=settings.both_languages,
+    )
 
 
 class StopWatch:
