@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.bone_protection import bone_risk_tier
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
 from recommenders.patient.lesions import (
     LONG_BONES,
@@ -24,6 +23,7 @@ from recommenders.patient.lesions import (
     treated_since,
     weight_bearing,
 )
+from recommenders.patient.myeloma_bone import bone_risk_tier
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given

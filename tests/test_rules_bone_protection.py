@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from hooks.cards.wording import LANGUAGES, Speaker
 from recommenders.assessing.assessment import Assessment, assess
-from recommenders.bone_protection import bone_risk_tier, smouldering_verdicts
 from recommenders.monitoring import calcium_after_denosumab
 from recommenders.patient.advice import Case, Item, ProposedMedication, ProposedService
 from recommenders.patient.courses import bma, first_dose, sre_during_bma
 from recommenders.patient.derived import derive
+from recommenders.patient.myeloma_bone import bone_risk_tier, smouldering_verdicts
 from recommenders.patient.recency import as_seen, setting_of
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from recommenders import myeloma_staging, myeloma_treatment
 from recommenders.assessing.assessment import Assessment, assess
-from recommenders.myeloma_staging import evolving, myeloma_class, smouldering_risk
 from recommenders.patient.advice import Phrase, ProposedService
 from recommenders.patient.derived import involved_chain, involved_of_chains, light_chain_ratio
+from recommenders.patient.myeloma_class import myeloma_class
+from recommenders.patient.myeloma_risk import smouldering_risk
 from recommenders.patient.series import columns_of, history, series_table
+from recommenders.patient.trends import evolving
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Reading, exactly
 from recommenders.vocabulary.guidance import Guidance, sources

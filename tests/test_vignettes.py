@@ -10,6 +10,8 @@ import pytest
 from hooks.cards.wording import Speaker
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.topics import TOPICS
+from recommenders.patient.faces import voice_of
+from recommenders.vocabulary.guidance import VOICES
 from tests.vignettes import Vignette, load_all
 
 CASES = load_all()
@@ -36,6 +38,8 @@ def test_vignette(vignette: Vignette) -> None:
         assert _state(found.verdicts, rule) != "fired", rule
     for rule, indicator in expected.get("indicators", {}).items():
         assert found.verdicts[rule].indicator == indicator, rule
+    for rule, voice in expected.get("voices", {}).items():
+        assert _voice(found.verdicts[rule], vignette.hook) == voice, rule
     for rule, texts in expected.get("summary", {}).items():
         verdict = found.verdicts[rule]
         for language, text in texts.items():
@@ -45,6 +49,11 @@ def test_vignette(vignette: Vignette) -> None:
         assert _proposed(found.verdicts[rule]) == set(names), rule
     for key, value in expected.get("values", {}).items():
         assert _plain(found.values.get(key)) == _plain(value), key
+
+
+def _voice(verdict: Any, hook: Any) -> str:
+    """Give the loudest voice of a rule, before it is asked whether a result is new."""
+    return max((voice_of(verdict.info, advice, hook) for advice in verdict.advices), key=VOICES.index)
 
 
 def _state(verdicts: Any, rule: str) -> str:

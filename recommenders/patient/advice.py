@@ -279,7 +279,7 @@ class Case:
         """
         Tell whether another rule fired earlier in this call and was not superseded.
 
-        Unknown while that rule is undecided, with what it lacks: what nobody knows must not make "it did not fire" true.
+        Unknown while that rule is undecided, with what it lacks: nobody can say then that it did not fire.
         """
         said = self.criterion(rule)
         if said.no or self.is_superseded(rule):

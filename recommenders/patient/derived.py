@@ -33,8 +33,8 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
     """
     Fill in the facts that follow from others, where they are not known already.
 
-    To be called on facts `as_seen` (`recency.py`): an input that is stale leaves the derived fact unknown, with the inputs it
-    `lacks`.
+    To be called on facts `as_seen` (`recency.py`): an input that is stale leaves the derived fact unknown, with the
+    inputs it `lacks`.
     """
     limits = GUIDANCE.limits(facts.as_of, site)
     facts = facts.with_facts({"patient.age": age_of(facts)})

@@ -13,6 +13,7 @@ from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from recommenders.vocabulary.guidance import Hook
     from recommenders.vocabulary.records import Study

@@ -467,6 +467,25 @@ class LocalFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CauseFacts:
+    """What else than a plasma-cell disorder explains anaemia, a weak kidney or a high calcium."""
+
+    iron_deficiency: Finding = finding("cause.iron_deficiency", "iron deficiency", "缺铁", closed=True)
+    vitamin_deficiency: Finding = finding(
+        "cause.vitamin_deficiency", "B12 or folate deficiency", "维生素B12或叶酸缺乏", closed=True
+    )
+    bleeding: Finding = finding("cause.bleeding", "gastrointestinal bleeding", "消化道出血", closed=True)
+    haemolysis: Finding = finding("cause.haemolysis", "thalassaemia or haemolysis", "地中海贫血或溶血", closed=True)
+    ckd: Finding = finding("cause.ckd", "chronic kidney disease", "慢性肾脏病", closed=True)
+    kidney_disease: Finding = finding(
+        "cause.kidney_disease", "diabetic or hypertensive kidney disease", "糖尿病或高血压肾病", closed=True
+    )
+    hyperparathyroidism: Finding = finding(
+        "cause.hyperparathyroidism", "hyperparathyroidism", "甲状旁腺功能亢进", closed=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherFacts:
     """Single findings without a group in the dictionary; dialysis and urinary obstruction."""
 
@@ -512,6 +531,7 @@ class Facts:
     allergy: AllergyFacts = AllergyFacts()
     meds: MedicationFacts = MedicationFacts()
     local: LocalFacts = LocalFacts()
+    cause: CauseFacts = CauseFacts()
     other: OtherFacts = OtherFacts()
     lesions: Lesions = field(default_factory=Lesions)
     sre: tuple[Event, ...] = ()
