@@ -213,7 +213,7 @@ class Speaker:
                 return self.fill(source[name], guidance, advice)
         order = self._order(advice)
         if order is not None and name in _ORDER_NAMES:
-            return self.value(getattr(order, _ORDER_NAMES[name]), with_unit=False)
+            return self.plain(getattr(order, _ORDER_NAMES[name]))
         if name in _NAMES:
             return self.value(self.facts.fact(_NAMES[name]), with_unit=False)
         if name in FILLS and advice is not None:
@@ -297,9 +297,17 @@ class Speaker:
         return self.frame("in_brackets", text=text, details=joined) if details else text
 
     def compact(self, reading: Reading) -> str:
-        """Write a reading without a needless ".0": 45 mL/min, but 2.30 mmol/L."""
-        text = self.value(reading)
-        return text.replace(".0 ", " ", 1).removesuffix(".0") if reading.decimals == 1 else text
+        """Write a reading without needless zeros: 45 mL/min, 4 mg, but 2.30 mmol/L."""
+        shown = unit(reading.unit, self.language)
+        if (reading.decimals == 1 or reading.unit.startswith("mg")) and reading.rounded is not None:
+            return f"{number(reading.rounded)} {shown}".strip() if shown != "%" else f"{number(reading.rounded)}%"
+        return self.value(reading)
+
+    def plain(self, fact: Fact) -> str:
+        """Write a fact's value for a sentence that has its unit: 4, not 4.00."""
+        if isinstance(fact, Reading) and fact.rounded is not None:
+            return number(fact.rounded)
+        return self.value(fact, with_unit=False)
 
     def _rivals(self, reading: Reading) -> list[str]:
         shown = unit(reading.unit, self.language)
