@@ -200,6 +200,12 @@ class Speaker:
 
     # --- sentences -------------------------------------------------------------------------------------
 
+    def can_say(self, wording: Wording, guidance: Guidance, advice: Advice, **extra: Fill) -> bool:
+        """Tell whether every brace of a wording has something to be filled with."""
+        nothing = frame("unknown", self.language)
+        names = _BRACES.findall(wording.text(self.language))
+        return all(self._brace(name, guidance, advice, extra) not in {nothing, ""} for name in names)
+
     def say(self, wording: Wording, guidance: Guidance, advice: Advice | None = None, **extra: Fill) -> str:
         """Say a wording, with its braces filled from the advice, the computed values and the facts."""
         text = wording.text(self.language)
