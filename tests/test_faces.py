@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from recommenders.assessing.checking import check, faults
@@ -44,7 +46,9 @@ def test_a_promise_that_nobody_keeps_is_refused_by_name(changes: dict[str, objec
 
 def test_the_error_names_the_file_and_the_rule() -> None:
     class One:
-        topic, rules, fills = "order_safety", {"DOSE-999": RuleInfo.model_validate(WHOLE | {"source_lines": []})}, {}
+        topic = "order_safety"
+        rules: ClassVar = {"DOSE-999": RuleInfo.model_validate(WHOLE | {"source_lines": []})}
+        fills: ClassVar[dict[str, str]] = {}
 
     with pytest.raises(GuidanceError, match=r"order_safety\.toml: DOSE-999: has no source line"):
         check([One()])  # type: ignore[list-item] # as much of a Guidance as is looked at
