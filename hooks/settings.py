@@ -54,7 +54,8 @@ class ServiceSettings(_Section):
     """
     One `[[services]]` entry: a service of the site's own making, instead of the default one per hook.
 
-    `recommenders` restricts who may speak (None: all); `role` is who reads its cards.
+    `recommenders` restricts who may speak (None: all); `role` is who reads its cards; `shadow` judges and records its
+    calls without showing a card.
     """
 
     id: str
@@ -63,6 +64,7 @@ class ServiceSettings(_Section):
     description: str | None = None
     recommenders: tuple[Recommender, ...] | None = None
     role: Role | None = None
+    shadow: bool = False
 
     @field_validator("id")
     @classmethod
@@ -86,7 +88,8 @@ class ClientSettings(_Section):
     `keys_file` is its key set (JWKS) as a file, `jku` the URL where it publishes one; `tenants` the
     organisations it may speak for (empty: not looked at); `fhir_servers` the FHIR bases that may be called
     for it; `calls_per_second` how often it may call; `feedback_audience` whether the `aud` of a feedback token is
-    the URL of the feedback, as CDS Hooks has it, or may be that of the service.
+    the URL of the feedback, as CDS Hooks has it, or may be that of the service; `shadow` that its calls are judged
+    and recorded and no card is shown.
     """
 
     issuer: str = Field(min_length=1)
@@ -97,6 +100,7 @@ class ClientSettings(_Section):
     fhir_servers: tuple[str, ...] = ()
     calls_per_second: Annotated[float, Field(gt=0)] = 500.0
     feedback_audience: Literal["feedback", "service"] = "feedback"
+    shadow: bool = False
 
 
 class Settings(_Section):
@@ -112,6 +116,7 @@ class Settings(_Section):
     OpenTelemetry collector that gets traces (`oncobone[otel]`).
     `most_cards`: how many cards a chart opens with, alerts aside; `full_evaluation`: what knowing each missing fact
     would change is written into the evaluation; `both_languages`: the headline in the other one too.
+    `shadow`: every call is judged and recorded, and no card is shown.
     `voice`: the site's own voice of a rule, by id; `decided_by` names who decided that an alert is quieter.
     `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
     `smart_auth_origins`: other origins than the FHIR servers' own where their sign-in may be;
@@ -136,6 +141,7 @@ class Settings(_Section):
     public_url: str | None = None
     most_cards: Annotated[int, Field(ge=1, le=20)] = 3
     full_evaluation: bool = False
+    shadow: bool = False
     both_languages: bool = False
     queue_seconds: Annotated[float, Field(gt=0)] = 1.0
     fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0

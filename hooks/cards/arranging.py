@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hooks.cards.budgets import MOST_CARDS
+from hooks.cards.wishes import NONE as NO_WISHES
 from recommenders.assessing.settling import settle
 from recommenders.assessing.speaking import utterances
 from recommenders.vocabulary.guidance import ORDER_HOOKS, PROBLEMS
@@ -13,6 +14,7 @@ from recommenders.vocabulary.guidance import ORDER_HOOKS, PROBLEMS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hooks.cards.wishes import Wishes
     from recommenders.assessing.assessment import Assessment, Verdict
     from recommenders.assessing.speaking import Utterance
     from recommenders.vocabulary.guidance import Indicator, Problem, Recommender, Voice
@@ -64,12 +66,17 @@ class Arrangement:
     unsaid: tuple[Utterance, ...] = ()
 
 
-def arrange(assessment: Assessment, voices: Mapping[str, Voice] | None = None, most: int = MOST_CARDS) -> Arrangement:
+def arrange(
+    assessment: Assessment,
+    voices: Mapping[str, Voice] | None = None,
+    most: int = MOST_CARDS,
+    wishes: Wishes = NO_WISHES,
+) -> Arrangement:
     """
     Decide which cards there are.
 
     At an order: one card a draft order, and one for what concerns several orders. At the chart: one card a problem,
-    at most `most`, alerts first and never dropped. Nothing to do means no card.
+    at most `most`, alerts first and never dropped. Nothing to do means no card. `wishes` are the client's own.
     """
     settled = settle(utterances(assessment, voices))
     speaking = [said for said in settled.said if said.voice != "reference"]
@@ -86,7 +93,9 @@ def arrange(assessment: Assessment, voices: Mapping[str, Voice] | None = None, m
         guests += left
     homeless = [guest for guest in guests if not _take_in(guest, cards, at_order=at_order)]
     cards.sort(key=_rank)
-    kept = cards if at_order else _kept(cards, most)
+    wanted = [card for card in cards if wishes.admits(card, assessment.hook)]
+    limit = wishes.most_cards or (len(cards) if at_order else most)
+    kept = _kept(wanted, limit)
     dropped = [said for card in cards if card not in kept for said in card.utterances]
     return Arrangement(tuple(kept), (*settled.unsaid, *homeless, *dropped))
 

@@ -13,9 +13,11 @@ from hooks.cards.arranging import Draft, arrange
 from hooks.cards.delivery import delivery_card, hanging
 from hooks.cards.details import Details
 from hooks.cards.suggestions import SuggestionBuilder
-from hooks.cards.trace import VALUES_OF, because, plain, without_empty
+from hooks.cards.trace import because, plain, without_empty
 from hooks.cards.undecided import Undecided, would_change
+from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wording import Speaker, frame, shortened
+from recommenders.assessing.values import VALUES_OF
 from recommenders.vocabulary.facts import Fact
 from recommenders.vocabulary.guidance import override_sets, sources
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from hooks.cards.arranging import Arrangement
     from hooks.cards.identity import CallIdentity
     from hooks.cards.suggestions import Suggestions
+    from hooks.cards.wishes import Wishes
     from hooks.cards.wording import Language
     from recommenders.assessing.assessment import Assessment, Verdict
     from recommenders.patient.advice import Value
@@ -74,13 +77,15 @@ def answer(
     call: CallIdentity,
     drafts: Mapping[str, Mapping[str, Any]] | None = None,
     manner: Manner = PLAIN,
+    wishes: Wishes = NO_WISHES,
 ) -> dict[str, Any]:
     """
     Give the body of the response: cards in their order, and the evaluation extension.
 
-    `drafts` are the draft orders as sent, by reference: a corrected order keeps what the prescriber wrote.
+    `drafts` are the draft orders as sent, by reference: a corrected order keeps what the prescriber wrote. `wishes` are
+    the client's own, of this call.
     """
-    arranged = arrange(assessment, manner.voices, manner.most_cards) if assessment.in_scope else None
+    arranged = arrange(assessment, manner.voices, manner.most_cards, wishes) if assessment.in_scope else None
     writer = Writer(assessment, language, call, drafts or {}, manner)
     cards = writer.cards(arranged) if arranged is not None else []
     if assessment.failed and not cards:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards.wording import frame
+from hooks.cards.wording import frame, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FAILED = frozenset({"not-delivered", "list-cut"})
 """Reasons of an unknown fact that are the delivery's and not the chart's."""
 MOST_NAMED = 4
+MOST_IN_HEADLINE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,13 @@ def _reasons(verdict: Verdict, assessment: Assessment) -> Iterator[str | None]: 
 
 def delivery_card(undelivered: Undelivered, assessment: Assessment, speaker: Speaker) -> dict[str, Any]:
     """Write it: which lists, and which checks were not made."""
-    keys = speaker.listed([frame(key, speaker.language, "keys") for key in undelivered.keys])
+    names = [frame(key, speaker.language, "keys") for key in undelivered.keys]
+    keys = speaker.listed(names)
+    few = speaker.listed(names[:MOST_IN_HEADLINE]) + (" …" if len(names) > MOST_IN_HEADLINE else "")
     rules = [verdict.rule for verdict in undelivered.checks]
     named = speaker.listed(rules[:MOST_NAMED]) + (" …" if len(rules) > MOST_NAMED else "")
     return {
-        "summary": speaker.frame("delivery_summary", keys=keys, count=str(len(rules))),
+        "summary": shortened(speaker.frame("delivery_summary", keys=few, count=str(len(rules)))),
         "detail": speaker.frame(
             "delivery_detail", keys=keys, rules=named, guidance=assessment.guidance, day=speaker.day(assessment.as_of)
         ),

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.faces import variant_of
 from recommenders.patient.fills import FILLS
 from recommenders.patient.fills import GUIDANCE as SHARED
 from recommenders.vocabulary.dictionary import DICTIONARY, LABELS, ORDER_COMPONENTS
@@ -200,6 +201,12 @@ class Speaker:
 
     # --- sentences -------------------------------------------------------------------------------------
 
+    def can_say(self, wording: Wording, guidance: Guidance, advice: Advice, **extra: Fill) -> bool:
+        """Tell whether every brace of a wording has something to be filled with."""
+        nothing = frame("unknown", self.language)
+        names = _BRACES.findall(wording.text(self.language))
+        return all(self._brace(name, guidance, advice, extra) not in {nothing, ""} for name in names)
+
     def say(self, wording: Wording, guidance: Guidance, advice: Advice | None = None, **extra: Fill) -> str:
         """Say a wording, with its braces filled from the advice, the computed values and the facts."""
         text = wording.text(self.language)
@@ -213,7 +220,7 @@ class Speaker:
                 return self.fill(source[name], guidance, advice)
         order = self._order(advice)
         if order is not None and name in _ORDER_NAMES:
-            return self.value(getattr(order, _ORDER_NAMES[name]), with_unit=False)
+            return self.plain(getattr(order, _ORDER_NAMES[name]))
         if name in _NAMES:
             return self.value(self.facts.fact(_NAMES[name]), with_unit=False)
         if name in FILLS and advice is not None:
@@ -267,8 +274,10 @@ class Speaker:
         return text
 
     def summary(self, advice: Advice, guidance: Guidance) -> str:
-        """Say a rule's own summary, whatever its variant."""
-        return self.headline(guidance.rules[advice.rule].summary, guidance, advice)
+        """Say a rule's headline: that of its variant that holds, else its own."""
+        info = guidance.rules[advice.rule]
+        variant = variant_of(info, advice, self.assessment.hook)
+        return self.headline((variant and variant.summary) or info.summary, guidance, advice)
 
     # --- facts -----------------------------------------------------------------------------------------
 
@@ -297,9 +306,17 @@ class Speaker:
         return self.frame("in_brackets", text=text, details=joined) if details else text
 
     def compact(self, reading: Reading) -> str:
-        """Write a reading without a needless ".0": 45 mL/min, but 2.30 mmol/L."""
-        text = self.value(reading)
-        return text.replace(".0 ", " ", 1).removesuffix(".0") if reading.decimals == 1 else text
+        """Write a reading without needless zeros: 45 mL/min, 4 mg, but 2.30 mmol/L."""
+        shown = unit(reading.unit, self.language)
+        if (reading.decimals == 1 or reading.unit.startswith("mg")) and reading.rounded is not None:
+            return f"{number(reading.rounded)} {shown}".strip() if shown != "%" else f"{number(reading.rounded)}%"
+        return self.value(reading)
+
+    def plain(self, fact: Fact) -> str:
+        """Write a fact's value for a sentence that has its unit: 4, not 4.00."""
+        if isinstance(fact, Reading) and fact.rounded is not None:
+            return number(fact.rounded)
+        return self.value(fact, with_unit=False)
 
     def _rivals(self, reading: Reading) -> list[str]:
         shown = unit(reading.unit, self.language)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.records import Lesion, Order
 
 _PATHS = {spec.name: path for path, spec in reversed(DICTIONARY.items())} | {path: path for path in DICTIONARY}
+_SIDE = {"<": "below", "<=": "below", ">": "above", ">=": "above"}
 _MODALITIES = ("xray", "ct", "mri", "spect", "pet")
 
 
@@ -45,7 +46,7 @@ def reasons(case: Case, advice: Advice, names: Iterable[str], values: Mapping[st
     about, an imaging study (`img.mri`), a computed value, something of the bone agent (`bma.current`), or a fill that
     the rule gives itself.
     """
-    limits = _limits(advice)
+    limits = {name: limit for name, limit in _limits(advice).items() if not name.startswith("order.")}
     found = (_reason(case, advice, name, values) for name in names)
     return tuple(
         replace(reason, limit=limits.get(name)) for name, reason in zip(names, found, strict=True) if reason is not None
@@ -71,12 +72,13 @@ def known_reason(name: str) -> bool:
 
 
 def _limits(advice: Advice) -> Mapping[str, Limit]:
-    crossed: dict[str, Limit] = {}
+    """The limit that each fact crossed; a fact that lies inside a band crossed none."""
+    sides: dict[str, dict[str, Limit]] = {}
     for condition in advice.because.support():
-        if condition.relation in {"<", "<=", ">", ">="} and isinstance(condition.limit, Limit):
-            crossed.setdefault(condition.fact, condition.limit)
-            crossed.setdefault(_PATHS.get(condition.fact, condition.fact), condition.limit)
-    return crossed
+        if condition.relation in _SIDE and isinstance(condition.limit, Limit):
+            for name in {condition.fact, _PATHS.get(condition.fact, condition.fact)}:
+                sides.setdefault(name, {}).setdefault(_SIDE[condition.relation], condition.limit)
+    return {name: next(iter(found.values())) for name, found in sides.items() if len(found) == 1}
 
 
 def _reason(case: Case, advice: Advice, name: str, values: Mapping[str, Value]) -> Reason | None:
