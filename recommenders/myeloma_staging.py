@@ -78,13 +78,13 @@ def class_rules(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="MM-004",
         because=found.smouldering,
-        holds={"coded-mgus": documented(dx.mgus & ~dx.smm), "as-coded": documented(dx.smm)},
+        holds={"coded-mgus": documented(dx.mgus) & ~documented(dx.smm), "as-coded": documented(dx.smm)},
         fill={"why_smm": tuple(_why_smouldering(case))},
     )
     yield Advice(
         rule="MM-005",
         because=found.mgus,
-        holds={"coded-smm": documented(dx.smm), "as-coded": documented(dx.mgus & ~dx.smm)},
+        holds={"coded-smm": documented(dx.smm), "as-coded": documented(dx.mgus) & ~documented(dx.smm)},
     )
     yield incomplete(case, found)
     yield Advice(
@@ -172,7 +172,7 @@ def incomplete(case: Case, found: MyelomaClass) -> Advice:
         rule="MM-006",
         because=~dx.mm & ~documented(found.active) & (smouldering_open | mgus_open),
         unless=given(not due),
-        holds={"mgus": documented(dx.mgus & ~dx.smm)},
+        holds={"mgus": documented(dx.mgus) & ~documented(dx.smm)},
         fill={"class_coded": coded_class(facts), "tests_due": tuple(Label(name) for name in due)},
         proposals=tuple(_due_tests(case, needed)),
     )

@@ -66,7 +66,9 @@ def scope_of(case: Case) -> Scope:
 def codes_disagree(facts: Facts) -> Criterion:
     """Tell whether the record contradicts itself on which plasma-cell disorder it is; never unknown."""
     dx = facts.dx
-    return given(any(fact.reason == "contradictory" for fact in (dx.mm, dx.smm, dx.mgus)))
+    classes = (dx.mm, dx.smm, dx.mgus)
+    left_open = [fact for fact in classes if fact.reason == "suspected"]
+    return given(len(left_open) > 1 or any(fact.reason == "contradictory" for fact in classes))
 
 
 def is_oncologic(order: Order) -> bool:
