@@ -20,6 +20,7 @@ from recommenders.patient.bone_agents import (
     same_bisphosphonate,
     supplements,
     unsafe_to_start,
+    waits_for_calcium,
     zoledronic_acid,
     zoledronic_acid_for_hypercalcaemia,
     zoledronic_recently,
@@ -93,24 +94,27 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
     long_enough_to_benefit = facts.status.life_expectancy >= limits.life_expectancy
     too_short_to_benefit = facts.status.life_expectancy < limits.life_expectancy
     may_start = ~unsafe_to_start(case)
+    done = already_protected | waits_for_calcium(case)
+    agents = (denosumab(LUNG), *zoledronic_acid(case, LUNG), *supplements(case))
     treated_for_hypercalcaemia = documented(dx.hypercalcaemia_malignancy)
 
     yield Advice(
         rule="BP-001",
         because=lung_bone_metastasis & long_enough_to_benefit & may_start,
-        unless=already_protected,
+        unless=done,
         holds={
             "osteoporosis-drug": on_osteoporosis_drug(case),
             "agent-offered": agent_offered(case),
             "calcium-unknown": ~calcium_known_for_an_order(case),
             "kidneys-failing": kidneys_failing(case),
         },
-        proposals=(denosumab(LUNG), *zoledronic_acid(case, LUNG), *supplements(case)),
+        proposals=agents,
     )
     yield Advice(
         rule="BP-002",
         because=lung_bone_metastasis & ~decided(long_enough_to_benefit) & may_start,
-        unless=already_protected,
+        unless=done,
+        proposals=agents,
     )
 
     outside_the_recommendation = lung_bone_metastasis & too_short_to_benefit & ~treated_for_hypercalcaemia
@@ -307,7 +311,7 @@ def myeloma(case: Case) -> Iterator[Advice]:
                 ~unsafe_to_start(case),
             )
         ),
-        unless=already_protected,
+        unless=already_protected | waits_for_calcium(case),
         holds={
             "course-finished": treated_before & (drugs.months >= limits.two_years),
             "by-results-only": by_results_only,
@@ -579,7 +583,7 @@ def checklist(case: Case, start_pressed: Criterion, start_considered: Criterion)
     )
     calcium: tuple[Service, ...] = ("calcium",) if known(lab.albumin).yes else ("calcium", "albumin")
     calcium_and_creatinine = (
-        CheckItem(known(lab.ca_corr), Label("lab.ca_total"), calcium),
+        CheckItem(calcium_known_for_an_order(case), Label("lab.ca_total"), calcium),
         CheckItem(known(lab.creatinine), Label("lab.creatinine"), ("creatinine",)),
     )
     if case.hook in CHART_HOOKS:

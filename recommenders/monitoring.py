@@ -23,6 +23,7 @@ from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.precautions import (
     asked_for,
     bare,
+    both_supplements,
     calcium_tablets,
     calcium_too_high_for_supplements,
     jaw_at_risk,
@@ -425,11 +426,17 @@ def supplements(case: Case) -> Iterator[Advice]:
 
 
 def lacking_supplements(case: Case, because: Criterion, on_denosumab: Criterion, order: Order | None = None) -> Advice:
-    """SUPP-001: calcium and vitamin D, of which at least one is not taken."""
+    """
+    SUPP-001: calcium and vitamin D, of which at least one is not taken.
+
+    On the day on which denosumab is ordered at the chart they were offered with it: it leads no card yet.
+    """
     careful = case.cautious("highest")
     meds = careful.meds
     calcium_missing, vitamin_d_missing = ~documented(meds.calcium), ~documented(meds.vitd)
-    denosumab = documented(on_denosumab)
+    dosed = documented(days_since_dose(case, DENOSUMAB) >= 1)
+    denosumab = documented(on_denosumab) & (dosed | given(order is not None))
+    both = both_supplements(case)
     lists_came = given(case.facts.courses.delivered)
     return Advice(
         rule="SUPP-001",
@@ -445,6 +452,7 @@ def lacking_supplements(case: Case, because: Criterion, on_denosumab: Criterion,
             "none-listed": all_of((lists_came, calcium_missing, vitamin_d_missing)),
         },
         proposals=(
+            *((Proposal(button="supplements", items=both),) if both else ()),
             *((Proposal(button="calcium", items=(calcium_tablets(case),)),) if calcium_missing.yes else ()),
             *((Proposal(button="vitamin-d", items=(vitamin_d_tablets(case),)),) if vitamin_d_missing.yes else ()),
         ),

@@ -54,6 +54,11 @@ def calcium_known_for_an_order(case: Case) -> Criterion:
     return case.facts.lab.ca_total.within(windows("order", case.site)["lab.ca_total"], case.facts.as_of)
 
 
+def waits_for_calcium(case: Case) -> Criterion:
+    """Tell whether a start waits for nothing but a calcium that is already ordered; never unknown."""
+    return ~calcium_known_for_an_order(case) & asked_for(case, "calcium")
+
+
 def agent_offered(case: Case) -> Criterion:
     """Tell whether at least one agent can be suggested here: calcium is known, and neither class is ruled out."""
     facts = case.facts
