@@ -134,7 +134,7 @@ def jaw(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="MON-006",
         because=on_antiresorptive & (at_risk | facts.dental.signs),
-        unless=all_of((sent_to_surgeon, ~being_ordered, ~(confirmed & order_stands))),
+        unless=sent_to_surgeon & ~being_ordered,
         holds={
             "confirmed-on-treatment": all_of((confirmed, ~being_ordered, order_stands)),
             "past-dose-only": all_of((documented(at_risk), ~being_ordered, ~order_stands)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from recommenders.patient.advice import Case, Fill, Service, Value
     from recommenders.patient.explanations import Explanations
-    from recommenders.patient.myeloma_class import MyelomaClass
+    from recommenders.patient.myeloma_class import DefiningEvent, MyelomaClass
     from recommenders.patient.myeloma_models import Stage, Tally
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Finding, Reading
@@ -65,7 +65,7 @@ def class_rules(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="MM-002",
         because=case.once(plasma_cell_disorder) & any_of(event.criterion for event in found.events),
-        fill={**words, "flc_ratio_involved": facts.mm.flcr},
+        fill={"events": tuple(event.shown.short for event in events if event.shown)},
     )
     yield Advice(
         rule="MM-003",
@@ -106,12 +106,20 @@ def class_words(case: Case, found: MyelomaClass, why: Explanations) -> Mapping[s
     facts, events = case.facts, found.certain_events
     by_biopsy = facts.mm.plasmacytoma_biopsy.criterion().yes
     return {
-        "events": tuple(event.shown.short for event in events if event.shown),
+        "events": tuple(_beside_the_marrow(case, events)),
         "marrow": Phrase("plasmacytoma") if by_biopsy else Phrase("marrow", {"value": facts.mm.bmpc}),
         "urgent_event": tuple(event.shown.short for event in events if event.shown and event.letter in {"C", "R"}),
         "class_coded": coded_class(facts),
         **why.fill,
     }
+
+
+def _beside_the_marrow(case: Case, events: Sequence[DefiningEvent]) -> Iterator[Fill]:
+    """Name the events for a sentence that gives the marrow already: of that one only the limit that it reached."""
+    others = [event for event in events if event.letter != "S"]
+    if events and not others:
+        yield Phrase("full-marrow", {"limit": case.limits(GUIDANCE).mde_marrow.value})
+    yield from (event.shown.short for event in others if event.shown)
 
 
 def coded_class(facts: Facts) -> Phrase:
