@@ -552,6 +552,9 @@ def _risk_values(case: Case) -> Iterator[tuple[str, Value]]:
         ("imwg_score", smm.imwg_score),
     ):
         yield from _score(key, score)
+    if (case.facts.cyto.del17p & ~smm.cytogenetics).yes and smm.imwg_base.value is not None:
+        # the review copy of the list has del(17p) where the paper has t(14;16)
+        yield "imwg_score_with_del17p", smm.imwg_base.value + Decimal(tables["imwg_points"]["cytogenetics"])
     if (row := group(smm.mayo_2018, tables["mayo_2018_groups"])) is not None:
         yield "mayo2018_risk", str(row["word"])
     if smm.imwg_factors.value is not None and (row := group(smm.imwg_factors, tables["imwg_2020_groups"])):

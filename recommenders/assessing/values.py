@@ -72,6 +72,7 @@ VALUES_OF: Mapping[Recommender, tuple[str, ...]] = {
         "imwg_score",
         "imwg_score_min",
         "imwg_score_max",
+        "imwg_score_with_del17p",
         "imwg_score_risk",
     ),
     "mm-treatment": ("melphalan_tier", "melphalan_ordered_mg_m2", "mm_class", "crcl_ml_min"),
