@@ -9,9 +9,8 @@ import pytest
 
 from hooks.cards.wording import Speaker
 from recommenders.assessing.assessment import assess
+from recommenders.assessing.speaking import utterances
 from recommenders.assessing.topics import TOPICS
-from recommenders.patient.faces import voice_of
-from recommenders.vocabulary.guidance import VOICES
 from tests.vignettes import Vignette, load_all
 
 CASES = load_all()
@@ -39,21 +38,16 @@ def test_vignette(vignette: Vignette) -> None:
     for rule, indicator in expected.get("indicators", {}).items():
         assert found.verdicts[rule].indicator == indicator, rule
     for rule, voice in expected.get("voices", {}).items():
-        assert _voice(found.verdicts[rule], vignette.hook) == voice, rule
+        assert found.verdicts[rule].voice == voice, rule
     for rule, texts in expected.get("summary", {}).items():
-        verdict = found.verdicts[rule]
+        said = next(each for each in utterances(found) if each.rule == rule)
         for language, text in texts.items():
             speaker = Speaker(found, "zh-CN" if language == "zh-CN" else "en")
-            assert text in speaker.summary(verdict.advices[0], verdict.topic.guidance), (rule, language)
+            assert text in speaker.say(said.summary, said.guidance, said.advice), (rule, language)
     for rule, names in expected.get("proposes", {}).items():
         assert _proposed(found.verdicts[rule]) == set(names), rule
     for key, value in expected.get("values", {}).items():
         assert _plain(found.values.get(key)) == _plain(value), key
-
-
-def _voice(verdict: Any, hook: Any) -> str:
-    """Give the loudest voice of a rule, before it is asked whether a result is new."""
-    return max((voice_of(verdict.info, advice, hook) for advice in verdict.advices), key=VOICES.index)
 
 
 def _state(verdicts: Any, rule: str) -> str:
