@@ -504,12 +504,19 @@ def contradiction(facts: Sequence[Fact]) -> Fact:
             low_open=False,
             high_open=False,
             rivals=tuple(sorted(rivals)),
+            rivals_sent=_as_sent(numbers),
             resources=names,
             sent=sent,
             sent_value=None,
             reason="contradictory",
         )
     return replace(first.forget("contradictory"), resources=names, sent=sent)
+
+
+def _as_sent(numbers: Sequence[Reading]) -> tuple[str, ...]:
+    """Give the results as they were written, the lowest first; nothing where one of them has no text."""
+    in_order = sorted(numbers, key=lambda one: (one.low is None, one.low))
+    return tuple(dict.fromkeys(one.sent for one in in_order if one.sent)) if all(one.sent for one in numbers) else ()
 
 
 def _prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes) -> list[Candidate]:

@@ -319,6 +319,8 @@ class Speaker:
         return self.value(fact, with_unit=False)
 
     def _rivals(self, reading: Reading) -> list[str]:
+        if reading.rivals_sent:  # two laboratories, two units: the reader knows the numbers as they were sent
+            return [escape(rival) for rival in reading.rivals_sent]
         shown = unit(reading.unit, self.language)
         return [f"{number(rival)} {shown}".strip() for rival in sorted(reading.rivals)]
 
