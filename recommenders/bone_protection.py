@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, SourceVerdict
+from recommenders.patient.advice import Advice, Phrase, Proposal, ProposedService, SourceVerdict
 from recommenders.patient.bone_agents import (
     CALCIUM,
     agent_offered,
@@ -25,6 +24,7 @@ from recommenders.patient.bone_agents import (
     zoledronic_acid_for_hypercalcaemia,
     zoledronic_recently,
 )
+from recommenders.patient.checklist import CheckItem, calcium_and_creatinine, electrolytes, imaging
 from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.courses import (
     ZOLEDRONIC,
@@ -43,25 +43,27 @@ from recommenders.patient.explanations import explanations
 from recommenders.patient.myeloma_bone import (
     SWITCHABLE,
     bone_risk_tier,
+    examinations_read,
+    imaged_since,
+    is_after,
     markers_still_high,
     smouldering_verdicts,
     stop_criteria,
 )
-from recommenders.patient.myeloma_class import myeloma_class, plasma_cell_disorder
+from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class
 from recommenders.patient.myeloma_risk import high_by_mayo
 from recommenders.patient.precautions import asked_for, bare, kidneys_failing, not_asked_for, services
 from recommenders.patient.renal import zoledronic_dose
 from recommenders.patient.trends import evolving
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
-from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, any_of, decided, documented, given, leaf
+from recommenders.vocabulary.logic import NO, Criterion, all_of, any_of, decided, documented, given
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Service, Value
-    from recommenders.vocabulary.facts import Fact
 
 GUIDANCE = guidance("bone_protection")
 
@@ -445,27 +447,6 @@ def smouldering_or_mgus(case: Case) -> Iterator[Advice]:
     )
 
 
-def examinations_read(case: Case) -> Criterion:
-    """
-    Tell whether no MRI or PET-CT was done of which nothing was read; else unknown, never no.
-
-    What reassures waits for it: a report that was not understood is not a normal one.
-    """
-    facts = case.facts
-    findings: Mapping[str, Fact] = {"mri": facts.mm.mri_focal, "pet": facts.mm.pet_focal_active}
-    unread = [
-        findings[study.modality]
-        for study in facts.studies
-        if study.modality in findings and study.result is None and not findings[study.modality].is_known
-    ]
-    return all_of(leaf(Condition(fact.name, "known", None, fact, None)) for fact in dict.fromkeys(unread))
-
-
-def is_after(fact: Fact, day: dt.date | None) -> Criterion:
-    """Tell whether a fact is known and newer than a day; no where that day is not known."""
-    return known(fact) & given(day is not None and fact.date is not None and fact.date > day)
-
-
 # --- any plasma-cell disease --------------------------------------------------------------------------------
 
 
@@ -518,17 +499,6 @@ def plasma_cell_disease(case: Case) -> Iterator[Advice]:
 SKELETON: tuple[Service, ...] = ("low-dose-ct", "mri-whole-body", "pet-ct")
 
 
-def imaged_since(case: Case, day: dt.date | None) -> Criterion:
-    """Tell whether a CT, MRI or PET-CT of bone is dated on or after a day; never unknown."""
-    return given(
-        day is not None
-        and any(
-            study.modality in {"ct", "mri", "pet"} and study.date is not None and study.date >= day
-            for study in case.facts.studies
-        )
-    )
-
-
 # --- starting and stopping, whatever the disease ------------------------------------------------------------
 
 
@@ -575,26 +545,12 @@ def checklist(case: Case, start_pressed: Criterion, start_considered: Criterion)
 
     At an order calcium and creatinine have rules of their own (DOSE-010, DOSE-011).
     """
-    lab = case.facts.lab
-    others = (
-        CheckItem(imaging_on_record(case), Phrase("imaging"), (imaging_for(case),)),
-        CheckItem(known(lab.phosphate), Label("lab.phosphate"), ("phosphate",)),
-        CheckItem(known(lab.magnesium), Label("lab.magnesium"), ("magnesium",)),
-    )
-    calcium: tuple[Service, ...] = ("calcium",) if known(lab.albumin).yes else ("calcium", "albumin")
-    calcium_and_creatinine = (
-        CheckItem(calcium_known_for_an_order(case), Label("lab.ca_total"), calcium),
-        CheckItem(known(lab.creatinine), Label("lab.creatinine"), ("creatinine",)),
-    )
     if case.hook in CHART_HOOKS:
-        yield _checklist(
-            case,
-            start_pressed | start_considered,
-            (*others[:1], *calcium_and_creatinine, *others[1:]),
-            only_smouldering=~documented(start_pressed),
-        )
+        items = (imaging(case), *calcium_and_creatinine(case), *electrolytes(case))
+        start_advised = start_pressed | start_considered
+        yield _checklist(case, start_advised, items, only_smouldering=~documented(start_pressed))
     for order in bma_orders(case):
-        yield _checklist(case, first_dose(case, order), others, order=order.reference)
+        yield _checklist(case, first_dose(case, order), (imaging(case), *electrolytes(case)), order=order.reference)
 
 
 def _checklist(
@@ -620,15 +576,6 @@ def _checklist(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckItem:
-    """One item of the checklist: whether it is there, its name, and the tests to order when it is not."""
-
-    there: Criterion
-    name: Label | Phrase
-    tests: tuple[Service, ...]
-
-
 def stopping_denosumab(case: Case) -> Iterator[Advice]:
     """BP-034: stopping or spacing denosumab."""
     drugs, limits = case.once(bma), case.limits(COURSES)
@@ -649,45 +596,6 @@ def stopping_denosumab(case: Case) -> Iterator[Advice]:
             "stopped": ~documented(on_denosumab),
         },
     )
-
-
-# --- clinical ideas that several rules share ----------------------------------------------------------------
-
-
-def may_have_plasma_cells(case: Case) -> bool:
-    """Tell whether rules on plasma-cell disorders could be anything but "not met" here."""
-    return not case.once(plasma_cell_disorder).no
-
-
-def imaging_on_record(case: Case) -> Criterion:
-    """
-    Tell whether the bone was imaged: a confirmed metastasis, or a study or lesion of the last 180 days.
-
-    MRI and PET-CT findings of myeloma are such studies. Never unknown.
-    """
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    span = dt.timedelta(int(limits.recent_imaging.value))
-    studies = [study.date for study in facts.studies if study.date]
-    lesions = [lesion.date for lesion in facts.lesions if lesion.date and lesion.imaging.is_known]
-    recent = any(facts.as_of - day <= span for day in (*studies, *lesions))
-    mm = facts.mm
-    findings: tuple[Fact, ...] = (mm.mri_focal, mm.pet_focal_active, mm.lytic_lesions)
-    return any_of(
-        (
-            documented(facts.dx.bone_met),
-            given(recent),
-            *(finding.within(limits.recent_imaging, facts.as_of) for finding in findings),
-        )
-    )
-
-
-def imaging_for(case: Case) -> Service:
-    """Give the study to ask for: myeloma does not light up in a bone scan."""
-    dx = case.facts.dx
-    if not may_have_plasma_cells(case):
-        return "bone-scan"
-    plasma_cells = dx.mm | dx.smm | dx.mgus | case.once(myeloma_class).is_active_mm
-    return "mri-whole-body" if plasma_cells.yes else "bone-scan"
 
 
 # --- computed values ----------------------------------------------------------------------------------------

@@ -390,17 +390,7 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
     confirmed = [x for x in facts.lesions if x.imaging_confirmed and x.nature.value == "metastasis"]
     if confirmed and not dx.bone_met.is_known and dx.bone_met.reason in {"missing", "suspected"}:
         found["dx.bone_met"] = stated(dx.bone_met, value=True, date=confirmed[0].date, resources=confirmed[0].resources)
-    # a Condition that names a metastatic site may stand for many lesions: it is no count
-    entered = [x for x in facts.lesions if "from-condition" not in x.nature.flags]
-    if entered:
-        counted = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
-        told = dx.bone_met_count.value if dx.bone_met_count.is_known else None
-        number = _counted(dx.bone_met_count, counted, at_least=told or Decimal(0))
-        if told is None or (number > told).yes:
-            found["dx.bone_met_count"] = number
-        lytic = [x for x in facts.lesions if _is_myeloma_osteolysis(x, limits)]
-        if lytic and not mm.lytic_lesions.is_known:
-            found["mm.lytic_lesions"] = _counted(mm.lytic_lesions, lytic)
+    found |= _lesions_counted(facts, limits)
     if not dx.bone_met_isolated.is_known:
         found["dx.bone_met_isolated"] = _isolated(facts, found)
     if not dx.isolated_stated.is_known:
@@ -435,6 +425,24 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
                 date=_newest(facts.therapy.prior_lines),
                 flags=("derived",),
             )
+    return found
+
+
+def _lesions_counted(facts: Facts, limits: Limits) -> dict[str, Fact]:
+    count, lytic_lesions = facts.dx.bone_met_count, facts.mm.lytic_lesions
+    found: dict[str, Fact] = {}
+    # a Condition that names a metastatic site may stand for many lesions: it is no count
+    entered = [x for x in facts.lesions if "from-condition" not in x.nature.flags]
+    if not entered:
+        return found
+    metastases = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
+    told = count.value if count.is_known else None
+    number = _counted(count, metastases, at_least=told or Decimal(0))
+    if told is None or (number > told).yes:
+        found["dx.bone_met_count"] = number
+    lytic = [x for x in facts.lesions if _is_myeloma_osteolysis(x, limits)]
+    if lytic and not lytic_lesions.is_known:
+        found["mm.lytic_lesions"] = _counted(lytic_lesions, lytic)
     return found
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.courses import bma, months_into
 from recommenders.patient.renal import renal_deterioration
+from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import Condition, Criterion, any_of, at_least, given, leaf
+from recommenders.vocabulary.logic import Condition, Criterion, all_of, any_of, at_least, given, leaf
 from recommenders.vocabulary.records import BISPHOSPHONATES, ONCOLOGIC
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recommenders.patient.advice import Case
+    from recommenders.vocabulary.facts import Fact
 
 GUIDANCE = guidance("bone_protection")
 
@@ -167,4 +172,39 @@ def bone_risk_tier(case: Case) -> BoneRiskTier:
         ),
         low=facts.mm.bmd_decreased | facts.lesions.any(lambda lesion: lesion.pain.is_("mild")),
         moderate_pain=facts.lesions.any(lambda lesion: lesion.pain.is_("moderate")),
+    )
+
+
+# --- examinations, and what came of them ---------------------------------------------------------------------
+
+
+def examinations_read(case: Case) -> Criterion:
+    """
+    Tell whether no MRI or PET-CT was done of which nothing was read; else unknown, never no.
+
+    What reassures waits for it: a report that was not understood is not a normal one.
+    """
+    facts = case.facts
+    findings: Mapping[str, Fact] = {"mri": facts.mm.mri_focal, "pet": facts.mm.pet_focal_active}
+    unread = [
+        findings[study.modality]
+        for study in facts.studies
+        if study.modality in findings and study.result is None and not findings[study.modality].is_known
+    ]
+    return all_of(leaf(Condition(fact.name, "known", None, fact, None)) for fact in dict.fromkeys(unread))
+
+
+def is_after(fact: Fact, day: dt.date | None) -> Criterion:
+    """Tell whether a fact is known and newer than a day; no where that day is not known."""
+    return known(fact) & given(day is not None and fact.date is not None and fact.date > day)
+
+
+def imaged_since(case: Case, day: dt.date | None) -> Criterion:
+    """Tell whether a CT, MRI or PET-CT of bone is dated on or after a day; never unknown."""
+    return given(
+        day is not None
+        and any(
+            study.modality in {"ct", "mri", "pet"} and study.date is not None and study.date >= day
+            for study in case.facts.studies
+        )
     )

@@ -205,6 +205,11 @@ def plasma_cell_disorder(case: Case) -> Criterion:
     )
 
 
+def may_have_plasma_cells(case: Case) -> bool:
+    """Tell whether rules on plasma-cell disorders could be anything but "not met" here."""
+    return not case.once(plasma_cell_disorder).no
+
+
 def myeloma_class(case: Case) -> MyelomaClass:
     """Work out the class; to be asked for as `case.once(myeloma_class)`."""
     facts, limits = case.facts, case.limits(GUIDANCE)
