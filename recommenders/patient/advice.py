@@ -62,6 +62,7 @@ Service = Literal[
     "bone-marrow",
     "ldh",
     "b2-microglobulin",
+    "ferritin",
     "fish",
     "mrd",
     "xray",
