@@ -232,6 +232,7 @@ class TopicFile(_Data):
     limits: dict[str, tuple[LimitEntry, ...]] = {}
     tables: dict[str, Any] = {}
     phrases: dict[str, Wording] = {}
+    fills: dict[str, str] = {}
     rules: dict[str, RuleInfo] = {}
 
 
