@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications
+from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications, requested
 from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
 from fhir_mapping.delivery.resources import readable
@@ -34,7 +34,7 @@ from fhir_mapping.words import text
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
-from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions
+from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions, Requests
 
 if TYPE_CHECKING:
     import msgspec
@@ -188,6 +188,7 @@ class _Chart:
             studies=_in_order(reader.studies),
             courses=read_drugs.courses,
             orders=orders,
+            requested=self._requested(items.get("ServiceRequest", ())),
             series=reader.series,
             unavailable=frozenset(unavailable),
         )
@@ -295,6 +296,22 @@ class _Chart:
         self._add(drafts.notes)
         self.drafts = drafts.raw
         return drafts.orders, draft_orders.with_drafted(read, drafts, context=context)
+
+    def _requested(self, items: Sequence[Item]) -> Requests:
+        """Services on order: those on record and those drafted in this call."""
+        on_record = [
+            (item.name, copy) for item in items if (copy := item.copy(self.context.timezone, self.notes)) is not None
+        ]
+        drafted = [
+            (name, resource)
+            for name, resource in self.drafts.items()
+            if resource.get("resourceType") == "ServiceRequest"
+        ]
+        whole = self.found.delivered - self.found.truncated - self._faulty_keys()
+        return Requests(
+            requested.read([*on_record, *drafted], self.context),
+            delivered="serviceRequests" in whole,
+        )
 
     # --- series and baselines ---
 

@@ -24,9 +24,10 @@ from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, t
 from fhir_mapping.terms.decode import TooManyEntriesError, is_number
 from fhir_mapping.words import text
 from recommenders.patient.lesions import same_place
+from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, replace, stated
-from recommenders.vocabulary.records import SITES, Lesion
+from recommenders.vocabulary.records import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.selection import Candidate, Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dictionary import ReadingRule
+    from recommenders.vocabulary.bones import Side
     from recommenders.vocabulary.facts import Fact
-    from recommenders.vocabulary.records import Side
 
 BLANK = Lesion()
 MINOR_FRACTURE_DAYS = 180

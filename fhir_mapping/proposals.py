@@ -34,6 +34,11 @@ Json = dict[str, Any]
 SYSTEMS = {"rxnorm": RXNORM, "atc": ATC, "snomed": SNOMED, "loinc": LOINC}
 _TABLE: Json = tomllib.loads(files("fhir_mapping").joinpath("proposals.toml").read_text("utf-8"))
 _DISPLAYS = {(system, code): display for _, _, system, code, display in shipped_rows()}
+SERVICE_CODES: Mapping[str, frozenset[tuple[str, str]]] = {
+    service: frozenset((SYSTEMS[system], code) for system, code in row["codes"])
+    for service, row in _TABLE["services"].items()
+}
+"""Service -> the codings (system, code) that its order is written with."""
 _REASON = re.compile(r"(?:Condition|Observation)/[A-Za-z0-9.\-]{1,64}$")
 _UNREADABLE = (ValidationError, ValueError, KeyError, TypeError, RecursionError, OverflowError, AttributeError)
 

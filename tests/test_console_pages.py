@@ -18,11 +18,12 @@ from hooks.console.inspection import inspect
 from hooks.settings import Settings, SettingsError, load
 from hooks.tools import samples
 from hooks.views import Desk
+from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.facts import Reason
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Criterion
-from recommenders.vocabulary.records import SITES, Course, Event, Order, Study
+from recommenders.vocabulary.records import Course, Event, Order, Study
 from tests.wire import DAY
 
 if TYPE_CHECKING:

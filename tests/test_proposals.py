@@ -23,9 +23,10 @@ from recommenders.assessing import safety
 from recommenders.assessing.assessment import Assessment, assess
 from recommenders.assessing.safety import as_draft_order, corrected, unsafe_because
 from recommenders.patient.advice import ChangedOrder, Item, ProposedMedication, ProposedService, Service
+from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, exactly, stated
-from recommenders.vocabulary.records import SITES, Course, Courses, Dose, Order
+from recommenders.vocabulary.records import Course, Courses, Dose, Order
 from tests.wire import empty_members
 
 TODAY = dt.date(2026, 11, 22)

@@ -21,6 +21,8 @@ from recommenders.vocabulary.records import (
     Lesion,
     Lesions,
     Order,
+    Request,
+    Requests,
     Study,
 )
 
@@ -36,6 +38,8 @@ KEYS = {
     "orders",
     "sre",
     "studies",
+    "requested",
+    "no_request_list",
     "series",
     "no_medication_list",
     "fires",
@@ -107,6 +111,13 @@ def facts_of(case: dict[str, Any]) -> Facts:
             delivered=not case.get("no_medication_list", False),
         ),
         orders=tuple(_order(row, today, n) for n, row in enumerate(case.get("orders", ()), 1)),
+        requested=Requests(
+            tuple(
+                Request(**{"day": today, "resources": (f"ServiceRequest/request-{n}",)} | row)
+                for n, row in enumerate(case.get("requested", ()), 1)
+            ),
+            delivered=not case.get("no_request_list", False),
+        ),
         sre=tuple(Event(**row) for row in case.get("sre", ())),
         studies=tuple(Study(**row) for row in case.get("studies", ())),
         series={path: tuple(_series(facts, path, rows)) for path, rows in case.get("series", {}).items()},

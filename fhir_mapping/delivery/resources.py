@@ -356,6 +356,7 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "intent": _code,
         "doNotPerform": _plain,
         "code": _codeable,
+        "performerType": _codeable,
         "subject": _reference,
         "occurrenceDateTime": _when,
         "occurrencePeriod": _PERIOD,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
-    from recommenders.vocabulary.records import Side
+    from recommenders.vocabulary.bones import Side
 
 PAIRED = frozenset(
     {

@@ -17,7 +17,17 @@ from recommenders.vocabulary.facts import (
     reading,
     replace,
 )
-from recommenders.vocabulary.records import Allergy, Courses, Event, Lesion, Lesions, Order, Study, Taken
+from recommenders.vocabulary.records import (
+    Allergy,
+    Courses,
+    Event,
+    Lesion,
+    Lesions,
+    Order,
+    Requests,
+    Study,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -517,6 +527,7 @@ class Facts:
     orders: tuple[Order, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     taken: tuple[Taken, ...] = ()
+    requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
 
@@ -575,6 +586,7 @@ LABELS: dict[str, tuple[str, str]] = {
     for spec in (*ORDER_COMPONENTS.values(), *LESION_COMPONENTS.values(), *DICTIONARY.values())
 } | {
     "lesions[]": ("bone lesions", "骨病灶"),
+    "requested[]": ("ordered services", "已开立的检查与会诊"),
     "sre[].date": ("dates of skeletal events", "SRE日期"),
     "bma.courses": ("bone-modifying agents", "骨保护药物"),
     "bma.current": ("current bone-modifying agents", "当前骨保护药物"),

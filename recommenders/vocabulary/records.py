@@ -7,48 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from recommenders.vocabulary.bones import SITES, Bone, Side, bone_of, same_bone
 from recommenders.vocabulary.facts import (
     Finding,
     Reading,
     finding,
     reading,
 )
-from recommenders.vocabulary.logic import Condition, Criterion, Logical, any_of, leaf
+from recommenders.vocabulary.logic import Condition, Criterion, Logical, Truth, any_of, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-Side = Literal["left", "right"]
-
-SITES = (
-    "spine-cervical",
-    "spine-thoracic",
-    "spine-lumbar",
-    "spine",  # the level is not told
-    "sacrum",
-    "pelvis",
-    "acetabulum",
-    "femur-pertrochanteric",
-    "femur-other",
-    "femur",  # the part is not told
-    "femur-proximal",  # neck, head, hip: the trochanter is not told
-    "tibia",
-    "fibula",
-    "foot",
-    "humerus",
-    "radius",
-    "ulna",
-    "hand",
-    "rib",
-    "sternum",
-    "scapula",
-    "clavicle",
-    "skull",
-    "upper-limb",
-    "lower-limb",
-    "bone",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +29,7 @@ class Lesion:
     resources: tuple[str, ...] = ()
     imaging_confirmed: bool = True
     side: Side | None = None
+    level: str | None = None
     site: Finding = finding("lesions[].site", "lesion site", "病灶部位", *SITES)
     type: Finding = finding("lesions[].type", "lesion type", "病灶类型", "osteolytic", "osteogenic", "mixed")
     cortical_fraction: Reading = reading("lesions[].cortical_fraction", "%", 1, "share of cortex", "皮质受累比例")
@@ -120,8 +90,8 @@ class Event:
     """
     §1.4 one skeletal-related event, or another procedure on bone that rules look at.
 
-    `site` is a lesion site or None when not told, `side` left or right where told; radiotherapy may carry dose
-    (Gy) and fractions.
+    `site` is a lesion site or None when not told, `side` left or right, `level` a vertebra ("T10") where told;
+    radiotherapy may carry dose (Gy) and fractions.
     """
 
     type: Literal[
@@ -135,6 +105,7 @@ class Event:
     start: dt.date | None = None
     site: str | None = None
     side: Side | None = None
+    level: str | None = None
     active: bool = True
     fixation: bool = False
     dose_gy: Decimal | None = None
@@ -149,6 +120,8 @@ class Study:
     modality: Literal["xray", "ct", "mri", "spect", "pet"]
     date: dt.date | None
     site: str | None = None
+    side: Side | None = None
+    level: str | None = None
     whole_body: bool = False
     result: Literal["positive", "negative", "equivocal"] | None = None
     resources: tuple[str, ...] = ()
@@ -346,9 +319,87 @@ class Order:
     rt_fractions: int | None = None
     rt_stereotactic: bool = False
     site: str | None = None
+    side: Side | None = None
+    level: str | None = None
     starts: dt.date | None = None
 
     @property
     def is_bma(self) -> bool:
         """Whether it orders a bone-modifying agent."""
         return "bma" in self.kinds
+
+
+RequestStatus = Literal["active", "draft", "completed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    One service that was already asked for: a ServiceRequest on record, or a draft of this call.
+
+    `service` is a `Service` of `patient/advice.py`; site, side and level are those of a bone, None where not told.
+    `day` is the day it was written, None when undated.
+    """
+
+    service: str
+    status: RequestStatus = "active"
+    site: str | None = None
+    side: Side | None = None
+    level: str | None = None
+    day: dt.date | None = None
+    resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone it is for, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """All services asked for; `delivered` is False when the list of service requests did not come, or came cut."""
+
+    items: tuple[Request, ...] = ()
+    delivered: bool = True
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.items)
+
+    def criterion(self, *services: str, about: str | None = None, since: dt.date | None = None) -> Criterion:
+        """
+        Tell whether one of these services is already asked for, of that bone (`about`, a bone's key).
+
+        What is active or drafted counts, unless dated before `since`; what is completed only on or after it. A request
+        that names no bone is for whichever bone is meant. Unknown where it is for a bone whose side or level is not
+        told, or where nothing was found and the list did not come whole: a rule's `unless` asks `documented(…)` of it.
+        """
+        asked = [one for one in self.items if one.service in services and _is_current(one, since)]
+        answers = [(one, self._is_of(one, about)) for one in asked]
+        found = [_asked_for(one, answer) for one, answer in answers if answer is not False]
+        if not self.delivered:
+            found.append(_asked_for(None, None))
+        return any_of(found)
+
+    @staticmethod
+    def _is_of(request: Request, about: str | None) -> Truth:
+        if about is None or request.site is None:
+            return True
+        return same_bone(request.bone, bone_of(about))
+
+
+def _is_current(request: Request, since: dt.date | None) -> bool:
+    if request.status == "completed":
+        return since is not None and request.day is not None and request.day >= since
+    return since is None or request.day is None or request.day >= since
+
+
+def _asked_for(request: Request | None, holds: Truth) -> Criterion:
+    service = request.service if request is not None else None
+    shown = Finding(
+        name="requested[]",
+        value=service,
+        reason=None if request is not None else "not-delivered",
+        date=request.day if request is not None else None,
+        resources=request.resources if request is not None else (),
+    )
+    return leaf(Condition(shown.name, "is", service, shown, holds))
