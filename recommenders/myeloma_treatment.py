@@ -45,7 +45,7 @@ class Tier:
     def reasons(self) -> tuple[Fill, ...]:
         """What puts the patient into the unfavourable group, each with its day."""
         return tuple(
-            Phrase(_BAD_MARKER[finding.name], {"day": finding.date.isoformat()})
+            Phrase(_BAD_MARKER[finding.name], {"day": finding.date})
             if finding.date is not None
             else Phrase(f"{_BAD_MARKER[finding.name]}-undated")
             for finding in self.bad

@@ -196,7 +196,7 @@ def _contraindicated(case: Case, order: Order) -> Advice:
         rule="SARC-014",
         because=obstruction | allergy,
         holds={"allergy": documented(allergy), "obstruction": documented(obstruction)},
-        fill={"obstruction": Phrase("recorded") if day is None else Phrase("recorded-on", {"day": day.isoformat()})}
+        fill={"obstruction": Phrase("recorded") if day is None else Phrase("recorded-on", {"day": day})}
         | shown_allergy(ifosfamide_allergy(facts.allergies)),
         proposals=(
             Proposal(button="urology", items=(ProposedService(service="urology-consultation", priority="urgent"),)),
@@ -250,7 +250,7 @@ def _brain(case: Case, order: Order) -> Advice:
         },
         fill={
             "factors": tuple(Phrase(key, risks[key][1]) for key in found),
-            "encephalopathy_day": Phrase("undated") if previous.date is None else previous.date.isoformat(),
+            "encephalopathy_day": previous.date or Phrase("undated"),
         },
         order=order.reference,
     )
@@ -322,7 +322,7 @@ def _counts_and_interactions(case: Case, order: Order) -> Advice:
             "low-counts": documented(low_counts),
         },
         fill={
-            "haematuria_day": Phrase("undated") if haematuria.date is None else haematuria.date.isoformat(),
+            "haematuria_day": haematuria.date or Phrase("undated"),
             "interacting_drug": _interacting(case, "cyp3a4_inducer" if by_inducer.yes else "cyp3a4_inhibitor"),
         },
         proposals=tuple(buttons),

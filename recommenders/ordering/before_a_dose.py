@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recommenders.ordering.parts import GUIDANCE, ZOLEDRONIC, by_mouth, filled, ordering, pieces, shown, shown_day
+from recommenders.ordering.parts import (
+    GUIDANCE,
+    ZOLEDRONIC,
+    asked_for,
+    by_mouth,
+    filled,
+    ordering,
+    pieces,
+    shown,
+    shown_day,
+)
 from recommenders.patient import remarks
 from recommenders.patient.advice import Advice, Label, Proposal, ProposedService
 from recommenders.patient.derived import GUIDANCE as COMMON
@@ -18,7 +28,7 @@ from recommenders.patient.renal import (
     zoledronic_dose,
 )
 from recommenders.vocabulary.facts import exactly, known
-from recommenders.vocabulary.logic import NO, Condition, Criterion, any_of, documented, given, leaf
+from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, any_of, documented, given, leaf
 from recommenders.vocabulary.records import BISPHOSPHONATES
 
 if TYPE_CHECKING:
@@ -61,6 +71,7 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
     return Advice(
         rule="DOSE-010",
         because=~by_mouth(order) & ~known(lab.crcl) & ~documented(facts.other.dialysis) & (child | given(bool(gaps))),
+        unless=asked_for(case, "body-weight" if measured.yes else "creatinine"),
         holds={
             "child-measured": child & measured,
             "child": child & ~measured,
@@ -105,6 +116,7 @@ def _calcium_needed(case: Case, order: Order) -> Advice:
     return Advice(
         rule="DOSE-011",
         because=~known(calcium) & ~is_contradictory(case.facts.lab.ca_total) & ~ionised_suffices,
+        unless=asked_for(case, "calcium"),
         holds={
             "stale": _is(calcium, "stale"),
             "unusable": _is(calcium, "implausible", "unit"),
@@ -178,6 +190,7 @@ def _contradictory(case: Case, order: Order) -> Advice:
     return Advice(
         rule="DOSE-023",
         because=any_of((is_contradictory(lab.creatinine), is_contradictory(lab.ca_total))),
+        unless=_both_asked_for(case, creatinine, calcium),
         holds={
             "decides-nothing": given(
                 leading is not None and all(one.same_verdict for one in (creatinine, calcium) if one is not None)
@@ -193,6 +206,13 @@ def _contradictory(case: Case, order: Order) -> Advice:
         ),
         order=order.reference,
     )
+
+
+def _both_asked_for(case: Case, creatinine: Rivals | None, calcium: Rivals | None) -> Criterion:
+    """Tell whether each of the differing tests is being repeated."""
+    wanted: list[Criterion] = [] if creatinine is None else [asked_for(case, "creatinine")]
+    wanted += [] if calcium is None else [asked_for(case, "calcium")]
+    return all_of(wanted) if wanted else NO
 
 
 def _rivals_shown(found: Rivals | None) -> dict[str, Fill]:

@@ -164,6 +164,7 @@ def _advice(case: Case, rule: str, because: Criterion, pair: Pair | None, holds:
         ),
         proposals=_offers(case, rule, pair, next_due),
         order=pair.first.order.reference if pair.first.order is not None and pair.first.order.at_hand else None,
+        beside=() if pair.second.order is None else (pair.second.order.reference,),
     )
 
 
@@ -253,6 +254,7 @@ def same_drug_twice(case: Case, order: Order) -> Iterator[Advice]:
         fill={"drug": drug_name(order.drug), "other_order": _other_order(twin, other)},
         proposals=tuple(replace(proposal, fill={"drug": drug_name(order.drug)}) for proposal in removal(order)),
         order=order.reference,
+        beside=() if twin is None else (twin.reference,),
     )
 
 

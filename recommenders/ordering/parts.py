@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, docu
 from recommenders.vocabulary.records import DENOSUMAB
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from recommenders.patient.advice import Case, Fill, Service, Value
@@ -116,7 +116,7 @@ def shown(reading: Reading) -> Fill:
 
 def shown_day(day: dt.date | None) -> Fill:
     """Give a day for a sentence; "undated" without one."""
-    return Phrase("undated") if day is None else day.isoformat()
+    return Phrase("undated") if day is None else day
 
 
 def shown_time(minutes: Decimal) -> Phrase:
@@ -130,6 +130,12 @@ def shown_time(minutes: Decimal) -> Phrase:
 def drug_name(drug: str | None) -> Phrase:
     """Name a class of bone-modifying agents in the reader's language."""
     return Phrase(f"drug-{drug or 'other-bisphosphonate'}")
+
+
+def asked_for(case: Case, *services: Service) -> Criterion:
+    """Tell whether one of these tests was ordered lately, or is drafted beside; never unknown."""
+    since = case.facts.as_of - dt.timedelta(int(case.limits(GUIDANCE).test_is_pending.value))
+    return documented(case.facts.requested.criterion(*services, since=since))
 
 
 # --- what is suggested --------------------------------------------------------------------------------------

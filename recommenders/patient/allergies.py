@@ -105,5 +105,5 @@ def shown_allergy(allergy: Allergy | None) -> dict[str, Fill]:
     return {
         "allergen": allergy.substance or Phrase("this-drug"),
         "reaction": allergy.reaction or Phrase("no-reaction"),
-        "allergy_day": Phrase("undated") if allergy.day is None else allergy.day.isoformat(),
+        "allergy_day": allergy.day or Phrase("undated"),
     }
