@@ -248,7 +248,7 @@ def _calcium_rivals(case: Case) -> Rivals | None:
         return None
     low, high = min(calcium.rivals), max(calcium.rivals)
     edges = (case.limits(GUIDANCE).hypocalcaemia.value, case.limits(COMMON).hypercalcaemia.value)
-    own_limit = case.facts.lab.ca_lln.value
+    own_limit = calcium.reference_low
     sides = [
         tuple(value < edge for edge in (*edges, *(() if own_limit is None else (own_limit,)))) for value in (low, high)
     ]

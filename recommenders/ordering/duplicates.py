@@ -107,7 +107,10 @@ def _window(case: Case, drug: str) -> dt.timedelta:
 
 def _lasts(case: Case, course: Course, day: dt.date) -> bool:
     last = course.last_dose
-    return last is not None and last.date + _window(case, course.drug) > day
+    if last is None:
+        return False
+    end = last.date + _window(case, course.drug)
+    return end >= day if course.drug in {"denosumab-60", "zoledronic-5"} else end > day
 
 
 @dataclass(frozen=True, slots=True)

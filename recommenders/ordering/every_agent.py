@@ -75,9 +75,7 @@ def too_early(case: Case, order: Order) -> Iterator[Advice]:
         rule="DOSE-017",
         because=~order.loading & may_be_early,
         holds={
-            "just-given": (since < limits.just_given)
-            & given(last is not None and last.is_real)
-            & ~intent.hypercalcaemia,
+            "just-given": (since < limits.just_given) & given(last is not None and last.is_real),
             "only-ordered": given(was_ordered),
             "hypercalcaemia": intent.hypercalcaemia & given(order.drug in ZOLEDRONIC),
             "maybe-hypercalcaemia": given(order.drug in ZOLEDRONIC)
@@ -254,7 +252,7 @@ def pushed(case: Case, order: Order) -> Iterator[Advice]:
     if shortest is None:
         return
     minutes, limits = order.infusion_min, case.limits(GUIDANCE)
-    in_seconds = minutes < limits.one_minute
+    in_seconds = given(minutes.value is not None and minutes.value < limits.one_minute.value)  # 30 s is no minute
     told_elsewhere = given(order.drug in INFUSED)  # DOSE-002, -006, -009, -029 speak of a number of minutes
     bone_loss = intent_of(case, order).bone_loss if order.is_bma else NO
     labelled_push = given(order.drug == "ibandronate") & bone_loss

@@ -26,8 +26,8 @@ class LastDose:
 
     @property
     def is_real(self) -> bool:
-        """Whether it went in: an administration, billed dose or dated event, or the date of a completed order."""
-        return self.dose.kind in {"administration", "billed", "event"} or self.course.status == "completed"
+        """Whether it went in: an administration or billed dose, or the date of an order that was completed."""
+        return self.dose.kind in {"administration", "billed"} or self.course.status == "completed"
 
 
 def day_of(case: Case, order: Order) -> dt.date:

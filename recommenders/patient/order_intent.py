@@ -61,13 +61,15 @@ def intent_of(case: Case, order: Order) -> OrderIntent:
     bone_loss_on_record = documented(dx.osteoporosis) | given(scope_of(case).kind == "osteoporosis-order")
     calcium_normal = documented(facts.lab.ca_corr <= case.limits(COMMON).hypercalcaemia)
     treats_calcium = given(order.drug in {"zoledronic", "denosumab-120", "ibandronate", "pamidronate", "clodronate"})
+    # a high result alone is no diagnosis: the card then gives both branches
+    diagnosed = documented(dx.hypercalcaemia_malignancy) & given("calculated" not in dx.hypercalcaemia_malignancy.flags)
     tumour = documented(dx.giant_cell_tumour) & ~cancer & given((order.drug or "").startswith("denosumab"))
     return OrderIntent(
         stated=stated,
         bone_loss=documented(order.indication.one_of("osteoporosis", "paget"))
         | (silent & made_for_bone_loss & bone_loss_on_record & ~cancer),
         hypercalcaemia=documented(order.indication.is_("hypercalcaemia"))
-        | (silent & treats_calcium & documented(dx.hypercalcaemia_malignancy) & ~calcium_normal),
+        | (silent & treats_calcium & diagnosed & ~calcium_normal),
         giant_cell_tumour=documented(order.indication.is_("giant-cell-tumour")) | (silent & tumour),
     )
 
