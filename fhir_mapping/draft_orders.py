@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import medications, service_orders
@@ -304,6 +305,9 @@ def _medication(
         interval_days=doses.interval_days,
         infusion_min=doses.infusion_min,
         diluent_ml=diluent,
+        push=stated(BLANK["push"], doses.push, resources=(name,)),
+        product_form=_product_form(product, name),
+        treatment_days=doses.treatment_days,
         indication=_indication(indication, name, context),
         loading=stated(BLANK["loading"], doses.loading, resources=(name,)),
         text=stated(BLANK["text"], doses.text, resources=(name,)) if doses.text else BLANK["text"],
@@ -313,6 +317,17 @@ def _medication(
         starts=doses.starts,
     )
     return order, product, doses
+
+
+_READY_TO_USE_MG_PER_ML = Decimal("0.1")
+"""A zoledronic acid of this strength or less is the bag (4 or 5 mg in 100 mL), a stronger one the concentrate."""
+
+
+def _product_form(product: Identified, name: str) -> Any:  # noqa: ANN401 - the order's form of the product
+    blank, strength = BLANK["product_form"], product.strength.mg_per_ml
+    if strength is None or not {"zoledronic"}.intersection(product.drugs):
+        return blank
+    return stated(blank, "ready-to-use" if strength <= _READY_TO_USE_MG_PER_ML else "concentrate", resources=(name,))
 
 
 def _kinds(product: Identified) -> tuple[OrderKind, ...]:
