@@ -19,6 +19,7 @@ from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, texts_of
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
 from fhir_mapping.terms.drugs import bma_class
+from fhir_mapping.words.text import compiled
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, stated
 from recommenders.vocabulary.records import Order
@@ -319,6 +320,18 @@ def _medication(
     return order, product, doses
 
 
+_TABLETS_ONLY = compiled(
+    r"alendron|fosamax|risedron|actonel|etidron|tiludron|阿仑膦酸|福善美|福美加|利塞膦酸|依替膦酸|替鲁膦酸"
+)
+
+
+def _is_tablet_only(product: Identified) -> bool:
+    """Whether it is a bisphosphonate that is made as tablets only."""
+    if not {"other-bisphosphonate", "alendronate-vitamin-d"}.intersection(product.drugs):
+        return False
+    return any(_TABLETS_ONLY.search(text.casefold()) for text in (*product.words, *product.displays, product.label))
+
+
 _READY_TO_USE_MG_PER_ML = Decimal("0.1")
 """A zoledronic acid of this strength or less is the bag (4 or 5 mg in 100 mL), a stronger one the concentrate."""
 
@@ -343,10 +356,11 @@ def _ingredient(product: Identified) -> str | None:
 
 
 def _with_tablet(doses: dosing.Dosing, product: Identified, context: ReadingContext, name: str) -> Any:  # noqa: ANN401 - the order's route
-    """An ibandronate of 50 or 150 mg is a tablet even when neither route nor form is written."""
-    if doses.route.is_known or product.injected or "ibandronate" not in product.drugs:
+    """An ibandronate of 50 or 150 mg, an alendronate … is a tablet even when neither route nor form is written."""
+    if doses.route.is_known or product.injected:
         return doses.route
-    if doses.dose_mg.value in {50, 150}:
+    ibandronate_tablet = "ibandronate" in product.drugs and doses.dose_mg.value in {50, 150}
+    if ibandronate_tablet or _is_tablet_only(product):
         return stated(doses.route, "PO", flags=("from-dose",), date=context.today, resources=(name,))
     return doses.route
 

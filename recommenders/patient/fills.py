@@ -78,10 +78,8 @@ def life_expectancy(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 
 def bone_disease(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the shape of a fill
     """Name the bone disease: metastasis, myeloma, smouldering myeloma."""
     dx = case.facts.dx
-    for fact in (dx.bone_met, dx.mm, dx.smm):
-        if fact.value is True:
-            return Label(fact.name)
-    return None
+    diseases = {"bone-metastasis": dx.bone_met, "myeloma": dx.mm, "smouldering-myeloma": dx.smm}
+    return next((Phrase(key) for key, fact in diseases.items() if fact.value is True), None)
 
 
 def site(case: Case, advice: Advice) -> Fill | None:
