@@ -13,10 +13,11 @@ from hooks.cards.arranging import Draft, arrange
 from hooks.cards.delivery import delivery_card, hanging
 from hooks.cards.details import Details
 from hooks.cards.suggestions import SuggestionBuilder
-from hooks.cards.trace import VALUES_OF, because, plain, without_empty
+from hooks.cards.trace import because, plain, without_empty
 from hooks.cards.undecided import Undecided, would_change
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wording import Speaker, frame, shortened
+from recommenders.assessing.values import VALUES_OF
 from recommenders.vocabulary.facts import Fact
 from recommenders.vocabulary.guidance import override_sets, sources
 

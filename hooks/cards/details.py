@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.guidance import Ask, Line, Wording
 
 OFFERED = "offered_agents"
+_BRACED = "{offered_agents}"
 
 
 @dataclass(slots=True)
@@ -50,7 +51,10 @@ class Details:
         self.other = Speaker(assessment, "en" if speaker.language == "zh-CN" else "zh-CN") if both_languages else None
 
     def summary(self, said: Utterance) -> str:
-        """Say a card's headline."""
+        """Say a card's headline; where its variant cannot be said for want of a value, the rule's own."""
+        for wording in (said.summary, said.info.summary, said.also):
+            if self._can_say(said, wording):
+                return self._line(said, wording, self.speaker, headline=True)
         return self._line(said, said.summary, self.speaker, headline=True)
 
     def detail(self, draft: Draft, left: int) -> str:
@@ -73,7 +77,8 @@ class Details:
 
     def _parts(self, draft: Draft) -> _Parts:
         lead = draft.lead
-        also = list(dict.fromkeys(self._line(said, said.also) for said in draft.others))
+        spoken = (self._line(said, said.also) for said in draft.others if self._can_say(said, said.also))
+        also = list(dict.fromkeys(spoken))
         return _Parts(
             why=self._why(lead),
             do=self._said(lead, lead.do, budgets.MOST_ACTS),
@@ -124,8 +129,8 @@ class Details:
         self, said: Utterance, wording: Wording, speaker: Speaker | None = None, *, headline: bool = False
     ) -> str:
         speaker = speaker or self.speaker
-        if "{" + OFFERED + "}" in wording.en:
-            offered = self.builder.offered_agents(said)
+        if _BRACED in wording.en:
+            offered = self._offered(said)
             return shortened(speaker.say(wording, said.guidance, said.advice, **{OFFERED: Ready(offered)}))
         if headline:
             return speaker.headline(wording, said.guidance, said.advice)
@@ -133,7 +138,15 @@ class Details:
         return text[:1].upper() + text[1:]
 
     def _said(self, said: Utterance, lines: Iterable[Line], most: int) -> list[str]:
-        return list(dict.fromkeys(self._line(said, line) for line in lines))[:most]
+        return list(dict.fromkeys(self._line(said, line) for line in lines if self._can_say(said, line)))[:most]
+
+    def _can_say(self, said: Utterance, wording: Wording) -> bool:
+        """A line with a gap is no line: better none than one that says "unknown"."""
+        extra = {OFFERED: Ready(self._offered(said))} if _BRACED in wording.en else {}
+        return self.speaker.can_say(wording, said.guidance, said.advice, **extra)
+
+    def _offered(self, said: Utterance) -> str:
+        return self.builder.offered_agents(said)
 
     def _why(self, said: Utterance) -> list[str]:
         found = reasons(self.assessment.case, said.advice, said.why, self.assessment.values)

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.faces import variant_of
 from recommenders.patient.fills import FILLS
 from recommenders.patient.fills import GUIDANCE as SHARED
 from recommenders.vocabulary.dictionary import DICTIONARY, LABELS, ORDER_COMPONENTS
@@ -200,6 +201,12 @@ class Speaker:
 
     # --- sentences -------------------------------------------------------------------------------------
 
+    def can_say(self, wording: Wording, guidance: Guidance, advice: Advice, **extra: Fill) -> bool:
+        """Tell whether every brace of a wording has something to be filled with."""
+        nothing = frame("unknown", self.language)
+        names = _BRACES.findall(wording.text(self.language))
+        return all(self._brace(name, guidance, advice, extra) not in {nothing, ""} for name in names)
+
     def say(self, wording: Wording, guidance: Guidance, advice: Advice | None = None, **extra: Fill) -> str:
         """Say a wording, with its braces filled from the advice, the computed values and the facts."""
         text = wording.text(self.language)
@@ -267,8 +274,10 @@ class Speaker:
         return text
 
     def summary(self, advice: Advice, guidance: Guidance) -> str:
-        """Say a rule's own summary, whatever its variant."""
-        return self.headline(guidance.rules[advice.rule].summary, guidance, advice)
+        """Say a rule's headline: that of its variant that holds, else its own."""
+        info = guidance.rules[advice.rule]
+        variant = variant_of(info, advice, self.assessment.hook)
+        return self.headline((variant and variant.summary) or info.summary, guidance, advice)
 
     # --- facts -----------------------------------------------------------------------------------------
 

@@ -227,7 +227,11 @@ class RuleInfo(_Data):
 
 
 class TopicFile(_Data):
-    """One topic's TOML, as a whole."""
+    """
+    One topic's TOML, as a whole.
+
+    `fills` are the placeholders that its rules fill themselves (`Advice.fill`): name -> what it shows, with its unit.
+    """
 
     title: str
     limits: dict[str, tuple[LimitEntry, ...]] = {}
@@ -274,6 +278,7 @@ class Guidance:
         self.rules = data.rules
         self.tables = data.tables
         self.phrases = data.phrases
+        self.fills = data.fills
         self.entries = data.limits
         self._resolved: dict[tuple[dt.date, int], Limits] = {}
 
