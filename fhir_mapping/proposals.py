@@ -302,6 +302,8 @@ def _changed(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Jso
             _change_infusion(step, item.infusion_min)
         if item.diluent_ml is not None:
             _change_diluent(step, item.diluent_ml)
+        if item.starts is not None:
+            _change_start(step, item.starts)
     _drop_narrative(draft)
     _read_back(draft, product, item)
     return _validated(_without_empty(draft))
@@ -459,11 +461,31 @@ def _change_infusion(step: Json, minutes: int) -> None:
     if not step["doseAndRate"]:
         del step["doseAndRate"]
     for element in _texts(step):
+        chinese = _is_chinese(step[element])
+        if dosing.says_push(step[element]):
+            step[element] = dosing.without_push(step[element], _say("infusion", "zh-CN" if chinese else "en"))
         if dosing.text_infusion(step[element]) is not None:
-            chinese = _is_chinese(step[element])
             step[element] = dosing.replace_infusion(
                 step[element], f"滴注{minutes}分钟" if chinese else f"over {minutes} min"
             )
+
+
+def _change_start(step: Json, day: dt.date) -> None:
+    """Write the first day of a draft; one that lists its days one by one is the prescriber's to change."""
+    timing = dict(step["timing"]) if isinstance(step.get("timing"), dict) else {}
+    if timing.get("event"):
+        raise ProposalError("The draft order lists its days one by one, which are the prescriber's to change.")
+    repeat = dict(timing["repeat"]) if isinstance(timing.get("repeat"), dict) else {}
+    bounds = repeat.get("boundsPeriod")
+    end = bounds.get("end") if isinstance(bounds, dict) else None
+    if repeat.get("boundsDuration") or repeat.get("boundsRange") or end:
+        raise ProposalError("The draft order has a length of its own, which the new first day would change.")
+    timing["repeat"] = repeat | {"boundsPeriod": {"start": day.isoformat()}}
+    step["timing"] = timing
+    if isinstance(step.get("text"), str):
+        chinese = _is_chinese(step["text"])
+        start = _say("starting", "zh-CN" if chinese else "en", value=day.isoformat())
+        step["text"] = f"{step['text']}{'，' if chinese else ', '}{start}"
 
 
 def _change_diluent(step: Json, millilitres: int) -> None:
@@ -492,6 +514,7 @@ def _read_back(draft: Json, product: Identified, item: ChangedOrder) -> None:
         (item.interval_days, read.interval_days.value),
         (item.infusion_min, read.infusion_min.value),
         (item.diluent_ml, read.diluent_ml.value),
+        (item.starts, read.starts),
     )
     agrees = all(want is None or got == want for want, got in wanted)
     if not agrees or (item.route is not None and read.route.value != item.route):

@@ -178,14 +178,15 @@ _INFUSION = (
         r"(?:over|during|infus\w*(?:\s+time)?(?:\s+(?:over|for|in))?|(?<=ml )in|(?<=mg )in|(?<=iv )in)\s*"
         r"(?:a period of\s*)?"
         rf"(?P<least>at least|no less than|not less than|minimum of|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*"
-        r"(?P<unit>minutes?|mins?|hours?|hrs?|h)(?![a-z])"
+        r"(?P<unit>seconds?|secs?|s|minutes?|mins?|hours?|hrs?|h)(?![a-z])"
     ),
     compiled(
         r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静滴|滴注|输注|点滴|泵入|滴入|ivgtt|持续)\s*(?:时间)?\s*"
-        rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|分|小时|min|h)(?P<after>以上)?"
+        rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*(?P<unit>秒钟?|分钟|分|小时|min|h)(?P<after>以上)?"
     ),
     compiled(rf"{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|小时)(?:内)?(?:滴完|输完|滴注|输注|静滴|滴入)(?P<least>)"),
 )
+_SECONDS = ("second", "seconds", "sec", "secs", "s", "秒", "秒钟")
 _HOURS = ("hour", "hours", "hr", "hrs", "h", "小时")
 _CHINESE = {
     "一": 1,
@@ -264,10 +265,15 @@ _AT_HOURS = compiled(
 )
 _FOR_DAYS = compiled(r"(?:for|x|×|\*|连用|连续|共)\s*(\d{1,3})\s*(?:consecutive\s+)?(?:days?|d|天|日)(?![a-z])")
 _PRN = compiled(r"\b(?:prn|as needed|if needed)\b|必要时|按需")
+_PUSH = compiled(r"\b(?:iv|i\.v\.|intravenous|slow|rapid)?[ -]?(?:push|bolus)(?:es)?\b|静推|推注|静脉推|静注(?!射用)")
+_NO_PUSH = compiled(
+    r"\b(?:no|not|never|avoid)\b[^.;]{0,30}\b(?:push|bolus)|(?:不可|不得|禁止|勿|避免)[^。；]{0,6}(?:静推|推注)"
+)
 _LOADING = compiled(r"\bloading\b|负荷")
 _ROUTE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("SC", compiled(r"\b(?:sc|s\.c\.|sq|subq|sub-q|subcut|subcutaneous(?:ly)?)\b|皮下")),
     ("IM", compiled(r"\b(?:im|i\.m\.|intramuscular(?:ly)?)\b|肌注|肌内|肌肉注射")),
+    ("ID", compiled(r"\bintradermal(?:ly)?\b|皮内注射|皮内")),
     (
         "IV",
         compiled(
@@ -319,7 +325,9 @@ def text_infusion(text: str) -> tuple[Decimal, Decimal] | None:
     folded = plain(text)
     for pattern in _INFUSION:
         if hit := pattern.search(folded):
-            factor = Decimal(60) if hit["unit"] in _HOURS else Decimal(1)
+            factor = (
+                Decimal(60) if hit["unit"] in _HOURS else Decimal(1) / 60 if hit["unit"] in _SECONDS else Decimal(1)
+            )
             numbers = [Decimal(group) * factor for group in hit.groups() if group and re.fullmatch(r"[\d.]+", group)]
             low, high = numbers[0], numbers[-1]
             if hit["least"] or hit.groupdict().get("after"):
@@ -371,6 +379,17 @@ def text_route(text: str) -> str | None:
     folded = plain(text)
     found = [route for route, pattern in _ROUTE_WORDS if pattern.search(folded)]
     return found[0] if len(found) == 1 else None
+
+
+def says_push(text: str) -> bool:
+    """Tell whether a text orders a push or bolus into the vein ("IV push", "静推"); a warning against one does not."""
+    folded = plain(text)
+    return bool(_PUSH.search(folded)) and not _NO_PUSH.search(folded)
+
+
+def without_push(text: str, words_: str) -> str:
+    """Give a text with the words for a push written anew."""
+    return _PUSH.sub(lambda _: words_, text)
 
 
 def text_diluent(text: str) -> tuple[Decimal, Decimal] | None:
@@ -605,6 +624,8 @@ class Dosing:
     interval_days: Reading = BLANK["interval_days"]
     infusion_min: Reading = BLANK["infusion_min"]
     diluent_ml: Reading = BLANK["diluent_ml"]
+    push: bool = False
+    treatment_days: Reading = BLANK["treatment_days"]
     loading: bool = False
     local: bool = False
     first: Amount | None = None
@@ -854,6 +875,8 @@ def _joined(steps: Sequence[Step], product: Identified, context: ReadingContext,
         interval_days=maker.reading("interval_days", first.timing.interval, _flag(first, "interval")),
         infusion_min=maker.reading("infusion_min", first.infusion, _flag(first, "infusion")),
         diluent_ml=maker.reading("diluent_ml", first.diluent, ("from-text",) if first.diluent else ()),
+        push=any(says_push(step.text) for step in steps),
+        treatment_days=maker.reading("treatment_days", _treatment_days(first)),
         loading=any(_LOADING.search(plain(step.text)) for step in steps) or _is_daily_loading(first, product),
         local=product.local or first.is_local,
         first=first.amount,
@@ -864,6 +887,16 @@ def _joined(steps: Sequence[Step], product: Identified, context: ReadingContext,
         text="; ".join(dict.fromkeys(step.text for step in steps if step.text)),
         reasons=tuple(reasons),
     )
+
+
+def _treatment_days(step: Step) -> tuple[Decimal, Decimal] | None:
+    """Give on how many days a daily order is given in all, as counted or as its text says; one for a single dose."""
+    if step.timing.once:
+        return Decimal(1), Decimal(1)
+    days = text_days(step.text)
+    if days is None and step.timing.interval == DAILY and step.timing.times_a_day == 1:
+        days = step.timing.doses
+    return None if days is None or days < 1 else (days, days)
 
 
 def _flag(step: Step, part: str) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ TERMS: dict[str, str] = {
     "ifosfamide_encephalopathy": r"ifosfamide(?:[- ](?:induced|related|associated))? (?:encephalopathy|neurotoxicity)"
     r"|异环磷酰胺(?:相关|所致)?(?:性)?脑病",
     "osteoporosis": r"osteoporosis|骨质疏松",
+    "giant_cell_tumour": r"giant[- ]cell tumou?rs? of (?:the )?bone|\bgctb\b|骨巨细胞瘤",
     "nerve_compression": r"nerve (?:root )?compression|神经(?:根)?(?:受压|压迫)",
     "motion_limited": r"(?:limited|restricted) (?:motion|movement|mobility)|活动受限|活动障碍",
     "gum_signs": r"gum swelling|gingival swelling|loose teeth|tooth mobility|exposed (?:jaw )?bone|牙龈肿胀"

@@ -57,6 +57,8 @@ Service = Literal[
     "electrolytes",
     "blood-count",
     "urinalysis",
+    "body-weight",
+    "creatinine-clearance",
     "m-protein",
     "free-light-chains",
     "bone-marrow",
@@ -82,6 +84,8 @@ Service = Literal[
     "radiation-oncology-consultation",
     "interventional-radiology-consultation",
     "haematology-consultation",
+    "nephrology-consultation",
+    "urology-consultation",
     "psychiatry-consultation",
 ]
 
@@ -121,7 +125,11 @@ class ProposedService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedOrder:
-    """The draft at hand with only these parts changed (an `update`); None leaves a part as written."""
+    """
+    The draft at hand with only these parts changed (an `update`); None leaves a part as written.
+
+    `starts` is the first day on which it may be given.
+    """
 
     order: str
     dose_mg: Decimal | None = None
@@ -129,6 +137,7 @@ class ChangedOrder:
     interval_days: int | None = None
     infusion_min: int | None = None
     diluent_ml: int | None = None
+    starts: dt.date | None = None
 
 
 Item = ProposedMedication | ProposedService | ChangedOrder
@@ -140,8 +149,8 @@ class Proposal:
     One suggestion: its items are carried out together.
 
     `button` is the key of its label among the rule's `buttons`. Proposals of one `alternative` exclude each
-    other. `replaces` is the draft order that it takes the place of (deleted with it). `reasons` are facts
-    whose resources the new orders give as their reason.
+    other. `replaces` is the draft order that it takes the place of (deleted with it; without items it is only taken
+    out). `reasons` are facts whose resources the new orders give as their reason.
     """
 
     button: str = ""

@@ -145,7 +145,7 @@ def bma(case: Case) -> Bma:
         for course in lasting
         if is_active(course)
         or course.drug not in ONCOLOGIC
-        or _days_since(course.last_dose, today) < limits.overlap_after_stop.value
+        or _days_since(course.last_dose, today) < overlap_after_stop(course.drug, limits).value
     ]
     past = [course for course in sure if course.drug in ONCOLOGIC and course not in oncologic]
     run = _run(sure, limits)
@@ -174,6 +174,11 @@ def bma(case: Case) -> Bma:
         as_of=today,
         items=items,
     )
+
+
+def overlap_after_stop(drug: str, limits: Limits) -> Limit:
+    """Give how long after the last dose of an ended oncologic course another agent is too early: its own interval."""
+    return limits.denosumab_overlap_after_stop if drug in DENOSUMAB else limits.overlap_after_stop
 
 
 def _days_since(dose: Dose | None, today: dt.date) -> Decimal:

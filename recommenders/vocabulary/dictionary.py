@@ -17,7 +17,17 @@ from recommenders.vocabulary.facts import (
     reading,
     replace,
 )
-from recommenders.vocabulary.records import Courses, Event, Lesion, Lesions, Order, Requests, Study
+from recommenders.vocabulary.records import (
+    Allergy,
+    Courses,
+    Event,
+    Lesion,
+    Lesions,
+    Order,
+    Requests,
+    Study,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,6 +143,7 @@ class DiagnosisFacts:
         "other",
     )
     osteoporosis: Finding = finding("dx.osteoporosis", "osteoporosis", "骨质疏松", closed=True)
+    giant_cell_tumour: Finding = finding("dx.giant_cell_tumour", "giant-cell tumour of bone", "骨巨细胞瘤", closed=True)
     hypercalcaemia_malignancy: Finding = finding(
         "dx.hypercalcaemia_malignancy", "hypercalcaemia of malignancy", "恶性高钙血症", closed=True
     )
@@ -538,6 +549,8 @@ class Facts:
     studies: tuple[Study, ...] = ()
     courses: Courses = field(default_factory=Courses)
     orders: tuple[Order, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    taken: tuple[Taken, ...] = ()
     requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
