@@ -15,7 +15,6 @@ from recommenders.patient.lesions import (
     event_criterion,
     in_spine,
     possible_sites,
-    same_place,
     site_word,
     span,
     weight_bearing,
@@ -30,6 +29,7 @@ from recommenders.surgical_timing import (
     spine_lesion,
     spine_treated,
 )
+from recommenders.vocabulary.bones import same_bone
 from recommenders.vocabulary.facts import Finding
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, documented, given, leaf
@@ -131,13 +131,13 @@ def _hurts(case: Case, lesion: Lesion) -> Criterion:
 
 def _irradiated(case: Case, lesion: Lesion, window: Limit | None = None) -> Criterion:
     """Whether this lesion was irradiated (lately); unknown where radiotherapy of bone does not tell its place."""
-    facts, word = case.facts, site_word(lesion.site)
+    facts = case.facts
     courses = [
         event
         for event in facts.sre
         if event.type == "bone-radiotherapy" and (window is None or days_ago(facts, event.date) in span(window))
     ]
-    return any_of(_of_this_place(event, same_place(event.site, word)) for event in courses)
+    return any_of(_of_this_place(event, same_bone(event.bone, lesion.bone)) for event in courses)
 
 
 def _of_this_place(event: Event, here: Truth) -> Criterion:
@@ -304,7 +304,7 @@ def _response(case: Case) -> Iterator[Advice]:
         if not after <= (facts.as_of - start).days <= until:
             continue
         for lesion in facts.lesions:
-            if same_place(event.site, site_word(lesion.site)) is False:
+            if same_bone(event.bone, lesion.bone) is False:
                 continue  # another bone was irradiated
             yield Advice(
                 rule="RT-010",
@@ -358,7 +358,7 @@ def _fractionation(case: Case, order: Order) -> Advice:
     meant = [
         target
         for target in targets(case)
-        if target.row is not None and same_place(order.site, site_word(target.lesion.site)) is not False
+        if target.row is not None and same_bone(order.bone, target.lesion.bone) is not False
     ]
     single_contradicts = bool(meant) and not any(target.single_fits for target in meant)
     fractions_contradict = bool(meant) and not any(target.fractions_fit for target in meant)

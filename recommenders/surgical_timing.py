@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.bone_protection import bone_risk_tier
@@ -13,17 +13,19 @@ from recommenders.patient.lesions import (
     SPINE,
     bone_operated,
     event_criterion,
+    fractured_bone,
     in_spine,
     lies_in,
     names_spine,
     newest_date,
     possible_sites,
-    same_place,
+    shows,
     site_word,
     study_result,
     treated_since,
     weight_bearing,
 )
+from recommenders.vocabulary.bones import Bone, same_bone, same_place
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Finding, Reading
     from recommenders.vocabulary.guidance import Indicator, Limits
+    from recommenders.vocabulary.logic import Truth
     from recommenders.vocabulary.records import Event, Lesion
 
 GUIDANCE = guidance("surgical_timing")
@@ -111,7 +114,7 @@ def _fracture_risk(facts: Facts, lesion: Lesion, limits: Limits) -> FractureRisk
         lesion=lesion,
         applies=lies_in(lesion.site, LONG_BONES, "long-bone") & lesion.nature.one_of("metastasis", "myeloma"),
         score=Score("mirels_total", items),
-        operated=bone_operated(facts, lesion.site, newest_date(lesion, *(item.fact for item in items)), lesion.side),
+        operated=bone_operated(facts, lesion.bone, newest_date(lesion, *(item.fact for item in items))),
     )
 
 
@@ -280,7 +283,7 @@ def spine_treated(case: Case, since: dt.date | None, *, radiotherapy: bool) -> C
     """
     Tell whether the spine was operated (or irradiated) on or after a day, with no deficit recorded since.
 
-    Never unknown; a treatment that does not name the spine does not count.
+    Never unknown; a treatment that does not name the spine, or not the level in question, does not count.
     """
     facts, deficit = case.facts, case.facts.spine.neuro_deficit
     if since is not None and deficit.value is True and deficit.date is not None:
@@ -288,7 +291,27 @@ def spine_treated(case: Case, since: dt.date | None, *, radiotherapy: bool) -> C
     kinds: tuple[Literal["bone-surgery", "bone-radiotherapy"], ...] = (
         ("bone-surgery", "bone-radiotherapy") if radiotherapy else ("bone-surgery",)
     )
-    return treated_since(facts, kinds, names_spine, since)
+    return all_of(
+        treated_since(facts, kinds, partial(_treats_spine, bone), since)
+        for bone in _spine_in_question(case) or (Bone(),)
+    )
+
+
+def _spine_in_question(case: Case) -> tuple[Bone, ...]:
+    """Give the vertebrae that a compression or deficit may be of: the ones named by it, else those with a lesion."""
+    named = [event.bone for event in _compressions(case) if event.site is not None and names_spine(event)]
+    return tuple(dict.fromkeys(named or [lesion.bone for lesion in case.facts.lesions if in_spine(lesion).yes]))
+
+
+def _treats_spine(bone: Bone, event: Event) -> Truth:
+    """
+    Tell whether a treatment of the spine was of the vertebra in question.
+
+    Where neither tells a level there is one spine; where only one does, nothing is taken as dealt with.
+    """
+    if bone.site is None or (event.level is None and bone.level is None):
+        return False if same_place(event.site, bone.site) is False else names_spine(event)
+    return same_bone(event.bone, bone)
 
 
 def _grade_words(grade: Finding) -> str:
@@ -451,7 +474,7 @@ def _surgery(case: Case) -> Surgery:
     risks = fracture_risks(case)
 
     def operated(lesion: Lesion, *components: Finding) -> Criterion:
-        return bone_operated(facts, lesion.site, newest_date(lesion, *components), lesion.side)
+        return bone_operated(facts, lesion.bone, newest_date(lesion, *components))
 
     def spine_operated(finding: Finding) -> Criterion:
         return spine_treated(case, finding.date, radiotherapy=False)
@@ -466,7 +489,7 @@ def _surgery(case: Case) -> Surgery:
     compressions = tuple(
         (event_criterion(event), spine_treated(case, event.date, radiotherapy=False)) for event in _compressions(case)
     )
-    fracture_operated = bone_operated(facts, fracture.bone, fracture.current.date, fracture.side.value)
+    fracture_operated = bone_operated(facts, fractured_bone(facts), fracture.current.date)
     counted = [x for x in lesions if x.nature.value in {"metastasis", "undetermined"}]
     isolated_operated = all_of(operated(x) for x in counted) if counted else NO
     local_symptoms = lesions.any(lambda x: x.pain.one_of("moderate", "severe"))
@@ -553,9 +576,7 @@ def _destroyed_on_xray(facts: Facts, lesion: Lesion) -> Criterion:
     seen = [
         study
         for study in facts.studies
-        if study.modality == "xray"
-        and study.result == "positive"
-        and same_place(study.site, site_word(lesion.site)) is True
+        if study.modality == "xray" and study.result == "positive" and study.site and shows(study, lesion.bone)
     ]
     on_xray = lesion.imaging.is_("xray") | any_of(study_result(study) for study in seen)
     return weight_bearing(lesion) & lesion.type.one_of("osteolytic", "mixed") & on_xray
@@ -700,12 +721,12 @@ def _interventional(case: Case) -> Iterator[Advice]:
     lists = surgery(case)
 
     def irradiated_before(lesion: Lesion) -> Criterion:
-        word, longest = site_word(lesion.site), limits.after_radiotherapy.value
+        longest = limits.after_radiotherapy.value
         earlier = [
             event
             for event in facts.sre
             if event.type == "bone-radiotherapy"
-            and same_place(event.site, word) is True
+            and same_bone(event.bone, lesion.bone) is True
             and event.date is not None
             and (facts.as_of - event.date).days > longest
         ]
@@ -771,12 +792,8 @@ def _suits_cement(lesion: Lesion) -> Criterion:
 def _myeloma(case: Case) -> Iterator[Advice]:
     facts = case.facts
     fracture = facts.pathological_fracture
-    findings: list[Treated] = [
-        (fracture.current, bone_operated(facts, fracture.bone, fracture.current.date, fracture.side.value))
-    ]
-    findings += [
-        (x.pain.is_("severe"), bone_operated(facts, x.site, newest_date(x, x.pain), x.side)) for x in facts.lesions
-    ]
+    findings: list[Treated] = [(fracture.current, bone_operated(facts, fractured_bone(facts), fracture.current.date))]
+    findings += [(x.pain.is_("severe"), bone_operated(facts, x.bone, newest_date(x, x.pain))) for x in facts.lesions]
     yield Advice(
         rule="SURG-036",
         because=(facts.dx.mm | facts.dx.smm) & documented(case.once(bone_risk_tier).high),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
 from recommenders.patient.courses import bma
 from recommenders.patient.lesions import (
+    fractured_bone,
     happened_within,
     imaged_within,
     newest_study,
     shows,
     shows_spine,
-    site_word,
 )
 from recommenders.surgical_timing import (
     diagnoses,
@@ -21,6 +21,7 @@ from recommenders.surgical_timing import (
     surgical_class,
     threatening_fractures,
 )
+from recommenders.vocabulary.bones import Bone
 from recommenders.vocabulary.facts import Finding, Moment, known
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Logical, all_of, any_of, documented, given, leaf
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.records import Study
 
 GUIDANCE = guidance("workup")
+ANY_BONE = Bone()
 
 LOCAL_IMAGING = ("xray", "ct", "mri")
 WHOLE_SKELETON = ("spect", "pet")
@@ -73,13 +75,13 @@ def _imaging(case: Case) -> Iterator[Advice]:
     )
 
     scan = newest_study(facts, "spect")
-    positive_place = scan.site if scan else None
+    positive_place = scan.bone if scan else ANY_BONE
     yield Advice(
         rule="DX-003",
         because=dx.lung_cancer & no_bone_metastasis & _result(scan, "spect", "positive"),
         unless=imaged_within(facts, LOCAL_IMAGING, recent, lambda study: shows(study, positive_place)),
         notes=instead_of_mri,
-        proposals=(_order("ct", reasons, site=positive_place),),
+        proposals=(_order("ct", reasons, site=positive_place.site),),
     )
 
     spine_in_question = clin.nerve_compression | neuro_deficit | documented(spine_lesion(case))
@@ -131,9 +133,9 @@ def _image_the_site(case: Case) -> Advice:
     clin, spine, fracture = facts.clin, facts.spine, facts.pathological_fracture
     neuro_deficit, alp_high = documented(spine.neuro_deficit), documented(clin.alp_high)
 
-    def imaged(*, site: str | None = None, of_spine: bool = False, not_before: dt.date | None = None) -> Criterion:
+    def imaged(*, bone: Bone = ANY_BONE, of_spine: bool = False, not_before: dt.date | None = None) -> Criterion:
         def there(study: Study) -> bool:
-            return shows_spine(study) if of_spine else shows(study, site)
+            return shows_spine(study) if of_spine else shows(study, bone)
 
         return imaged_within(facts, LOCAL_IMAGING, limits.imaging_recent, there, not_before)
 
@@ -141,7 +143,7 @@ def _image_the_site(case: Case) -> Advice:
     placed: tuple[tuple[Logical, Criterion], ...] = (
         (clin.bone_pain, imaged()),
         (clin.motion_limited, imaged()),
-        (fracture.current, imaged(site=site_word(fracture.bone))),
+        (fracture.current, imaged(bone=fractured_bone(facts))),
         (clin.nerve_compression, imaged(of_spine=True)),
         (neuro_deficit, imaged(of_spine=True, not_before=spine.neuro_deficit.date)),
     )
@@ -161,7 +163,7 @@ def _image_the_site(case: Case) -> Advice:
     if cord_or_nerve:
         local = _order("ct" if no_mri else "mri-spine", reasons, urgent=True)
     else:
-        local = _order("xray", reasons, site=site_word(fracture.bone))
+        local = _order("xray", reasons, site=fractured_bone(facts).site)
     shown: tuple[Fact, ...] = (
         clin.bone_pain,
         clin.motion_limited,
@@ -365,7 +367,7 @@ def _changes_since_meeting(case: Case) -> Iterator[tuple[str, Criterion]]:
         x.trend.is_("progressing") & later(x.trend.date or x.date) for x in facts.lesions if x.trend.is_known
     ]
     yield "change-progression", any_of((documented(progression) & later(progression.date), *progressing))
-    events = [event for event in facts.sre if later(event.date).yes]
+    events = [event for event in facts.skeletal_events if later(event.date).yes]
     moments = [Moment(name="sre[].date", date=e.date, reason=None, resources=e.resources) for e in events]
     yield "change-event", any_of(known(moment) for moment in moments)
     yield "change-fracture-risk", any_of(later(risk.total.date) for risk in threatening_fractures(case))

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING
 
+from recommenders.vocabulary.bones import LEVELS
 from recommenders.vocabulary.facts import (
     Fact,
     FactSpec,
@@ -337,6 +338,7 @@ class FractureFacts:
     )
     bone: Finding = finding("pathological_fracture.bone", "fractured bone", "骨折部位")
     side: Finding = finding("pathological_fracture.side", "side of the fracture", "骨折侧别", "left", "right")
+    level: Finding = finding("pathological_fracture.level", "level of the fracture", "骨折节段", *LEVELS)
     minor_bone: Finding = finding("pathological_fracture.minor_bone", "minor fracture", "轻微骨折", closed=True)
 
 
@@ -517,6 +519,11 @@ class Facts:
     requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
+
+    @property
+    def skeletal_events(self) -> tuple[Event, ...]:
+        """The events of the definition: an operation for another reason than cancer is none."""
+        return tuple(event for event in self.sre if event.is_sre)
 
     def fact(self, path: str) -> Fact:
         """Give the fact at a dotted path of the dictionary (`lab.ca_total`)."""
