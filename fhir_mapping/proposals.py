@@ -56,14 +56,16 @@ def resource_for(
     intent: Literal["proposal", "order"],
     language: str,
     authored: dt.date | None,
+    requester: str | None = None,
 ) -> Json:
     """
     Write a suggested order as a FHIR R4 resource.
 
     `reasons` are references to the patient's Conditions and Observations; `drafts` the draft orders as sent,
     by reference; `language` is `en` or `zh-CN` and decides the words, never the codes. A new order is a draft
-    without id; a correction is the draft itself with only the corrected parts replaced. What the rule does
-    not say (how long, how many) is left to the prescriber. Raises `ProposalError` when it cannot be built.
+    without id, and with who asks for it as `requester` (a Practitioner's reference); a correction is the draft
+    itself with only the corrected parts replaced. What the rule does not say (how long, how many) is left to the
+    prescriber. Raises `ProposalError` when it cannot be built.
     """
     if isinstance(item, ChangedOrder):
         return _changed(item, drafts)
@@ -81,6 +83,8 @@ def resource_for(
     resource["subject"] = subject
     if authored is not None:
         resource["authoredOn"] = authored.isoformat()
+    if requester is not None:
+        resource["requester"] = {"reference": requester}
     if stated := [{"reference": name} for name in dict.fromkeys(reasons) if _REASON.match(name)]:
         resource["reasonReference"] = stated
     resource |= after
@@ -92,6 +96,13 @@ INTENTS = frozenset(
     {"proposal", "plan", "order", "original-order", "reflex-order", "filler-order", "instance-order", "option"}
 )
 """What a draft may be; the models check shapes, not the words of a required value set."""
+
+
+def proposed_name(item: ProposedMedication | ProposedService, language: str) -> str:
+    """Name what a suggested order orders, in the reader's language."""
+    part, key = ("services", item.service) if isinstance(item, ProposedService) else ("medications", item.drug)
+    name: str = _TABLE[part][key][_language(language)]
+    return name
 
 
 def _without_empty(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
 
+from hooks.cards.wishes import NONE as NO_WISHES
+from hooks.cards.wishes import Wishes, wishes_in
 from hooks.errors import Refused
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Call:
     selections: tuple[str, ...] | None = None
     fhir_server: str | None = None
     authorization: Authorization | None = None
+    wishes: Wishes = NO_WISHES
 
 
 def read_call(body: bytes, hook: Hook) -> Call:
@@ -106,7 +109,8 @@ def read_call(body: bytes, hook: Hook) -> Call:
     fields = CONTEXT_FIELDS[hook]
     for name, (kind, required) in fields.items():
         _check_context(context, name, kind, required=required)
-    if "extension" in members and not isinstance(_strict(members["extension"], "extension"), dict | None):
+    extension = _strict(members["extension"], "extension") if "extension" in members else None
+    if not isinstance(extension, dict | None):
         _wrong("extension", "must be an object")
     authorization = _authorization(members)
     if authorization is not None and authorization.patient not in (None, context["patientId"]):
@@ -129,6 +133,7 @@ def read_call(body: bytes, hook: Hook) -> Call:
         selections=tuple(selections) if selections is not None else None,
         fhir_server=_text(members, "fhirServer") if server not in (None, b"null") else None,
         authorization=authorization,
+        wishes=wishes_in(extension),
     )
 
 

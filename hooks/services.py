@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms.queries import templates
+from hooks.cards.wishes import OPTIONS, options
 from hooks.errors import Refused
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Service:
     One CDS service.
 
     `recommenders` restricts who may speak (None: all); `role` is who reads its cards (None: a prescriber,
-    unless the user is on the site's list of pharmacists).
+    unless the user is on the site's list of pharmacists). `shadow` shows no card of it.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Service:
     needs: str
     recommenders: tuple[Recommender, ...] | None = None
     role: Role | None = None
+    shadow: bool = False
 
 
 SERVICES: tuple[Service, ...] = (
@@ -105,6 +107,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
             needs=DEFAULT_FOR[own.hook].needs,
             recommenders=own.recommenders,
             role=own.role,
+            shadow=own.shadow,
         )
         for own in settings.services
     )
@@ -125,6 +128,7 @@ def _entry(service: Service) -> dict[str, Any]:
         "usageRequirements": service.needs,
         "version": CDS_HOOKS_VERSION,
         "hookVersion": HOOK_VERSION,
+        "extension": {OPTIONS: options(service.hook)},
     }
 
 

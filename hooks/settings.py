@@ -18,7 +18,7 @@ from fhir_mapping.terms.site import SiteMappingError, site_mapping
 from hooks.cards.wording import Language
 from recommenders.assessing.topics import TOPICS
 from recommenders.patient import derived
-from recommenders.vocabulary.guidance import Hook, Recommender
+from recommenders.vocabulary.guidance import VOICES, Hook, Recommender, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,8 @@ class ServiceSettings(_Section):
     """
     One `[[services]]` entry: a service of the site's own making, instead of the default one per hook.
 
-    `recommenders` restricts who may speak (None: all); `role` is who reads its cards.
+    `recommenders` restricts who may speak (None: all); `role` is who reads its cards; `shadow` judges and records its
+    calls without showing a card.
     """
 
     id: str
@@ -63,6 +64,7 @@ class ServiceSettings(_Section):
     description: str | None = None
     recommenders: tuple[Recommender, ...] | None = None
     role: Role | None = None
+    shadow: bool = False
 
     @field_validator("id")
     @classmethod
@@ -86,7 +88,8 @@ class ClientSettings(_Section):
     `keys_file` is its key set (JWKS) as a file, `jku` the URL where it publishes one; `tenants` the
     organisations it may speak for (empty: not looked at); `fhir_servers` the FHIR bases that may be called
     for it; `calls_per_second` how often it may call; `feedback_audience` whether the `aud` of a feedback token is
-    the URL of the feedback, as CDS Hooks has it, or may be that of the service.
+    the URL of the feedback, as CDS Hooks has it, or may be that of the service; `shadow` that its calls are judged
+    and recorded and no card is shown.
     """
 
     issuer: str = Field(min_length=1)
@@ -97,6 +100,7 @@ class ClientSettings(_Section):
     fhir_servers: tuple[str, ...] = ()
     calls_per_second: Annotated[float, Field(gt=0)] = 500.0
     feedback_audience: Literal["feedback", "service"] = "feedback"
+    shadow: bool = False
 
 
 class Settings(_Section):
@@ -110,6 +114,10 @@ class Settings(_Section):
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
     (`fhir_mapping.terms.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
     OpenTelemetry collector that gets traces (`oncobone[otel]`).
+    `most_cards`: how many cards a chart opens with, alerts aside; `full_evaluation`: what knowing each missing fact
+    would change is written into the evaluation; `both_languages`: the headline in the other one too.
+    `shadow`: every call is judged and recorded, and no card is shown.
+    `voice`: the site's own voice of a rule, by id; `decided_by` names who decided that an alert is quieter.
     `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
     `smart_auth_origins`: other origins than the FHIR servers' own where their sign-in may be;
     `smart_frame_ancestors`: origins of EHRs that may show the form inside their own page.
@@ -131,6 +139,10 @@ class Settings(_Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 8
     console: bool = False
     public_url: str | None = None
+    most_cards: Annotated[int, Field(ge=1, le=20)] = 3
+    full_evaluation: bool = False
+    shadow: bool = False
+    both_languages: bool = False
     queue_seconds: Annotated[float, Field(gt=0)] = 1.0
     fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
@@ -146,6 +158,8 @@ class Settings(_Section):
     smart_client_id: str | None = None
     smart_auth_origins: Words = ()
     smart_frame_ancestors: Words = ()
+    voice: dict[str, Voice] = {}
+    decided_by: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -226,6 +240,17 @@ class Settings(_Section):
         site_mapping(value)
         return value
 
+    @model_validator(mode="after")
+    def _voices_are_decided(self) -> Settings:
+        for rule, chosen in self.voice.items():
+            _check_voice(rule, chosen, self.decided_by)
+        return self
+
+    @property
+    def voices(self) -> Mapping[str, Voice]:
+        """The site's own voices, by rule id."""
+        return self.voice
+
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
@@ -291,7 +316,19 @@ def _check_site_key(key: str) -> None:
         raise ValueError(f"has {key!r}, which is a source's own number and not a site's to change")
 
 
-TABLES = frozenset({"services", "clients", "site", "mapping"})
+def _check_voice(rule: str, chosen: Voice, decided_by: str | None) -> None:
+    """A site may make any rule quieter, an alert only by name; louder only what is a result or a reference."""
+    usual = next((topic.guidance.rules[rule].voice for topic in TOPICS if rule in topic.guidance.rules), None)
+    if usual is None:
+        raise ValueError(f"voice has {rule!r}, which is no rule; oncobone catalogue lists them")
+    quieter = VOICES.index(chosen) < VOICES.index(usual)
+    if usual == "alert" and quieter and not decided_by:
+        raise ValueError(f"voice.{rule} makes an alert quieter; say in decided_by who decided that")
+    if usual == "task" and chosen == "alert":
+        raise ValueError(f"voice.{rule} may make a task quieter, not louder")
+
+
+TABLES = frozenset({"services", "clients", "site", "mapping", "voice"})
 """What only the TOML file can hold."""
 VARIABLES: Mapping[str, str] = {PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
 """Environment variable -> setting."""

@@ -15,14 +15,14 @@ from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
 from hooks.ask.policy import launch_url
-from hooks.cards.cards import answer
+from hooks.cards.cards import EVALUATION, PLAIN, Manner, answer
 from hooks.cards.identity import CallIdentity
 from hooks.cards.language import reader_language
 from hooks.errors import Refused
 from hooks.fhir_server.gather import NEEDED, gather
 from hooks.protocol import read_call
 from hooks.running import observability
-from hooks.services import audience, discovery, find_services, services_of
+from hooks.services import discovery, find_services, services_of
 from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ class Desk:
     settings: Settings
     services: tuple[Service, ...]
     mapping: SiteMapping = NO_SITE
+    manner: Manner = PLAIN
 
     @classmethod
     def of(cls, settings: Settings) -> Desk:
         """Make it from the settings."""
-        return cls(settings, services_of(settings), site_mapping(settings.mapping))
+        return cls(settings, services_of(settings), site_mapping(settings.mapping), manner_of(settings))
 
     def judge(self, body: bytes, candidates: Sequence[Service], client: Client | None = None) -> tuple[Service, Judged]:
         """
@@ -121,12 +122,27 @@ class Desk:
             judged.assessment,
             judged.mapped.notes,
             language=language,
-            call=CallIdentity(service.id, call.hook, call.hook_instance, call.patient_id),
+            call=CallIdentity(service.id, call.hook, call.hook_instance, call.patient_id, call.user_id),
             drafts=judged.mapped.drafts,
-            public_url=self.settings.public_url,
-            ask_url=launch_url(self.settings),
-            audience=audience(service, call.user_id, self.settings),
+            manner=self.manner,
+            wishes=call.wishes,
         )
+
+    def is_shadowed(self, service: Service, client: Client | None) -> bool:
+        """Tell whether a call is judged and recorded only."""
+        return self.settings.shadow or service.shadow or (client is not None and client.shadow)
+
+
+def manner_of(settings: Settings) -> Manner:
+    """Give how the site wants to be answered."""
+    return Manner(
+        public_url=settings.public_url,
+        ask_url=launch_url(settings),
+        voices=settings.voices,
+        most_cards=settings.most_cards,
+        full=settings.full_evaluation or settings.console,
+        both_languages=settings.both_languages,
+    )
 
 
 class StopWatch:
@@ -183,10 +199,13 @@ def blueprint(desk: Desk) -> Blueprint:
         g.language = reader_language(request.headers.get("Accept-Language"), desk.settings.language)
         watch = StopWatch()
         answered = desk.words(service, judged, g.language)
+        shown = answered["cards"]
+        if desk.is_shadowed(service, g.get("client")):
+            answered = shadowed(answered)
         watch.lap("words")
         g.judged, g.answered = judged, answered
         g.steps = (*judged.steps, *watch.laps)
-        _tell(service, judged, answered)
+        _tell(service, judged, shown)
         return answered
 
     return bp
@@ -205,19 +224,25 @@ def json_body() -> bytes:
     return request.get_data(cache=False)
 
 
-def _tell(service: Service, judged: Judged, answered: dict[str, Any]) -> None:
+def shadowed(answered: dict[str, Any]) -> dict[str, Any]:
+    """Give an answer without its cards; the evaluation says how many there would have been."""
+    evaluation = answered["extension"][EVALUATION] | {"shadow": True, "unshown_cards": len(answered["cards"])}
+    return {"cards": [], "extension": answered["extension"] | {EVALUATION: evaluation}}
+
+
+def _tell(service: Service, judged: Judged, cards: Sequence[dict[str, Any]]) -> None:
     """Count the call, and give the log what it may know: rule ids and counts, never a value."""
     assessment = judged.assessment
     metrics = observability.of(current_app).metrics
-    metrics.assessed(service.id, assessment, answered["cards"])
+    metrics.assessed(service.id, assessment, cards)
     for key, result in judged.gathered.fetched.items():
         metrics.fetches.labels(key, result).inc()
     g.told = {
         "hook": judged.call.hook,
         "language": g.language,
         "in_scope": assessment.in_scope,
-        "cards": len(answered["cards"]),
-        "indicators": dict(Counter(card["indicator"] for card in answered["cards"])),
+        "cards": len(cards),
+        "indicators": dict(Counter(card["indicator"] for card in cards)),
         "undecided": len(assessment.of("undecided")),
         "failed": list(assessment.failed),
         "notes": len(judged.mapped.notes),

@@ -71,17 +71,18 @@ def test_another_invocation_changes_the_ids_of_cards_and_nothing_else(server: Se
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_cards_stand_in_the_order_of_their_urgency_and_are_at_most_eight(server: Server, hook: str) -> None:
+def test_cards_stand_in_the_order_of_their_urgency_and_are_few(server: Server, hook: str) -> None:
     indicators = [card["indicator"] for card in server.call(call_body(hook)).json()["cards"]]
     assert indicators == sorted(indicators, key=ORDER.index)
     assert len(indicators) <= 8
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_each_fired_rule_stands_on_exactly_one_card(server: Server, hook: str) -> None:
+def test_each_rule_on_a_card_fired_and_stands_on_one_card_only(server: Server, hook: str) -> None:
     answered = server.call(call_body(hook)).json()
     on_cards = [rule for card in answered["cards"] for rule in card["extension"]["org.oncobone.trace"].get("fired", ())]
-    assert sorted(on_cards) == sorted(evaluation(answered).get("fired", []))
+    assert len(on_cards) == len(set(on_cards))
+    assert set(on_cards) <= set(evaluation(answered).get("fired", []))
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -98,7 +99,7 @@ def test_the_evaluation_says_what_the_contract_says(server: Server, hook: str) -
         "indeterminate",
         "values",
         "notes",
-        "dropped_cards",
+        "unsaid",
     }
     for undecided in told.get("indeterminate", ()):
         assert {"rule", "missing"} <= set(undecided)

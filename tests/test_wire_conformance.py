@@ -124,7 +124,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "C8": EVERY_CARD,
     "C9": EVERY_CARD,
     "C10": EVERY_CARD,
-    "C11": (ANSWERS + "each_fired_rule_stands_on_exactly_one_card",),
+    "C11": (ANSWERS + "each_rule_on_a_card_fired_and_stands_on_one_card_only",),
     "O1": EVERY_CARD,
     "O2": EVERY_CARD,
     "O4": EVERY_CARD,

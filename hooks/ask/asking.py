@@ -18,7 +18,7 @@ from hooks.ask.answers import read_answers
 from hooks.ask.questions import ASKABLE, QUESTIONS, is_new, item_label, item_of, known_names, link_id, option_label
 from hooks.ask.texts import texts
 from hooks.ask.writing import observations
-from hooks.cards.cards import missing_lines
+from hooks.cards.undecided import missing_lines
 from hooks.cards.wording import Speaker, fixed, frame, label, number, unit, word
 from hooks.console.safe import plain
 from hooks.errors import Refused

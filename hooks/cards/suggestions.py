@@ -1,32 +1,34 @@
-"""Turns a card's proposals into suggestions: safe ones as FHIR actions, the others named with the reason."""
+"""Turns what is proposed on a card into buttons: the safe ones as FHIR actions, each doing what its label says."""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.proposals import ProposalError, resource_for
-from hooks.cards.wording import word
+from fhir_mapping.proposals import ProposalError, proposed_name, resource_for
+from hooks.cards.budgets import MOST_BUTTONS
+from hooks.cards.wording import number
 from recommenders.assessing.safety import unsafe_because
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.guidance import ORDER_HOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hooks.cards.identity import CallIdentity
     from hooks.cards.wording import Speaker
-    from recommenders.assessing.assessment import Assessment, Verdict
-    from recommenders.patient.advice import Advice, Item, Proposal
+    from recommenders.assessing.assessment import Assessment
+    from recommenders.assessing.speaking import Utterance
+    from recommenders.patient.advice import Item, Proposal
 
 _BY_NAME = {spec.name: path for path, spec in reversed(DICTIONARY.items())}
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """The suggestions of one card, and lines for what is not offered."""
+    """The buttons of one card; `left_out` says for the dossier what is not offered and why."""
 
     items: tuple[Mapping[str, Any], ...] = ()
     exclusive: bool = False
@@ -38,7 +40,7 @@ class Suggestions:
 
     @property
     def selection_behavior(self) -> Literal["at-most-one", "any"] | None:
-        """`at-most-one` when two of them exclude each other; nothing when there are none."""
+        """`at-most-one` when there are only alternatives; nothing when there is no button."""
         if not self.items:
             return None
         return "at-most-one" if self.exclusive else "any"
@@ -47,104 +49,140 @@ class Suggestions:
 @dataclass(slots=True)
 class _Offer:
     label: str
-    alternative: str | None
-    recommended: bool
-    actions: dict[Item, dict[str, Any]] = field(default_factory=dict)
+    proposal: Proposal
+    actions: list[dict[str, Any]]
 
 
-def suggestions_for(
-    fired: Sequence[Verdict],
-    *,
-    assessment: Assessment,
-    speaker: Speaker,
-    card_id: uuid.UUID,
-    call: CallIdentity,
-    drafts: Mapping[str, Mapping[str, Any]],
-) -> Suggestions:
-    """
-    Build the suggestions of one card.
+class SuggestionBuilder:
+    """Builds the buttons of the cards of one call."""
 
-    A proposal that the order rules would stop, or that cannot be built as a valid resource, is left out and
-    the detail says why. What belongs to every alternative is an action inside each and a suggestion of its own.
-    """
-    offers: list[_Offer] = []
-    left_out: list[str] = []
-    for verdict, advice, proposal in _proposals(fired):
-        label = _label(verdict, advice, proposal, speaker)
-        whys = [why for item in proposal.items for why in _objections(item, assessment, speaker)]
-        offer = _Offer(label, proposal.alternative, proposal.recommended)
-        if not whys:
-            try:
-                offer.actions = {
-                    item: _action(
-                        item, label, proposal, assessment=assessment, speaker=speaker, call=call, drafts=drafts
-                    )
-                    for item in proposal.items
+    def __init__(
+        self,
+        assessment: Assessment,
+        speaker: Speaker,
+        call: CallIdentity,
+        drafts: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.assessment = assessment
+        self.speaker = speaker
+        self.call = call
+        self.drafts = drafts
+
+    def suggestions(self, said: Sequence[Utterance], card_id: uuid.UUID) -> Suggestions:
+        """
+        Give the buttons of one card, those of its lead first.
+
+        A proposal that the order rules would stop, or that cannot be built as a valid resource, is left out.
+        """
+        offers: list[_Offer] = []
+        left_out: list[str] = []
+        for utterance, proposal in _proposals(said):
+            label = self.label(utterance, proposal)
+            whys = [why for item in proposal.items for why in self._objections(item)]
+            actions: list[dict[str, Any]] = []
+            if not whys:
+                try:
+                    actions = self._actions(proposal, label)
+                except ProposalError:
+                    whys = [self.speaker.frame("unsafe_unbuilt")]
+            if whys:
+                why = self.speaker.listed(list(dict.fromkeys(whys)))
+                left_out.append(self.speaker.frame("not_offered", label=label, why=why))
+            elif all(label != offer.label for offer in offers):
+                offers.append(_Offer(label, proposal, actions))
+        shown = offers[:MOST_BUTTONS]
+        alternatives = [offer for offer in shown if offer.proposal.alternative or offer.proposal.replaces]
+        exclusive = len(shown) > 1 and len(alternatives) == len(shown)
+        items = tuple(_suggestion(offer, place, card_id) for place, offer in enumerate(shown))
+        return Suggestions(items, exclusive, tuple(left_out))
+
+    def label(self, said: Utterance, proposal: Proposal) -> str:
+        """Say what a button does."""
+        wording = next((button for button in said.info.buttons if button.key == proposal.button), None)
+        if wording is None and proposal.action is not None:  # TRANSITION
+            return self.speaker.say(said.info.actions[proposal.action], said.guidance, said.advice, **proposal.fill)
+        if wording is None:
+            raise LookupError(f"{said.rule} proposes {proposal.button!r}, which is none of its buttons")
+        return self.speaker.say(wording, said.guidance, said.advice, **proposal.fill)
+
+    def _objections(self, item: Item) -> list[str]:
+        found = unsafe_because(item, self.assessment)
+        rules = [why for why in found if why[0].isupper()]
+        words = [self.speaker.frame(f"unsafe_{why}") for why in found if not why[0].isupper()]
+        return [*([self.speaker.frame("unsafe_rule", rules=", ".join(rules))] if rules else []), *words]
+
+    def offered_agents(self, said: Utterance) -> str:
+        """Name the bone agents that a rule proposes and the safety check lets pass: "denosumab … or zoledronic …"."""
+        agents = [
+            self.described(item)
+            for proposal in said.advice.proposals
+            for item in proposal.items
+            if isinstance(item, ProposedMedication) and item.drug in _AGENTS and not self._objections(item)
+        ]
+        return self.speaker.frame("or").join(dict.fromkeys(agents))
+
+    def described(self, item: Item) -> str:
+        """Say what one action creates: the drug with dose, route and interval, or the service."""
+        speaker = self.speaker
+        if isinstance(item, ChangedOrder):
+            return speaker.frame("changed_order")
+        parts = [proposed_name(item, speaker.language)]
+        if isinstance(item, ProposedMedication):
+            if item.dose is not None:
+                parts.append(speaker.frame("iu" if item.drug == "vitamin-d-oral" else "mg", value=number(item.dose)))
+            if item.route is not None:
+                parts.append(speaker.frame(f"route_{item.route}"))
+            if item.interval_days:
+                parts.append(self._interval(item.interval_days))
+        return ("" if speaker.language == "zh-CN" else " ").join(parts)
+
+    def _interval(self, days: int) -> str:
+        weeks, rest = divmod(days, 7)
+        if weeks and not rest:
+            return self.speaker.frame("every_weeks", weeks=str(weeks))
+        return self.speaker.frame("every_days", days=str(days))
+
+    def _actions(self, proposal: Proposal, label: str) -> list[dict[str, Any]]:
+        actions: list[dict[str, Any]] = []
+        if proposal.replaces is not None:
+            actions.append(
+                {
+                    "type": "delete",
+                    "description": self.speaker.frame("delete_draft"),
+                    "resourceId": proposal.replaces,
                 }
-            except ProposalError:
-                whys = [speaker.frame("unsafe_unbuilt")]
-        if whys:
-            left_out.append(speaker.frame("not_offered", label=label, why=speaker.listed(list(dict.fromkeys(whys)))))
-        else:
-            offers.append(offer)
-    alternatives = [offer for offer in offers if offer.alternative]
-    companions = [offer for offer in offers if not offer.alternative]
-    exclusive = len(alternatives) > 1
-    if exclusive:
-        for offer in alternatives:
-            for other in companions:
-                offer.actions = offer.actions | {
-                    item: action for item, action in other.actions.items() if item not in offer.actions
-                }
-    _tell_apart(offers, speaker)
-    items = tuple(_suggestion(offer, place, card_id) for place, offer in enumerate(offers))
-    return Suggestions(items, exclusive, tuple(left_out))
+            )
+        alone = len(proposal.items) == 1
+        for item in proposal.items:
+            resource = resource_for(
+                item,
+                patient_id=self.call.patient_id,
+                reasons=_reasons(proposal, self.assessment),
+                drafts=self.drafts,
+                intent="order" if self.call.hook in ORDER_HOOKS else "proposal",
+                language=self.speaker.language,
+                authored=self.assessment.as_of,
+                requester=self.call.practitioner,
+            )
+            kind = "update" if isinstance(item, ChangedOrder) else "create"
+            description = label if alone else self.described(item)
+            actions.append({"type": kind, "description": description, "resource": resource})
+        return actions
 
 
-def _proposals(fired: Sequence[Verdict]) -> Iterator[tuple[Verdict, Advice, Proposal]]:
+_AGENTS = frozenset({"denosumab", "zoledronic", "ibandronate", "incadronate"})
+
+
+def _proposals(said: Iterable[Utterance]) -> Iterator[tuple[Utterance, Proposal]]:
     """Yield each proposal once, also when two rules of the card ask for the same thing."""
     seen: set[tuple[Item, ...]] = set()
-    for verdict in fired:
-        for advice in verdict.advices:
-            for proposal in advice.proposals:
-                if proposal.items not in seen:
-                    seen.add(proposal.items)
-                    yield verdict, advice, proposal
-
-
-def _label(verdict: Verdict, advice: Advice, proposal: Proposal, speaker: Speaker) -> str:
-    wording = verdict.info.actions[proposal.action]
-    return speaker.say(wording, verdict.topic.guidance, advice, **proposal.fill)
-
-
-def _objections(item: Item, assessment: Assessment, speaker: Speaker) -> list[str]:
-    found = unsafe_because(item, assessment)
-    rules = [why for why in found if why[0].isupper()]
-    words = [speaker.frame(f"unsafe_{why}") for why in found if not why[0].isupper()]
-    return [*([speaker.frame("unsafe_rule", rules=", ".join(rules))] if rules else []), *words]
-
-
-def _action(
-    item: Item,
-    label: str,
-    proposal: Proposal,
-    *,
-    assessment: Assessment,
-    speaker: Speaker,
-    call: CallIdentity,
-    drafts: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    resource = resource_for(
-        item,
-        patient_id=call.patient_id,
-        reasons=_reasons(proposal, assessment),
-        drafts=drafts,
-        intent="order" if call.hook in ORDER_HOOKS else "proposal",
-        language=speaker.language,
-        authored=assessment.as_of,
-    )
-    kind = "update" if isinstance(item, ChangedOrder) else "create"
-    return {"type": kind, "description": label, "resource": resource}
+    for utterance in said:
+        places = {button.key: place for place, button in enumerate(utterance.info.buttons)}
+        own = sorted(utterance.advice.proposals, key=lambda proposal: places.get(proposal.button, len(places)))
+        for proposal in own:
+            if proposal.items not in seen:
+                seen.add(proposal.items)
+                yield utterance, proposal
 
 
 def _reasons(proposal: Proposal, assessment: Assessment) -> list[str]:
@@ -159,21 +197,12 @@ def _reasons(proposal: Proposal, assessment: Assessment) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(("Condition/", "Observation/"))]
 
 
-def _tell_apart(offers: Sequence[_Offer], speaker: Speaker) -> None:
-    """Add the drug where several suggestions would bear the same label."""
-    labels = [offer.label for offer in offers]
-    for offer in offers:
-        drug = next((item.drug for item in offer.actions if isinstance(item, ProposedMedication)), None)
-        if drug is not None and labels.count(offer.label) > 1:
-            offer.label = f"{offer.label} ({word(drug, speaker.language)})"
-
-
 def _suggestion(offer: _Offer, place: int, card_id: uuid.UUID) -> dict[str, Any]:
     made: dict[str, Any] = {
         "label": offer.label,
         "uuid": str(uuid.uuid5(card_id, f"suggestion|{place}")),  # not the label: ids do not change with language
     }
-    if offer.recommended:
+    if offer.proposal.recommended:
         made["isRecommended"] = True
-    made["actions"] = list(offer.actions.values())
+    made["actions"] = offer.actions
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from decimal import Decimal
@@ -10,6 +11,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.faces import variant_of
+from recommenders.patient.fills import FILLS
+from recommenders.patient.fills import GUIDANCE as SHARED
 from recommenders.vocabulary.dictionary import DICTIONARY, LABELS, ORDER_COMPONENTS
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 from recommenders.vocabulary.guidance import Limit, Wording
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.advice import Advice, Fill, Value
+    from recommenders.patient.reasons import Reason
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Guidance
     from recommenders.vocabulary.logic import Condition
@@ -50,10 +55,17 @@ UNITS: Mapping[str, str | Mapping[str, str]] = {
     "nmol/mmol{creat}": "nmol/mmol creatinine",
     "[iU]/d": "IU/d",
 }
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAMES = {spec.name: path for path, spec in reversed(DICTIONARY.items())} | {path: path for path in DICTIONARY}
 """Where a name of the specification sits; of two facts of one name (albumin now, at diagnosis) the plain one."""
 _ORDER_NAMES = {spec.name: attribute for attribute, spec in ORDER_COMPONENTS.items()}
+
+
+class Ready(str):
+    """Words that are ready to stand in a sentence: they came from our own tables, in the reader's language."""
+
+    __slots__ = ()
 
 
 @cache
@@ -162,12 +174,19 @@ class Speaker:
             shown = unit(fact.unit, self.language) if with_unit else ""
             return f"{text} {shown}".strip() if shown != "%" else f"{text}%"
         if isinstance(fact, Moment):
-            return fact.date.isoformat() if fact.is_known and fact.date else frame("unknown", self.language)
+            return self.day(fact.date) if fact.is_known and fact.date else frame("unknown", self.language)
         if isinstance(fact, Finding) and fact.is_known:
             if isinstance(fact.value, bool):
                 return frame("yes" if fact.value else "no", self.language)
             return word(str(fact.value), self.language)
         return frame("unknown", self.language)
+
+    def day(self, day: dt.date) -> str:
+        """Write a day as people do, with the year only where it is another one ("12 Nov", 11月12日)."""
+        other = day.year != self.assessment.as_of.year
+        if self.language == "zh-CN":
+            return f"{f'{day.year}年' if other else ''}{day.month}月{day.day}日"
+        return f"{day.day} {MONTHS[day.month - 1]}{f' {day.year}' if other else ''}"
 
     def limit(self, limit: object) -> str:
         """Write what a fact was compared with."""
@@ -182,6 +201,12 @@ class Speaker:
 
     # --- sentences -------------------------------------------------------------------------------------
 
+    def can_say(self, wording: Wording, guidance: Guidance, advice: Advice, **extra: Fill) -> bool:
+        """Tell whether every brace of a wording has something to be filled with."""
+        nothing = frame("unknown", self.language)
+        names = _BRACES.findall(wording.text(self.language))
+        return all(self._brace(name, guidance, advice, extra) not in {nothing, ""} for name in names)
+
     def say(self, wording: Wording, guidance: Guidance, advice: Advice | None = None, **extra: Fill) -> str:
         """Say a wording, with its braces filled from the advice, the computed values and the facts."""
         text = wording.text(self.language)
@@ -195,9 +220,13 @@ class Speaker:
                 return self.fill(source[name], guidance, advice)
         order = self._order(advice)
         if order is not None and name in _ORDER_NAMES:
-            return self.value(getattr(order, _ORDER_NAMES[name]), with_unit=False)
+            return self.plain(getattr(order, _ORDER_NAMES[name]))
         if name in _NAMES:
             return self.value(self.facts.fact(_NAMES[name]), with_unit=False)
+        if name in FILLS and advice is not None:
+            shared = FILLS[name](self.assessment.case, advice)
+            if shared is not None:
+                return self.fill(shared, SHARED, advice)
         return frame("unknown", self.language)
 
     def _order(self, advice: Advice | None) -> Order | None:
@@ -205,7 +234,7 @@ class Speaker:
             return None
         return next((order for order in self.facts.orders if order.reference == advice.order), None)
 
-    def fill(self, value: Fill | Value, guidance: Guidance, advice: Advice | None = None) -> str:
+    def fill(self, value: Fill | Value | Fact, guidance: Guidance, advice: Advice | None = None) -> str:
         """Write what fills a brace."""
         if isinstance(value, tuple):
             return self.listed([self.fill(part, guidance, advice) for part in value])
@@ -213,8 +242,12 @@ class Speaker:
             return self.phrase(value, guidance, advice)
         if isinstance(value, Label):
             return label(value.fact, self.language)
-        if isinstance(value, Reading):
+        if isinstance(value, Ready):
+            return str(value)
+        if isinstance(value, Fact):
             return self.value(value)
+        if isinstance(value, dt.date):
+            return self.day(value)
         if isinstance(value, Decimal | int):
             return number(value)
         return word(value, self.language)
@@ -223,14 +256,10 @@ class Speaker:
         """Say one of the topic's own phrases."""
         return self.say(guidance.phrases[phrase.key], guidance, advice, **phrase.fill)
 
-    def summary(self, advice: Advice, guidance: Guidance) -> str:
-        """Say a rule's summary, at most 139 characters: what is too long is cut in its list, ending in "…"."""
-        wording = guidance.rules[advice.rule].summary
+    def headline(self, wording: Wording, guidance: Guidance, advice: Advice) -> str:
+        """Say a headline, at most 139 characters: what is too long is cut in its longest list, ending in "…"."""
         fill: dict[str, Fill] = dict(advice.fill)
-        if advice.summary is not None:
-            wording = guidance.phrases[advice.summary.key]
-            fill |= advice.summary.fill
-        text = self.say(wording, guidance, advice, **fill)
+        text = _capital(self.say(wording, guidance, advice, **fill))
         while len(text) > LONGEST_SUMMARY:
             name, longest = max(
                 ((key, value) for key, value in fill.items() if isinstance(value, tuple)),
@@ -241,14 +270,57 @@ class Speaker:
             if not kept:
                 return shortened(text)
             fill[name] = (*kept, "…")
-            text = self.say(wording, guidance, advice, **fill)
+            text = _capital(self.say(wording, guidance, advice, **fill))
         return text
+
+    def summary(self, advice: Advice, guidance: Guidance) -> str:
+        """Say a rule's headline: that of its variant that holds, else its own."""
+        info = guidance.rules[advice.rule]
+        variant = variant_of(info, advice, self.assessment.hook)
+        return self.headline((variant and variant.summary) or info.summary, guidance, advice)
 
     # --- facts -----------------------------------------------------------------------------------------
 
     def named(self, name: str) -> Fact | None:
         """Give the fact of that name; None for lists, orders and what is no single fact."""
         return self.facts.fact(_NAMES[name]) if name in _NAMES else None
+
+    def reason(self, reason: Reason, guidance: Guidance, advice: Advice) -> str:
+        """Say one fact of a card's first line: label, value, and in brackets its day and the limit it crossed."""
+        name = label(reason.label, self.language)
+        value = reason.value
+        details = [self.day(reason.day)] if reason.day is not None and not isinstance(value, Moment) else []
+        if isinstance(value, Finding) and isinstance(value.value, bool):
+            text = name if value.value else self.frame("not_so", fact=name)
+        elif isinstance(value, Reading) and value.reason == "contradictory":
+            text = f"{name} {' / '.join(self._rivals(value))}"
+        elif isinstance(value, Reading):
+            text = f"{name} {self.compact(value)}"
+        elif value is None:
+            text = name
+        else:
+            text = f"{name} {self.fill(value, guidance, advice)}"
+        if reason.limit is not None:
+            details.append(self.frame("limit", value=_as_precise(reason.limit.value, value)))
+        joined = frame("detail_separator", self.language).join(details)
+        return self.frame("in_brackets", text=text, details=joined) if details else text
+
+    def compact(self, reading: Reading) -> str:
+        """Write a reading without needless zeros: 45 mL/min, 4 mg, but 2.30 mmol/L."""
+        shown = unit(reading.unit, self.language)
+        if (reading.decimals == 1 or reading.unit.startswith("mg")) and reading.rounded is not None:
+            return f"{number(reading.rounded)} {shown}".strip() if shown != "%" else f"{number(reading.rounded)}%"
+        return self.value(reading)
+
+    def plain(self, fact: Fact) -> str:
+        """Write a fact's value for a sentence that has its unit: 4, not 4.00."""
+        if isinstance(fact, Reading) and fact.rounded is not None:
+            return number(fact.rounded)
+        return self.value(fact, with_unit=False)
+
+    def _rivals(self, reading: Reading) -> list[str]:
+        shown = unit(reading.unit, self.language)
+        return [f"{number(rival)} {shown}".strip() for rival in sorted(reading.rivals)]
 
     def condition(self, condition: Condition) -> str:
         """Say one condition of a rule: label, value, flags, date, sign and limit."""
@@ -270,22 +342,38 @@ class Speaker:
             text += f", {SIGNS[relation]} {self.limit(condition.limit)}"
         return text
 
+    def short_reason(self, fact: Fact) -> str:
+        """Say in a word or two why a fact is not known ("too old, 3 Aug")."""
+        key = f"short_{fact.reason or 'missing'}"
+        text = self.frame(key if has_phrase(key) else "short_missing")
+        return f"{text}, {self.day(fact.date)}" if fact.date and fact.reason in {"stale", "contradictory"} else text
+
     def why_unknown(self, fact: Fact) -> str | None:
         """Say why a fact that was sent cannot be used; None when nothing was sent."""
         if fact.reason is None or not has_phrase(fact.reason):
             return None
         values = ""
         if isinstance(fact, Reading) and fact.rivals:
-            shown = unit(fact.unit, self.language)
-            values = self.listed([f"{number(rival)} {shown}".strip() for rival in sorted(fact.rivals)])
-        day = fact.date.isoformat() if fact.date else frame("unknown", self.language)
+            values = self.listed(self._rivals(fact))
+        day = self.day(fact.date) if fact.date else frame("unknown", self.language)
         sent = escape(fact.sent) if fact.sent else label(fact.name, self.language)
         return self.frame(fact.reason, fact=label(fact.name, self.language), values=values, value=sent, day=day)
+
+
+def _as_precise(limit: Decimal, value: object) -> str:
+    """Write a limit with as many decimals as the value beside it: 2.10 beside 2.02."""
+    decimals = value.decimals if isinstance(value, Reading) else None
+    return format(limit, f".{decimals}f") if decimals == 2 and limit % 1 else number(limit)
 
 
 def _same_number(reading: Reading) -> bool:
     """Whether the value as sent is the value as shown, in the same unit: no need to say it twice."""
     return reading.sent_unit in {reading.unit, None} and reading.sent_value == reading.value
+
+
+def _capital(text: str) -> str:
+    """Begin with a capital letter, whatever fills the first brace."""
+    return text[:1].upper() + text[1:]
 
 
 def shortened(text: str, longest: int = LONGEST_SUMMARY) -> str:

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards.cards import answer, missing_lines
+from hooks.cards.cards import answer
 from hooks.cards.identity import CallIdentity
+from hooks.cards.undecided import missing_lines
 from hooks.cards.wording import LANGUAGES, SIGNS, Language, Speaker, has_phrase, number, word
 from hooks.cards.wording import frame as frame_phrase
 from hooks.console.safe import plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards.cards import because
+from hooks.cards.trace import because
 from hooks.cards.wording import Speaker
 from recommenders.assessing.topics import TOPICS
 from recommenders.vocabulary.dictionary import DICTIONARY

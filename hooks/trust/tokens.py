@@ -78,6 +78,7 @@ class Client:
     tenant: str
     fhir_servers: tuple[str, ...] = ()
     calls_per_second: float = 500.0
+    shadow: bool = False
 
 
 class Problem(NamedTuple):
@@ -439,7 +440,7 @@ class Inspection:
         tenant = str(self.claims["tenant"]) if settings.tenants else settings.issuer
         if len(tenant) > LONGEST_TENANT:
             tenant = sha256(tenant.encode()).hexdigest()
-        return Client(settings.issuer, tenant, settings.fhir_servers, settings.calls_per_second)
+        return Client(settings.issuer, tenant, settings.fhir_servers, settings.calls_per_second, settings.shadow)
 
 
 class Authenticator:

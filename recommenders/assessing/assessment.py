@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from recommenders.assessing.topics import TOPICS, Topic
 from recommenders.patient import derived
 from recommenders.patient.advice import Advice, Case
+from recommenders.patient.faces import voice_of
 from recommenders.patient.scope import Scope, scope_of
-from recommenders.vocabulary.guidance import CHART_HOOKS, INDICATORS, ORDER_HOOKS, VERSION, RuleInfo
+from recommenders.vocabulary.guidance import CHART_HOOKS, INDICATOR_OF, ORDER_HOOKS, VERSION, VOICES, RuleInfo
 from recommenders.vocabulary.logic import Criterion
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from recommenders.patient.advice import Value
     from recommenders.vocabulary.dictionary import Facts
-    from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Recommender
+    from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Recommender, Voice
 
 State = Literal["fired", "suppressed", "superseded", "undecided", "not met"]
 
@@ -35,16 +36,18 @@ class Verdict:
     state: State
     advices: tuple[Advice, ...]
     criterion: Criterion
+    hook: Hook
+
+    @property
+    def voice(self) -> Voice:
+        """The loudest voice among what it said."""
+        voices = [voice_of(self.info, advice, self.hook) for advice in self.advices]
+        return max(voices, key=VOICES.index, default=self.info.voice)
 
     @property
     def indicator(self) -> Indicator:
-        """The highest indicator among what it said."""
-        usual = self.info.indicator
-        if self.info.informational:
-            return "info"
-        if len(self.advices) == 1:
-            return self.advices[0].indicator or usual
-        return max((advice.indicator or usual for advice in self.advices), key=INDICATORS.index, default=usual)
+        """The indicator of a card that it would lead."""
+        return INDICATOR_OF[self.voice]
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -170,7 +173,7 @@ def _verdicts(case: Case, topic: Topic, scope: Scope) -> Iterator[Verdict]:
         if advices := said.get(rule):
             info = topic.guidance.rules[rule]
             recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
-            yield _sorted_out(rule, info, topic, recommender, advices)
+            yield _sorted_out(rule, info, topic, recommender, advices, case.hook)
 
 
 def _is_looked_at(rule: str, info: RuleInfo, case: Case, scope: Scope) -> bool:
@@ -183,7 +186,9 @@ def _is_looked_at(rule: str, info: RuleInfo, case: Case, scope: Scope) -> bool:
     return not info.orders or any(kind in info.orders for order in case.orders_at_hand for kind in order.kinds)
 
 
-def _sorted_out(rule: str, info: RuleInfo, topic: Topic, recommender: Recommender, advices: list[Advice]) -> Verdict:
+def _sorted_out(
+    rule: str, info: RuleInfo, topic: Topic, recommender: Recommender, advices: list[Advice], hook: Hook
+) -> Verdict:
     holding = [advice for advice in advices if advice.whole.yes]
     if fired := [advice for advice in holding if not advice.superseded]:
         state: State = "fired"
@@ -199,7 +204,7 @@ def _sorted_out(rule: str, info: RuleInfo, topic: Topic, recommender: Recommende
     whole = (
         chosen[0].whole if len(chosen) == 1 else Criterion(chosen[0].whole.holds, "any", tuple(a.whole for a in chosen))
     )
-    return Verdict(rule, info, topic, recommender, state, tuple(chosen), whole)
+    return Verdict(rule, info, topic, recommender, state, tuple(chosen), whole, hook)
 
 
 def _settled(case: Case, verdict: Verdict) -> Verdict:

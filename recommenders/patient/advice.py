@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from recommenders.patient import derived
-from recommenders.vocabulary.facts import Reading, known
+from recommenders.vocabulary.facts import Finding, Moment, Reading, known
 from recommenders.vocabulary.logic import NO, Criterion, Logical, Truth, given
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Phrase:
     fill: Mapping[str, Fill] = field(default_factory=dict)
 
 
-Fill = str | int | Decimal | Label | Phrase | Reading | tuple["Fill", ...]
+Fill = str | int | Decimal | dt.date | Label | Phrase | Reading | Finding | Moment | tuple["Fill", ...]
 """What a `{name}` in a wording may become; a tuple is a list in the reader's language."""
 
 
@@ -139,7 +140,8 @@ class Proposal:
     One suggestion: its items are carried out together.
 
     `button` is the key of its label among the rule's `buttons`. Proposals of one `alternative` exclude each
-    other. `replaces` is the draft order that it takes the place of (deleted with it). `reasons` are facts whose resources the new orders give as their reason.
+    other. `replaces` is the draft order that it takes the place of (deleted with it). `reasons` are facts
+    whose resources the new orders give as their reason.
     """
 
     button: str = ""
@@ -176,7 +178,8 @@ class Advice:
     source lines by place (None: all). `superseded` says that a louder rule already says all of this about
     the same order (an overdose also misses the recommended dose): it is then listed, but not shown.
     `holds` answers the rule's `circumstances` by name: which variant and which lines of its face speak. `about` is the
-    bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `new` says for a `result` whether
+    bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `beside` are the other draft
+    orders that it is about as well (a duplicate). `new` says for a `result` whether
     it is new or differs from the charted one (None: its inputs are at most 30 days old). `whole` is the rule's
     condition as a whole. Never changed.
     """
@@ -197,6 +200,7 @@ class Advice:
     superseded: bool = False
     holds: Mapping[str, Criterion] = field(default_factory=dict)
     about: str | None = None
+    beside: tuple[str, ...] = ()
     new: Criterion | None = None
     whole: Criterion = field(init=False)
 

@@ -58,6 +58,11 @@ def weight_bearing(lesion: Lesion) -> Criterion:
     return lies_in(lesion.site, WEIGHT_BEARING, "weight-bearing")
 
 
+def bone_key(lesion: Lesion) -> str:
+    """Give the key of the bone that a lesion lies in: site and side, as far as they are told."""
+    return f"{lesion.site.value if lesion.site.is_known else ''}/{lesion.side or ''}"
+
+
 def newest_date(lesion: Lesion, *components: Fact) -> dt.date | None:
     """Give the day of the newest of these components, else that of the lesion; None when neither is dated."""
     days = [fact.date for fact in components if fact.is_known and fact.date is not None]

@@ -590,7 +590,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "bma.start_date": ("start of the bone-modifying agent", "骨保护药物开始日期"),
     "bma.months": ("months on the bone-modifying agent", "骨保护药物用药月数"),
     "bma.interval_days": ("dosing interval", "给药间隔"),
-    "bma.last_dose_date": ("date of the last dose", "末次给药日期"),
+    "bma.last_dose_date": ("last dose", "末次给药"),
     "order.first_dose": ("first dose of this drug", "该药首次给药"),
     "img.spect.result": ("bone scan result", "骨扫描结果"),
     "img.xray.result": ("X-ray result", "X线结果"),

@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 VERSION = "2026.11"
 """The edition of the guidance as a whole; cards and feedback carry it."""
@@ -26,7 +23,7 @@ INDICATORS: tuple[Indicator, ...] = ("info", "warning", "critical")
 
 Voice = Literal["alert", "task", "result", "reference"]
 VOICES: tuple[Voice, ...] = ("reference", "result", "task", "alert")
-"""How loud a rule is, the softest first: `alert` always speaks, `task` until it is done, `result` once, `reference` never."""
+"""How loud a rule is, softest first: `reference` never speaks, `result` once, `task` until done, `alert` always."""
 
 INDICATOR_OF: Mapping[Voice, Indicator] = {
     "alert": "critical",
@@ -132,6 +129,10 @@ class Ask(_Data):
     en: str | None = None
     zh: str | None = Field(default=None, alias="zh-CN")
 
+    def wording(self) -> Wording | None:
+        """Give its words, where the rule has its own."""
+        return Wording.model_validate({"en": self.en, "zh-CN": self.zh}) if self.en and self.zh else None
+
 
 class Button(Wording):
     """The label of a suggestion; a rule's proposals name it by `key`."""
@@ -140,7 +141,7 @@ class Button(Wording):
 
 
 class Variant(_Data):
-    """One reason of a rule, gravest first: the first whose circumstance holds speaks, and its keys replace the rule's."""
+    """One reason of a rule, gravest first: the first that holds speaks, and its keys replace the rule's."""
 
     when: str
     voice: Voice | None = None
@@ -226,12 +227,17 @@ class RuleInfo(_Data):
 
 
 class TopicFile(_Data):
-    """One topic's TOML, as a whole."""
+    """
+    One topic's TOML, as a whole.
+
+    `fills` are the placeholders that its rules fill themselves (`Advice.fill`): name -> what it shows, with its unit.
+    """
 
     title: str
     limits: dict[str, tuple[LimitEntry, ...]] = {}
     tables: dict[str, Any] = {}
     phrases: dict[str, Wording] = {}
+    fills: dict[str, str] = {}
     rules: dict[str, RuleInfo] = {}
 
 
@@ -272,6 +278,7 @@ class Guidance:
         self.rules = data.rules
         self.tables = data.tables
         self.phrases = data.phrases
+        self.fills = data.fills
         self.entries = data.limits
         self._resolved: dict[tuple[dt.date, int], Limits] = {}
 
