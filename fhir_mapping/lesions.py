@@ -40,6 +40,9 @@ _WORDS = {
     "lesion-trend": "trend",
     "lesion-after-conservative": "after_conservative",
     "lesion-modality": "imaging",
+    "pain-mechanical": "pain_mechanical",
+    "vertebral-collapse": "collapse",
+    "posterolateral-involvement": "posterolateral",
 }
 _YES_NO = {"soft-tissue-mass": "soft_tissue_mass", "radiochemo-sensitive": "sensitive_rt_chemo"}
 _NUMBERS: dict[str, tuple[str, ReadingRule]] = {
@@ -48,6 +51,10 @@ _NUMBERS: dict[str, tuple[str, ReadingRule]] = {
         dictionary.ReadingRule(fact="mm.bmpc", unit="%", analyte="percent", high=Decimal(100)),
     ),
     "lesion-size": ("size", dictionary.ReadingRule(fact="mm.bmpc", unit="mm", analyte="tumor_dimension")),
+    "axial-cortical-mm": (
+        "axial_cortical_mm",
+        dictionary.ReadingRule(fact="mm.bmpc", unit="mm", analyte="tumor_dimension"),
+    ),
     "lesion-stable-months": (
         "stable_months",
         dictionary.ReadingRule(fact="mm.bmpc", unit="mo", analyte="duration", high=Decimal(600)),

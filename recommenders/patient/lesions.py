@@ -58,11 +58,6 @@ def weight_bearing(lesion: Lesion) -> Criterion:
     return lies_in(lesion.site, WEIGHT_BEARING, "weight-bearing")
 
 
-def bone_key(lesion: Lesion) -> str:
-    """Give the key of the bone that a lesion lies in: site and side, as far as they are told."""
-    return f"{lesion.site.value if lesion.site.is_known else ''}/{lesion.side or ''}"
-
-
 def newest_date(lesion: Lesion, *components: Fact) -> dt.date | None:
     """Give the day of the newest of these components, else that of the lesion; None when neither is dated."""
     days = [fact.date for fact in components if fact.is_known and fact.date is not None]
@@ -143,7 +138,7 @@ def fractured_bone(facts: Facts) -> Bone:
 
 def bone_key(lesion: Lesion) -> str:
     """Give the bone of a lesion as one word, with side and level as far as they are told: what advice is about."""
-    return lesion.bone.key
+    return lesion.bone.whole.key
 
 
 def names_spine(event: Event) -> Truth:

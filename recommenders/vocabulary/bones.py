@@ -72,9 +72,10 @@ class Bone:
         """Give it as one word, such as `femur/left`, `spine-thoracic/T10`, `sacrum`; `bone` when nothing is told."""
         return "/".join(part for part in (self.site or "bone", self.side, self.level) if part)
 
-    def fits(self, other: Bone) -> bool:
-        """Tell whether it is certainly the same bone."""
-        return same_bone(self, other) is True
+    @property
+    def whole(self) -> Bone:
+        """The bone as a whole: the parts of a femur are one."""
+        return Bone("femur", self.side) if self.site in _FEMUR else self
 
 
 @cache

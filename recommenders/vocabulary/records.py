@@ -54,6 +54,18 @@ class Lesion:
     )
     imaging: Finding = finding("lesions[].imaging", "imaging", "影像方式", "xray", "ct", "mri", "spect", "pet-ct")
     stable_months: Reading = reading("lesions[].stable_months", "mo", 1, "stable for", "稳定时间")
+    axial_cortical_mm: Reading = reading(
+        "lesions[].axial_cortical_mm", "mm", 0, "cortex involved lengthwise", "皮质纵向受累长度"
+    )
+    pain_mechanical: Finding = finding(
+        "lesions[].pain_mechanical", "pain on movement", "机械性疼痛", "none", "occasional", "mechanical"
+    )
+    collapse: Finding = finding(
+        "lesions[].collapse", "vertebral collapse", "椎体塌陷", "none", "body-involved", "up-to-half", "over-half"
+    )
+    posterolateral: Finding = finding(
+        "lesions[].posterolateral", "posterolateral involvement", "后外侧受累", "none", "unilateral", "bilateral"
+    )
 
     @property
     def bone(self) -> Bone:
