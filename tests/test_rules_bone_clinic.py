@@ -19,7 +19,8 @@ from recommenders.assessing.plan import order_of_steps
 from recommenders.patient.advice import Advice, Phrase, ProposedService
 from recommenders.vocabulary.bones import same_place, same_site
 from recommenders.radiotherapy import targets
-from recommenders.surgical_timing import fracture_risks, surgical_class
+from recommenders.patient.fracture_risk import fracture_risks
+from recommenders.patient.surgery import surgical_class
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.guidance import INDICATORS, Guidance, guidance, sources
 from recommenders.vocabulary.records import Lesions

@@ -48,6 +48,7 @@ KEYS = {
     "superseded",
     "undecided",
     "indicators",
+    "voices",
     "values",
     "summary",
     "proposes",

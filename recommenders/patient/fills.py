@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.bone_words import BONE_FILLS
 from recommenders.patient.courses import bma
 from recommenders.patient.lesions import imaging
-from recommenders.patient.reasons import lesion_of, order_of
+from recommenders.patient.reasons import order_of
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import ONCOLOGIC
 
@@ -80,17 +81,6 @@ def bone_disease(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - t
         if fact.value is True:
             return Label(fact.name)
     return None
-
-
-def site(case: Case, advice: Advice) -> Fill | None:
-    """Name the bone that an advice is about, with its side."""
-    lesion = lesion_of(case, advice)
-    if lesion is not None and lesion.site.is_known:
-        return Phrase(lesion.side, {"bone": str(lesion.site.value)}) if lesion.side else str(lesion.site.value)
-    bone, _, side = (advice.about or "").partition("/")
-    if not bone:
-        return None
-    return Phrase(side, {"bone": bone}) if side in {"left", "right"} else bone
 
 
 def route(case: Case, advice: Advice) -> Fill | None:
@@ -166,7 +156,6 @@ FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
         renal_creatinine,
         life_expectancy,
         bone_disease,
-        site,
         route,
         as_ordered,
         nephrotoxic_drugs,
@@ -174,5 +163,5 @@ FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
         ca_last,
         cancer,
     )
-}
+} | BONE_FILLS
 """Placeholder -> what fills it; None where the chart does not say."""

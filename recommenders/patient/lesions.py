@@ -227,6 +227,23 @@ def shows(study: Study, bone: Bone) -> bool:
     return same_bone(study.bone, bone) is True
 
 
+def whole_skeleton(facts: Facts, days: Limit) -> Study | None:
+    """Give the newest study that shows the whole skeleton (bone scan, PET-CT, whole-body MRI), so many days back."""
+    found = [
+        study
+        for study in imaging(facts)
+        if days_ago(facts, study.date) in span(days)
+        and (
+            (study.modality in {"spect", "pet"} and (study.whole_body or study.site is None)) or _whole_body_mri(study)
+        )
+    ]
+    return max(found, key=lambda study: (study.date or dt.date.min, study.modality), default=None)
+
+
+def _whole_body_mri(study: Study) -> bool:
+    return study.modality == "mri" and study.whole_body
+
+
 def newest_study(facts: Facts, modality: str) -> Study | None:
     """Give the newest study of a kind; of several on one day a positive one."""
     found = [study for study in imaging(facts) if study.modality == modality]
