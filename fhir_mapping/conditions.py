@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.places.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
-from fhir_mapping.service_orders import bone_site
+from fhir_mapping.places.laterality import one_side, sides_in, sides_of_extensions
+from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_of, places_in
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import text
-from recommenders.patient.lesions import same_bone
+from recommenders.vocabulary.bones import same_bone, same_site
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Event
 
@@ -602,12 +602,13 @@ class ConditionReader:
         )
         place = self.place_of(newest)
         common: dict[str, Any] = {"date": current.date, "resources": (newest.item.name,)}
-        for path, word in (("pathological_fracture.bone", place.site), ("pathological_fracture.side", place.side)):
+        for part, word in (("bone", place.site), ("side", place.side), ("level", place.level)):
             if word is not None:
+                path = f"pathological_fracture.{part}"
                 self.changes[path] = stated(dictionary.blank_finding(path), word, **common)
         for one in self._fractured:
             other = self.place_of(one)
-            if one is not newest and (other.site, other.side) != (place.site, place.side):
+            if one is not newest and other.bone != place.bone:
                 self.notes.add(one.item.name, "another current fracture: only one is judged, see the other one")
 
     def _was_operated(self, one: Diagnosis, procedures: Sequence[Event]) -> bool:
@@ -616,8 +617,7 @@ class ConditionReader:
             event.type == "bone-surgery"
             and event.date is not None
             and (since is None or event.date >= since.day)
-            and same_bone(event.site, place.site) is True
-            and (event.side is None or place.side is None or event.side == place.side)
+            and same_bone(event.bone, place.bone) is True
             for event in procedures
         )
 
@@ -642,10 +642,9 @@ class ConditionReader:
             Event(
                 type=kind,
                 date=since.day if since else None,
-                site=place.site,
-                side=place.side,
                 active=active,
                 resources=(one.item.name,),
+                **place.parts,
             )
         )
 
@@ -654,27 +653,31 @@ class ConditionReader:
         return self.place_of(one).site
 
     def place_of(self, one: Diagnosis) -> Place:
-        """Give site and side of a Condition: of its body site, of its code, of its words; no side when two are told."""
-        site = self._site_of(one)
-        if site is None:
-            return Place()
-        places = [place_of(place, self.context) for place in one.resource.get("bodySite", ())]
-        told = {place.side for place in places if place.side is not None and same_bone(place.site, site)}
+        """Give the bone of a Condition: of its body site, of its code, of its words; no side when two are told."""
+        place = self._told_place(one)
+        if place.site is None:
+            return NOWHERE
+        told = {side for side in (place.side,) if side is not None}
+        told |= {other.side for other in body_sites(one.resource, self.context) if _at(other, place) and other.side}
         told |= sides_of_extensions(one.resource, self.context)
         told |= {side for name in self._names_of(one) for side in sides_in(name)}
-        told |= {side for said in one.words for side in sides_beside(said, site)}
-        return Place(site, True, one_side(site, told))
+        told |= {other.side for said in one.words for other in places_in(said) if _at(other, place) and other.side}
+        return Place(place.site, True, one_side(place.site, told), place.level)
 
-    def _site_of(self, one: Diagnosis) -> str | None:
-        for place in one.resource.get("bodySite", ()):
-            site, is_bone = bone_site(place, self.context)
-            if is_bone:
-                return site
-        for name in (*self._names_of(one), *one.words):
-            site, is_bone = bone_site({"text": _without_generic(name)}, self.context)
-            if is_bone and site != "bone":
-                return site
-        return None
+    def _told_place(self, one: Diagnosis) -> Place:
+        for place in body_sites(one.resource, self.context):
+            if place.is_bone:
+                return place
+        named = [
+            place
+            for said in (*self._names_of(one), *one.words)
+            for place in places_in(_without_generic(said))
+            if place.is_bone and place.site != "bone"
+        ]
+        first = next(iter(named), NOWHERE)
+        # the code says "spine", the words say which vertebra
+        exact = next((place for place in named if place.level is not None and same_site(place.site, first.site)), None)
+        return exact if exact is not None and first.level is None else first
 
     def _names_of(self, one: Diagnosis) -> list[str]:
         """Give what the codes of a Condition are called; a later encounter's fracture code is called as the first's."""
@@ -1149,6 +1152,10 @@ def _subtype(one: Diagnosis) -> str | None:
     return None
 
 
+def _at(one: Place, other: Place) -> bool:
+    return one.is_bone is True and same_site(one.site, other.site) is True
+
+
 def _sarcoma_words(one: Diagnosis) -> bool:
     terms = ("soft_tissue_sarcoma", "ups", "synovial_sarcoma", "liposarcoma")
     return any(one.spoken.get(term) == "present" for term in terms) or any(
@@ -1165,8 +1172,8 @@ def _jaw_degree(one: Diagnosis, context: ReadingContext) -> int | None:
         elif match.concept == "jaw_inflammatory_condition":
             degree = max(degree or 0, 1)
         elif match.concept == "avascular_necrosis_bone":
-            places = [bone_site(place, context)[0] for place in one.resource.get("bodySite", ())]
-            elsewhere = [place for place in places if place not in {None, "skull", "bone"}]
+            sites = [place_of(place, context).site for place in one.resource.get("bodySite", ())]
+            elsewhere = [site for site in sites if site not in {None, "skull", "bone"}]
             if not elsewhere and not re.search(r"hip|femor|股骨|knee|膝", text.fold(" ".join(one.words))):
                 degree = max(degree or 0, 1)
     said = one.spoken.get("osteonecrosis_jaw")

@@ -396,7 +396,7 @@ def _service(
         indication=_indication(reason, name, context),
         text=stated(BLANK["text"], service.text, resources=(name,)) if service.text else BLANK["text"],
         replaces=_replaced(resource),
-        site=service.site,
+        **service.place.parts,
         rt_dose_gy=service.dose_gy,
         rt_fractions=service.fractions,
         rt_stereotactic=service.stereotactic,

@@ -39,6 +39,7 @@ SERVICE_CODES: Mapping[str, frozenset[tuple[str, str]]] = {
     for service, row in _TABLE["services"].items()
 }
 """Service -> the codings (system, code) that its order is written with."""
+LATERALITY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-laterality-qualifier"
 _REASON = re.compile(r"(?:Condition|Observation)/[A-Za-z0-9.\-]{1,64}$")
 _UNREADABLE = (ValidationError, ValueError, KeyError, TypeError, RecursionError, OverflowError, AttributeError)
 
@@ -254,7 +255,7 @@ def _service(item: ProposedService, language: str) -> tuple[Json, Json]:
     row = _TABLE["services"][item.service]
     after: Json = {}
     if item.site is not None:
-        after["bodySite"] = [_site(item.site, language)]
+        after["bodySite"] = [_site(item, language)]
     before: Json = {"code": _concept(row, language)}
     if row.get("weekly"):
         month = {"value": 1, "unit": "mo", "system": UCUM, "code": "mo"}
@@ -263,15 +264,24 @@ def _service(item: ProposedService, language: str) -> tuple[Json, Json]:
     return before, after
 
 
-def _site(site: str, language: str) -> Json:
-    row = _TABLE["sites"].get(site)
+def _site(item: ProposedService, language: str) -> Json:
+    """Write the bone of an order: its code, its side as mCODE has it, and all of it in words."""
+    row = _TABLE["sites"].get(item.site)
     if row is None:
         raise ProposalError("The site of the suggested examination is not one we can write.")
     concept: Json = {}
     if "code" in row:
         coding = {"system": SNOMED, "code": row["code"], "display": _DISPLAYS[SNOMED, row["code"]]}
         concept["coding"] = [coding]
-    concept["text"] = row[_language(language)]
+    name = row[_language(language)]
+    if item.side is not None:
+        side = _TABLE["sides"][item.side]
+        coding = {"system": SNOMED, "code": side["code"], "display": _DISPLAYS[SNOMED, side["code"]]}
+        concept["extension"] = [{"url": LATERALITY, "valueCodeableConcept": {"coding": [coding]}}]
+        name = side[_language(language)].format(bone=name)
+    if item.level is not None:
+        name = f"{item.level}, {name}" if item.site != "rib" else f"{name} {item.level}"
+    concept["text"] = name
     return concept
 
 

@@ -253,8 +253,9 @@ class Speaker:
         return word(value, self.language)
 
     def phrase(self, phrase: Phrase, guidance: Guidance, advice: Advice | None = None) -> str:
-        """Say one of the topic's own phrases."""
-        return self.say(guidance.phrases[phrase.key], guidance, advice, **phrase.fill)
+        """Say one of the topic's own phrases, else one that many topics share."""
+        own = guidance if phrase.key in guidance.phrases else SHARED
+        return self.say(own.phrases[phrase.key], guidance, advice, **phrase.fill)
 
     def headline(self, wording: Wording, guidance: Guidance, advice: Advice) -> str:
         """Say a headline, at most 139 characters: what is too long is cut in its longest list, ending in "…"."""

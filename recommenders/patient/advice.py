@@ -59,6 +59,7 @@ Service = Literal[
     "urinalysis",
     "body-weight",
     "creatinine-clearance",
+    "coagulation-tests",
     "m-protein",
     "free-light-chains",
     "bone-marrow",
@@ -72,6 +73,7 @@ Service = Literal[
     "mri-spine",
     "mri-whole-spine",
     "mri-whole-body",
+    "ct-whole-spine",
     "low-dose-ct",
     "bone-scan",
     "pet-ct",
@@ -116,11 +118,13 @@ class ProposedMedication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedService:
-    """A new service order: laboratory, imaging, consultation."""
+    """A new service order: laboratory, imaging, consultation; site, side and level are those of a bone."""
 
     service: Service
     priority: Literal["routine", "urgent", "asap", "stat"] = "routine"
     site: str | None = None
+    side: Literal["left", "right"] | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

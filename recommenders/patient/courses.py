@@ -394,7 +394,7 @@ def sre_during_bma(case: Case) -> Criterion:
 
     Closed: no event on record is no. Unknown when an event, or the start of the drug, has no date.
     """
-    drugs, events = case.once(bma), case.facts.sre
+    drugs, events = case.once(bma), case.facts.skeletal_events
     start = drugs.start_date.date
     during = [event for event in events if event.date and start and event.date >= start]
     undated = any(event.date is None for event in events)

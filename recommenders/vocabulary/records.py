@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.vocabulary.bones import SITES, Bone, Side, bone_of, same_bone
+from recommenders.vocabulary.bones import SITES, SPINE_REGIONS, Bone, Side, bone_of, same_bone, same_place
 from recommenders.vocabulary.facts import (
     Finding,
     Reading,
@@ -59,6 +59,23 @@ class Lesion:
     )
     imaging: Finding = finding("lesions[].imaging", "imaging", "影像方式", "xray", "ct", "mri", "spect", "pet-ct")
     stable_months: Reading = reading("lesions[].stable_months", "mo", 1, "stable for", "稳定时间")
+    axial_cortical_mm: Reading = reading(
+        "lesions[].axial_cortical_mm", "mm", 0, "cortex involved lengthwise", "皮质纵向受累长度"
+    )
+    pain_mechanical: Finding = finding(
+        "lesions[].pain_mechanical", "pain on movement", "机械性疼痛", "none", "occasional", "mechanical"
+    )
+    collapse: Finding = finding(
+        "lesions[].collapse", "vertebral collapse", "椎体塌陷", "none", "body-involved", "up-to-half", "over-half"
+    )
+    posterolateral: Finding = finding(
+        "lesions[].posterolateral", "posterolateral involvement", "后外侧受累", "none", "unilateral", "bilateral"
+    )
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it lies in, as far as it is told."""
+        return Bone(self.site.value if isinstance(self.site.value, str) else None, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +113,8 @@ class Event:
     §1.4 one skeletal-related event, or another procedure on bone that rules look at.
 
     `site` is a lesion site or None when not told, `side` left or right, `level` a vertebra ("T10") where told;
-    radiotherapy may carry dose (Gy) and fractions.
+    radiotherapy may carry dose (Gy) and fractions. `is_sre` False is an operation on bone for another reason than
+    cancer: it deals with that bone, and counts as no skeletal-related event.
     """
 
     type: Literal[
@@ -112,10 +130,16 @@ class Event:
     side: Side | None = None
     level: str | None = None
     active: bool = True
+    is_sre: bool = True
     fixation: bool = False
     dose_gy: Decimal | None = None
     fractions: int | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +154,11 @@ class Study:
     whole_body: bool = False
     result: Literal["positive", "negative", "equivocal"] | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
 
 BmaClass = Literal[
@@ -329,6 +358,11 @@ class Order:
     starts: dt.date | None = None
 
     @property
+    def bone(self) -> Bone:
+        """The bone that it is for, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
+
+    @property
     def is_bma(self) -> bool:
         """Whether it orders a bone-modifying agent."""
         return "bma" in self.kinds
@@ -389,7 +423,10 @@ class Requests:
     def _is_of(request: Request, about: str | None) -> Truth:
         if about is None or request.site is None:
             return True
-        return same_bone(request.bone, bone_of(about))
+        bone = bone_of(about)
+        if request.level is None and request.site in SPINE_REGIONS:
+            return same_place(request.site, bone.site)  # an order for the spine covers each of its bones
+        return same_bone(request.bone, bone)
 
 
 def _is_current(request: Request, since: dt.date | None) -> bool:
