@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SAID: dict[str, str] = {
     "display-mismatch": "the display names another drug than the code",
     "drug-from-text": "the drug was recognised by its name, not by a code",
+    "name-misspelt": "its name was read although one letter differs; check that this drug is meant",
     "unmapped-code": "its drug code is not in the code table",
     "unmapped": "no drug that a rule uses",
     "no-drug": "no medication is given",
