@@ -173,20 +173,32 @@ _TEXT_DOSE = compiled(
     rf"(?<![\d.]){_N}(?:{_TO}{_N})?\s*(mg|g|ug|mcg|毫克|克|微克)(?![a-z])"
     r"(?P<area>\s*/\s*(?:m2|m\^2|kg|平方米))?(?P<strength>\s*/\s*(?:ml|毫升))?"
 )
+_LASTING = rf"(?P<low>\d+(?:\.\d+)?)(?:{_TO}(?P<high>\d+(?:\.\d+)?))?"
+_TIME_WORD = r"(?:minutes?|mins?|hours?|hrs?|h|seconds?|secs?|sec|s)(?![a-z])"
+_TIME_SIGN = r"(?:分钟|分|小时|秒钟?|min|h|s)"
+_AND_MINUTES = r"(?:\s*(?:and|又|零)?\s*(?P<more>\d{1,2})\s*(?:minutes?|mins?|min|分钟|分)(?![a-z]))?"
 _INFUSION = (
     compiled(
         r"(?:over|during|infus\w*(?:\s+time)?(?:\s+(?:over|for|in))?|(?<=ml )in|(?<=mg )in|(?<=iv )in)\s*"
         r"(?:a period of\s*)?"
-        rf"(?P<least>at least|no less than|not less than|minimum of|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*"
-        r"(?P<unit>minutes?|mins?|hours?|hrs?|h)(?![a-z])"
+        rf"(?P<least>at least|no less than|not less than|minimum of|>=|≥|>)?\s*{_LASTING}\s*"
+        rf"(?P<unit>{_TIME_WORD}){_AND_MINUTES}"
     ),
     compiled(
-        r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静滴|滴注|输注|点滴|泵入|滴入|ivgtt|持续)\s*(?:时间)?\s*"
-        rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|分|小时|min|h)(?P<after>以上)?"
+        r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静脉推注|静滴|滴注|输注|点滴|泵入|滴入|静推|推注|ivgtt|持续)\s*(?:时间)?\s*"
+        rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_LASTING}\s*(?P<unit>{_TIME_SIGN}){_AND_MINUTES}(?P<after>以上)?"
     ),
-    compiled(rf"{_N}(?:{_TO}{_N})?\s*(?P<unit>分钟|小时)(?:内)?(?:滴完|输完|滴注|输注|静滴|滴入)(?P<least>)"),
+    compiled(
+        rf"{_LASTING}\s*(?P<unit>分钟|小时|秒钟?){_AND_MINUTES}"
+        r"(?:内)?(?:滴完|输完|推完|滴注|输注|静滴|滴入|推注)(?P<least>)"
+    ),
 )
+_PUSH = compiled(r"\b(?:iv\s*)?push\b|\bivp\b|\bbolus\b|静推|静脉推注|静脉注射|推注")
+PUSH = (Decimal(0), Decimal(5))
+"""Minutes that a push may take, where no time is written: seconds, or a few minutes."""
+
 _HOURS = ("hour", "hours", "hr", "hrs", "h", "小时")
+_SECONDS = ("second", "seconds", "sec", "secs", "s", "秒", "秒钟")
 _CHINESE = {
     "一": 1,
     "二": 2,
@@ -220,8 +232,21 @@ _EVERY = (
     compiled(
         rf"every\s+{_COUNT}(?:{_TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|mo|years?)(?![a-z])"
     ),
-    compiled(rf"每\s*(?:隔)?{_COUNT}(?:{_TO}{_COUNT})?\s*(?:个)?(?P<unit>小时|天|日|周|星期|月|年)"),
+    compiled(rf"(?:每|q)\s*(?:隔)?{_COUNT}(?:{_TO}{_COUNT})?\s*(?:个)?(?P<unit>小时|天|日|周|星期|月|年)"),
+    compiled(rf"{_COUNT}(?:{_TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)\s*(?:1|一)\s*次"),
+    compiled(rf"(?:1|一)\s*次\s*/\s*(?:每)?\s*{_COUNT}(?:{_TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)"),
+    compiled(rf"(?<![a-z0-9.]){_COUNT}(?:{_TO}{_COUNT})?\s*-?\s*(?P<unit>week|month)ly(?![a-z])"),
 )
+_SO_OFTEN = (
+    compiled(rf"(?:每|一)\s*(?P<unit>周|星期|月|年)\s*{_COUNT}\s*次"),
+    compiled(rf"{_COUNT}\s*次\s*/\s*(?P<unit>周|星期|月|年)"),
+    compiled(r"(?P<often>twice|three times|two times)\s*(?:a|per|each)?\s*(?P<unit>week|month|year)(?:ly)?(?![a-z])"),
+)
+"""So many times in a span of time."""
+
+_OFTEN = {"twice": 2, "two times": 2, "three times": 3}
+_BIWEEKLY = compiled(r"(?<![a-z])bi-?\s?(?:weekly|monthly)(?![a-z])")
+"""Every other week, or twice a week: nobody can tell."""
 _UNITS_OF_TIME = {
     "h": "h",
     "hour": "h",
@@ -245,13 +270,18 @@ _UNITS_OF_TIME = {
     "年": "a",
 }
 _NAMED_INTERVALS = (
+    (compiled(r"\b(?:every other day|qod)\b|隔[天日]"), Decimal(2)),
+    (compiled(r"\b(?:every other week|every second week|fortnightly)\b|隔周|双周"), Decimal(14)),
     (
         compiled(r"\b(?:once (?:a|per) day|daily|every day|qd|q\.d\.|once daily)\b|每[天日](?!\s*[2-9二两三四])|qd"),
         Decimal(1),
     ),
     (compiled(r"\b(?:weekly|every week|once (?:a|per) week|qw)\b|每周(?!\s*[2-9二两三四])"), Decimal(7)),
+    (compiled(r"(?:1|一)\s*次\s*/\s*(?:周|星期)"), Decimal(7)),
+    (compiled(r"(?:1|一)\s*次\s*/\s*月"), Decimal(28)),
+    (compiled(r"(?:1|一)\s*次\s*/\s*年"), Decimal(365)),
     (compiled(r"\b(?:monthly|every month|once (?:a|per) month|qm)\b|每月|每个月"), Decimal(28)),
-    (compiled(r"\b(?:every six months|twice (?:a|per) year|semi-?annually|half[- ]yearly)\b|每半年"), Decimal(168)),
+    (compiled(r"\b(?:every six months|semi-?annual(?:ly)?|biannual(?:ly)?|half[- ]yearly)\b|半年"), Decimal(168)),
     (compiled(r"\b(?:yearly|annually|every year|once (?:a|per) year)\b|每年"), Decimal(365)),
 )
 _TIMES_A_DAY = (
@@ -315,39 +345,78 @@ def text_amounts(text: str) -> tuple[Amount, ...]:
 
 
 def text_infusion(text: str) -> tuple[Decimal, Decimal] | None:
-    """Read an infusion time in minutes ("over 15 min", "静滴2-4小时", "滴注不少于15分钟"); None when none is told."""
+    """
+    Read an infusion time in minutes ("over 15 min", "1 h 30 min", "静滴2-4小时", "30 s"); a push without a time is
+    `PUSH`. None when none is told.
+    """
     folded = plain(text)
     for pattern in _INFUSION:
         if hit := pattern.search(folded):
-            factor = Decimal(60) if hit["unit"] in _HOURS else Decimal(1)
-            numbers = [Decimal(group) * factor for group in hit.groups() if group and re.fullmatch(r"[\d.]+", group)]
-            low, high = numbers[0], numbers[-1]
+            factor = _minutes_in(hit["unit"])
+            more = Decimal(hit["more"] or 0)
+            low, high = (Decimal(each) * factor + more for each in (hit["low"], hit["high"] or hit["low"]))
+            if hit["unit"] in _SECONDS:
+                low, high = low / 60, high / 60
             if hit["least"] or hit.groupdict().get("after"):
                 high = max(high, A_DAY)
             return (low, high) if low <= high else None
-    return None
+    return PUSH if _PUSH.search(folded) else None
+
+
+def is_push(text: str) -> bool:
+    """Tell whether a text orders a push and no time for it."""
+    return text_infusion(text) == PUSH
+
+
+def _minutes_in(unit: str) -> Decimal:
+    return Decimal(60) if unit in _HOURS else Decimal(1)
 
 
 def text_interval(text: str) -> tuple[Decimal, Decimal] | None:
-    """Read an interval in days ("q4w", "every 28 days", "每3-4周", "每月"); None when none is told."""
+    """
+    Read an interval in days ("q4w", "every 28 days", "每3-4周", "28天一次", "twice yearly").
+
+    None when none is told, and for "biweekly", which means two things.
+    """
     folded = plain(text)
-    if _PRN.search(folded):
+    if _PRN.search(folded) or _BIWEEKLY.search(folded):
         return None
     for pattern, times in _TIMES_A_DAY:
         if pattern.search(folded):
             return Decimal(1) / times, Decimal(1) / times
+    for pattern in _SO_OFTEN:
+        if (hit := pattern.search(folded)) and (days := _share(hit)):
+            return days, days
     for pattern in _EVERY:
-        if hit := pattern.search(folded):
-            written = hit["unit"]
-            unit = _UNITS_OF_TIME.get(written) or _UNITS_OF_TIME[written.rstrip("s")]
-            numbers = [ordered_days(_number_word(group), unit) for group in (hit[1], hit[2]) if group]
-            low, high = numbers[0], numbers[-1]
-            if low is not None and high is not None and Decimal(0) < low <= high:
-                return low, high
+        if (hit := pattern.search(folded)) and (found := _span(hit)):
+            return found
     for pattern, days in _NAMED_INTERVALS:
         if pattern.search(folded):
             return days, days
     return None
+
+
+def is_ambiguous_interval(text: str) -> bool:
+    """Tell whether a text says "biweekly": every other week to one reader, twice a week to another."""
+    return _BIWEEKLY.search(plain(text)) is not None
+
+
+def _span(hit: re.Match[str]) -> tuple[Decimal, Decimal] | None:
+    numbers = [ordered_days(_number_word(group), _time_named(hit["unit"])) for group in (hit[1], hit[2]) if group]
+    low, high = numbers[0], numbers[-1]
+    return (low, high) if low is not None and high is not None and Decimal(0) < low <= high else None
+
+
+def _share(hit: re.Match[str]) -> Decimal | None:
+    """The days between doses that are given so many times a week, month or year; one time is no share."""
+    often = hit.groupdict().get("often")
+    count = Decimal(_OFTEN[often]) if often else _number_word(next(g for g in hit.groups() if g and g != hit["unit"]))
+    whole = ordered_days(Decimal(1), _time_named(hit["unit"]))
+    return whole / count if whole is not None and count > 1 else None
+
+
+def _time_named(written: str) -> str:
+    return _UNITS_OF_TIME.get(written) or _UNITS_OF_TIME[written.rstrip("s")]
 
 
 def text_times_a_day(text: str) -> Decimal | None:
@@ -825,7 +894,7 @@ def _ratio_minutes(
 
 
 def _joined(steps: Sequence[Step], product: Identified, context: ReadingContext, resource: str) -> Dosing:
-    first = steps[0]
+    first = _at_hand(steps, context.today)
     maker = _Maker(product, context, resource, context.today)
     reasons: list[str] = []
     if first.contradictory:
@@ -833,6 +902,8 @@ def _joined(steps: Sequence[Step], product: Identified, context: ReadingContext,
     from_text = frozenset(part for step in steps for part in step.from_text)
     if from_text:
         reasons.append("from-text")
+    if first.timing.interval is None and is_ambiguous_interval(first.text):
+        reasons.append("ambiguous-interval")
     spoken = text_amounts(first.text)
     single = maker.mg(first.amount)
     said = maker.mg(spoken[0]) if len(spoken) == 1 and "dose" not in first.from_text else None
@@ -852,7 +923,7 @@ def _joined(steps: Sequence[Step], product: Identified, context: ReadingContext,
         dose_mg_m2=maker.reading("dose_mg_m2", (per_area.low, per_area.high) if per_area else None, flags),
         route=maker.route(first),
         interval_days=maker.reading("interval_days", first.timing.interval, _flag(first, "interval")),
-        infusion_min=maker.reading("infusion_min", first.infusion, _flag(first, "infusion")),
+        infusion_min=maker.reading("infusion_min", first.infusion, _infusion_flags(first)),
         diluent_ml=maker.reading("diluent_ml", first.diluent, ("from-text",) if first.diluent else ()),
         loading=any(_LOADING.search(plain(step.text)) for step in steps) or _is_daily_loading(first, product),
         local=product.local or first.is_local,
@@ -866,8 +937,22 @@ def _joined(steps: Sequence[Step], product: Identified, context: ReadingContext,
     )
 
 
+def _at_hand(steps: Sequence[Step], today: dt.date) -> Step:
+    """Give the step that counts today: of loading and maintenance with days told the current one, else the first."""
+    current = (step for step in steps if _covers(step.timing, today))
+    return next(current, steps[0])
+
+
+def _covers(told: Timing, today: dt.date) -> bool:
+    return told.starts is not None and told.starts <= today and (told.ends is None or today <= told.ends)
+
+
 def _flag(step: Step, part: str) -> tuple[str, ...]:
     return ("from-text",) if part in step.from_text else ()
+
+
+def _infusion_flags(step: Step) -> tuple[str, ...]:
+    return (*_flag(step, "infusion"), *(("push",) if step.infusion == PUSH else ()))
 
 
 def _why_unknown(step: Step) -> tuple[Reason, tuple[str, ...]]:

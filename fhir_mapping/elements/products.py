@@ -32,6 +32,7 @@ SAID: dict[str, str] = {
     "unresolved-medication": "the Medication it refers to was not delivered; drug not told",
     "product-dose-mismatch": "product and dose belong to different strengths; the dose decides",
     "text-differs-from-dose": "the dose in the text differs from the structured one, which is used",
+    "ambiguous-interval": "its interval reads two ways (biweekly), so it is unknown",
     "several-doses": "more than one dose is given, so the dose is unknown",
     "from-text": "dose, route, interval or infusion time was read from text",
     "prohibited": "doNotPerform, an order not to give",

@@ -540,6 +540,10 @@ def is_drug_code(system: str) -> bool:
 # --- classes of bone-modifying agents -----------------------------------------------------------------------
 
 TENTH = Decimal("0.1")
+HALF_A_YEAR = Decimal(150)
+"""Days; a denosumab without product and dose that is given so rarely is the osteoporosis one."""
+QUARTER = Decimal(60)
+"""Days; an ibandronate of 3 mg that is given so rarely is the osteoporosis one."""
 LONG = Decimal(300)
 """Days; an interval from which on a zoledronic acid of unknown dose is the yearly osteoporosis one."""
 
@@ -567,23 +571,20 @@ def bma_class(
     """
     Tell the class of a bone-modifying agent; None for any other drug.
 
-    Product and dose together tell denosumab 120 from 60 and zoledronic acid 4 from 5 mg; where they
-    contradict each other the dose decides, since it is what will go in, and the mismatch is told.
+    Product, else dose and interval together, tell denosumab 120 from 60, zoledronic acid 4 from 5 mg, ibandronate
+    6 from 3 mg; where they contradict each other the dose decides, since it is what will go in, and that is told.
     """
     key = next((key for key in product.drugs if "bma" in DRUGS[key].classes), None)
     if key is None:
         return None
     if key == "denosumab":
-        return _denosumab(product.product, dose_mg)
+        return _denosumab(product.product, dose_mg, interval_days)
     if key == "zoledronic":
         return _zoledronic(product.product, dose_mg, interval_days, indication)
     if key == "zoledronic-calcium-vitamin-d":
         return _zoledronic("5", dose_mg, interval_days, indication)
     if key == "ibandronate":
-        oral = route == "PO" or (route is None and product.oral and not product.injected)
-        # 50 mg a day by mouth is the oncologic tablet; 150 mg a month and 2.5 mg a day are for osteoporosis
-        daily_50 = _near(dose_mg, 50) or (dose_mg is None and _near(product.strength.mg_per_piece, 50))
-        return BmaVerdict("ibandronate-oral" if oral and not daily_50 else "ibandronate")
+        return _ibandronate(product, dose_mg, route, interval_days, indication)
     if key == "incadronate":
         return BmaVerdict("incadronate")
     if key == "pamidronate":
@@ -593,8 +594,26 @@ def bma_class(
     return BmaVerdict("other-bisphosphonate")
 
 
-def _denosumab(product: str | None, dose: Decimal | None) -> BmaVerdict:
+def _ibandronate(
+    product: Identified, dose: Decimal | None, route: str | None, interval: Decimal | None, indication: str | None
+) -> BmaVerdict:
+    """50 mg a day by mouth and 6 mg by vein are oncologic; 150 mg a month, 2.5 mg a day, 3 mg a quarter are not."""
+    if route == "PO" or (route is None and product.oral and not product.injected):
+        daily_50 = _near(dose, 50) or (dose is None and _near(product.strength.mg_per_piece, 50))
+        return BmaVerdict("ibandronate" if daily_50 else "ibandronate-oral")
+    quarterly = (interval is not None and interval >= QUARTER) or indication == "osteoporosis"
+    three = _near(dose, 3) or (dose is None and _near(product.strength.mg_per_piece, 3))
+    if three and (quarterly or product.product == "3"):
+        return BmaVerdict("ibandronate-3", mismatch=product.product == "6")
+    if dose is None and product.product == "3":
+        return BmaVerdict("ibandronate-3")
+    return BmaVerdict("ibandronate", mismatch=product.product == "3")
+
+
+def _denosumab(product: str | None, dose: Decimal | None, interval: Decimal | None) -> BmaVerdict:
     by_dose = "120" if _near(dose, 120) else "60" if _near(dose, 60) else None
+    if dose is None and product is None and interval is not None and interval >= HALF_A_YEAR:
+        return BmaVerdict("denosumab-60")
     told = by_dose or product
     mismatch = product is not None and by_dose is not None and product != by_dose
     if told == "120":
