@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import Note
-from fhir_mapping.elements.dosing import amount, text_diluent, words
+from fhir_mapping.elements.amounts import amount, words
+from fhir_mapping.elements.infusions import text_diluent
 from fhir_mapping.terms import drugs
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
