@@ -74,6 +74,7 @@ _METASTATIC = frozenset(
         "lung_cancer_stage_iv",
         "visceral_metastasis_other",
         "bone_marrow_metastasis",
+        "metastasis_elsewhere",
         *_ORGANS,
     }
 )
@@ -81,6 +82,7 @@ _MALIGNANT_CONCEPTS = frozenset(
     {"history_lung_cancer", "metastatic_malignancy_nos", "carcinomatosis", "malignancy_unspecified", "sarcoma_nos"}
     | {"bone_sarcoma_nos", "ewing_sarcoma", "chondrosarcoma", "waldenstrom", "lymph_node_metastasis", "skin_metastasis"}
     | {"bone_marrow_metastasis", "visceral_metastasis_other", "gist_TRAP", *_ORGANS, *MYELOMA, *_METASTATIC}
+    | {"haematological_malignancy", "haematological_malignancy_remission", "lung_other_tumour_TRAP", "kaposi_TRAP"}
 )
 
 
@@ -633,7 +635,9 @@ class ConditionReader:
         rule = next(one for one in dictionary.DIAGNOSES if one.fact == "spine.neuro_deficit")
         for one in self.diagnoses:
             statement = says(rule, one)
-            if statement is not None and statement.says in {"present", "history"}:
+            if statement is None or one.concepts & rule.concepts == {"paraplegia"}:
+                continue  # a paraplegia alone does not tell what caused it
+            if statement.says in {"present", "history"}:
                 self._event("spinal-cord-compression", one, active=statement.says == "present")
 
     def _event(self, kind: Any, one: Diagnosis, *, active: bool) -> None:  # noqa: ANN401 - one of Event's types
@@ -704,6 +708,8 @@ class ConditionReader:
                 or one.reported
                 or any(one.spoken.get(term) in _DOUBTS for term in ("bone_metastasis", *_ORGAN_TERMS))
             )
+            if "metastasis_elsewhere" in one.concepts:
+                maybe.update(match.code for match in one.matches if match.concept == "metastasis_elsewhere")
             for organ in organs:
                 if doubtful:
                     maybe.add(organ)
@@ -948,7 +954,9 @@ class ConditionReader:
             return
         own = dictionary.blank_finding("clin.hypercalcaemia")
         self.changes["clin.hypercalcaemia"] = replace(settled, name=own.name)
-        malignancy = any(self.is_true(path) for path in _ACTIVE_MALIGNANCY)
+        malignancy = any(self.is_true(path) for path in _ACTIVE_MALIGNANCY) or any(
+            one.state == "current" and "haematological_malignancy" in one.concepts for one in self.diagnoses
+        )
         if malignancy or settled.value is None:
             self.changes[rule.fact] = settled
         if malignancy:
@@ -1130,7 +1138,12 @@ _SUBTYPES = {
     "leiomyosarcoma": "other",
     "morph_leiomyosarcoma": "other",
     "rhabdomyosarcoma": "other",
+    "morph_rhabdomyosarcoma": "other",
     "angiosarcoma": "other",
+    "morph_angiosarcoma": "other",
+    "morph_clear_cell_sarcoma": "other",
+    "morph_rhabdoid": "other",
+    "morph_soft_tissue_sarcoma": "other",
 }
 
 
@@ -1161,7 +1174,9 @@ def _jaw_degree(one: Diagnosis, context: ReadingContext) -> int | None:
     degree: int | None = None
     for match in one.matches:
         if match.concept == "osteonecrosis_jaw":
-            degree = max(degree or 0, 2 if match.system == ICD10_CM else 1)
+            degree = max(
+                degree or 0, 1 if match.system == ICD10 else 2
+            )  # WHO's K10.2 holds every inflammation of the jaw
         elif match.concept == "jaw_inflammatory_condition":
             degree = max(degree or 0, 1)
         elif match.concept == "avascular_necrosis_bone":

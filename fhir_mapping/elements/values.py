@@ -140,7 +140,7 @@ def _from_ratio(given: Mapping[str, Any], context: ReadingContext) -> Number | R
 def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -> Number | Reason | None:
     if text.is_no_value(said):
         return "no-value"
-    spoken = text.quantity(said)
+    spoken = text.quantity(said) or _count(said)
     if spoken is not None:
         unit = ""
         if spoken.unit:
@@ -156,6 +156,22 @@ def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -
     ):
         return Number(Decimal(0), Decimal(0), OWN_UNIT, written=said, flags=("from-text",))
     return None
+
+
+_COUNT = text.compiled(
+    r"(<=|>=|<|>|≤|≥)?\s*(\d+(?:\.\d+)?)(?:\s*[-–~]\s*(\d+(?:\.\d+)?))?\s+(10\s*(?:\*{1,2}|\^|e)?\s*\d{1,2}\s*/.{1,20})"
+)
+"""A count whose unit begins with a number too ("6.0 10*9/L", "150 10^3/uL", "6.0 10⁹/L")."""
+_SAME_COMPARATOR = {"≤": "<=", "≥": ">="}
+
+
+def _count(said: str) -> text.Spoken | None:
+    """Read a count written as text with its unit."""
+    found = _COUNT.fullmatch(text.fold(said).strip())
+    if found is None:
+        return None
+    comparator, low, high, unit = found.groups()
+    return text.Spoken(low, high or low, _SAME_COMPARATOR.get(comparator or "", comparator or ""), unit.strip())
 
 
 def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingContext) -> Reading:
@@ -346,6 +362,49 @@ _ANSWERS: dict[str, Answer] = {
     "result_negative": "negative",
     "result_inconclusive": "inconclusive",
 }
+
+
+_TRACE = text.compiled(r"trace|微量|弱阳|±|\+/-")
+_MUCH = text.compiled(r"\s*(?:small|moderate|large|many|numerous|tntc|too numerous|大量|多数|满视野)")
+
+
+def test_of(
+    element: Mapping[str, Any], limit: tuple[Decimal, str] | None, blank: Finding, context: ReadingContext
+) -> Finding:
+    """
+    Give the finding that a test tells: by a number above the limit (value, unit), else by its answer in words.
+
+    A trace leaves it `suspected`; a number in another unit than the limit's is `unit`, with what was sent.
+    """
+    number = number_of(element, context) if limit is not None else "no-value"
+    if limit is not None and isinstance(number, Number):
+        return _beyond(number, limit, blank)
+    said = [element["valueString"]] if isinstance(element.get("valueString"), str) else []
+    said += texts_of(element.get("valueCodeableConcept"))
+    folded = [text.fold(one) for one in said]
+    if any(_TRACE.search(one) for one in folded):
+        return replace(blank, value=None, reason="suspected", sent=said[0])
+    answer = answer_of(element, context)
+    if answer in {"positive", "negative"}:
+        return replace(blank, value=answer == "positive", reason=None, sent=said[0] if said else None)
+    if any(_MUCH.match(one) for one in folded):
+        return replace(blank, value=True, reason=None, sent=said[0])
+    return replace(
+        blank, value=None, reason="masked" if answer == "masked" else "no-value", sent=said[0] if said else None
+    )
+
+
+def _beyond(number: Number, limit: tuple[Decimal, str], blank: Finding) -> Finding:
+    """Compare a number, or what is left open of it, with a limit; a limit of nothing needs no unit."""
+    edge, unit = limit
+    sent = _as_sent(number)
+    if edge != 0 and number.unit != unit:
+        return replace(blank, value=None, reason="unit", sent=sent)
+    if number.low is not None and (number.low > edge or (number.low == edge and number.low_open)):
+        return replace(blank, value=True, reason=None, sent=sent)
+    if number.high is not None and (number.high <= edge or (number.low is None and number.high_open and edge == 0)):
+        return replace(blank, value=False, reason=None, sent=sent)
+    return replace(blank, value=None, reason="no-value", sent=sent)
 
 
 def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, blank: Finding | None = None) -> Finding:
