@@ -1174,9 +1174,7 @@ def _jaw_degree(one: Diagnosis, context: ReadingContext) -> int | None:
     degree: int | None = None
     for match in one.matches:
         if match.concept == "osteonecrosis_jaw":
-            degree = max(
-                degree or 0, 1 if match.system == ICD10 else 2
-            )  # WHO's K10.2 holds every inflammation of the jaw
+            degree = 2
         elif match.concept == "jaw_inflammatory_condition":
             degree = max(degree or 0, 1)
         elif match.concept == "avascular_necrosis_bone":

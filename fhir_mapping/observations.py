@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
-from fhir_mapping.elements import values
+from fhir_mapping.elements import tested, values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
@@ -391,7 +391,7 @@ class ObservationReader:
                 return None
             if candidate.slot.topic == "test":
                 limit = dictionary.FINDINGS[path].above.get(candidate.slot.concept)
-                fact = values.test_of(element, limit, dictionary.blank_finding(path), self.context)
+                fact = tested.test_of(element, limit, dictionary.blank_finding(path), self.context)
             else:
                 fact = values.finding_of(element, path, self.context)
             return self.stamped(fact, candidate, resource)  # type: ignore[no-any-return] # the same kind of fact

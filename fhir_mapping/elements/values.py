@@ -11,6 +11,7 @@ from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
 from fhir_mapping.words import text
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, Reason, replace
 
@@ -140,7 +141,9 @@ def _from_ratio(given: Mapping[str, Any], context: ReadingContext) -> Number | R
 def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -> Number | Reason | None:
     if text.is_no_value(said):
         return "no-value"
-    spoken = text.quantity(said) or _count(said)
+    if (count := _count(said, context)) is not None:
+        return count
+    spoken = text.quantity(said)
     if spoken is not None:
         unit = ""
         if spoken.unit:
@@ -158,20 +161,23 @@ def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -
     return None
 
 
-_COUNT = text.compiled(
+_COUNT = compiled(
     r"(<=|>=|<|>|≤|≥)?\s*(\d+(?:\.\d+)?)(?:\s*[-–~]\s*(\d+(?:\.\d+)?))?\s+(10\s*(?:\*{1,2}|\^|e)?\s*\d{1,2}\s*/.{1,20})"
 )
 """A count whose unit begins with a number too ("6.0 10*9/L", "150 10^3/uL", "6.0 10⁹/L")."""
-_SAME_COMPARATOR = {"≤": "<=", "≥": ">="}
 
 
-def _count(said: str) -> text.Spoken | None:
+def _count(said: str, context: ReadingContext) -> Number | None:
     """Read a count written as text with its unit."""
-    found = _COUNT.fullmatch(text.fold(said).strip())
+    found = _COUNT.fullmatch(fold(said).strip())
     if found is None:
         return None
-    comparator, low, high, unit = found.groups()
-    return text.Spoken(low, high or low, _SAME_COMPARATOR.get(comparator or "", comparator or ""), unit.strip())
+    comparator, low, high, written = found.groups()
+    unit = context.site.unit_aliases.get(units.fold(written)) or units.spelled(written)
+    if high is not None:
+        return Number(Decimal(low), Decimal(high), unit, written=said, flags=("from-text",))
+    comparator = {"≤": "<=", "≥": ">="}.get(comparator or "", comparator or "")
+    return _compared(Decimal(low), comparator, unit, said, "from-text")
 
 
 def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingContext) -> Reading:
@@ -193,7 +199,7 @@ _ODD = re.compile(r"%[0-9A-Fa-f]{2}|\w+-\w+[:：]|<\s*/?[A-Za-z]")
 """What stands in no result: encoded characters, the name of a header, a tag."""
 
 
-def _as_sent(number: Number) -> str | None:
+def as_sent(number: Number) -> str | None:
     """Give the words of a result as people may be shown them; of words that are no plain result only the number."""
     if _PLAIN.fullmatch(number.written) and not _ODD.search(number.written):
         return number.written
@@ -203,7 +209,7 @@ def _as_sent(number: Number) -> str | None:
 
 def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
     """Give a number in the fact's unit: converted, tested for plausibility, an interval where it is a bound."""
-    sent: dict[str, Any] = {"sent": _as_sent(number), "flags": number.flags}
+    sent: dict[str, Any] = {"sent": as_sent(number), "flags": number.flags}
     if number.unit == OWN_UNIT:
         return replace(blank, low=Decimal(0), high=Decimal(0), reason=None, **sent)
     exact = number.low if number.low is not None and number.low == number.high else None
@@ -362,49 +368,6 @@ _ANSWERS: dict[str, Answer] = {
     "result_negative": "negative",
     "result_inconclusive": "inconclusive",
 }
-
-
-_TRACE = text.compiled(r"trace|微量|弱阳|±|\+/-")
-_MUCH = text.compiled(r"\s*(?:small|moderate|large|many|numerous|tntc|too numerous|大量|多数|满视野)")
-
-
-def test_of(
-    element: Mapping[str, Any], limit: tuple[Decimal, str] | None, blank: Finding, context: ReadingContext
-) -> Finding:
-    """
-    Give the finding that a test tells: by a number above the limit (value, unit), else by its answer in words.
-
-    A trace leaves it `suspected`; a number in another unit than the limit's is `unit`, with what was sent.
-    """
-    number = number_of(element, context) if limit is not None else "no-value"
-    if limit is not None and isinstance(number, Number):
-        return _beyond(number, limit, blank)
-    said = [element["valueString"]] if isinstance(element.get("valueString"), str) else []
-    said += texts_of(element.get("valueCodeableConcept"))
-    folded = [text.fold(one) for one in said]
-    if any(_TRACE.search(one) for one in folded):
-        return replace(blank, value=None, reason="suspected", sent=said[0])
-    answer = answer_of(element, context)
-    if answer in {"positive", "negative"}:
-        return replace(blank, value=answer == "positive", reason=None, sent=said[0] if said else None)
-    if any(_MUCH.match(one) for one in folded):
-        return replace(blank, value=True, reason=None, sent=said[0])
-    return replace(
-        blank, value=None, reason="masked" if answer == "masked" else "no-value", sent=said[0] if said else None
-    )
-
-
-def _beyond(number: Number, limit: tuple[Decimal, str], blank: Finding) -> Finding:
-    """Compare a number, or what is left open of it, with a limit; a limit of nothing needs no unit."""
-    edge, unit = limit
-    sent = _as_sent(number)
-    if edge != 0 and number.unit != unit:
-        return replace(blank, value=None, reason="unit", sent=sent)
-    if number.low is not None and (number.low > edge or (number.low == edge and number.low_open)):
-        return replace(blank, value=True, reason=None, sent=sent)
-    if number.high is not None and (number.high <= edge or (number.low is None and number.high_open and edge == 0)):
-        return replace(blank, value=False, reason=None, sent=sent)
-    return replace(blank, value=None, reason="no-value", sent=sent)
 
 
 def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, blank: Finding | None = None) -> Finding:

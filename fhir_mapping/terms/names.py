@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections import defaultdict
 from functools import lru_cache
 from importlib.resources import files
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import shipped_rows
-from fhir_mapping.words.fold import simplified
+from fhir_mapping.words.fold import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -79,18 +78,7 @@ def _forms(text: str) -> tuple[str, ...]:
 
 def _plain(text: str) -> str:
     """Fold what never tells two names apart."""
-    wide = simplified(unicodedata.normalize("NFKC", text)).casefold().translate(_GREEK)
-    return _MARKS.sub("", _without_accents(wide)).strip()
-
-
-def _without_accents(text: str) -> str:
-    """Take the accents off Latin letters; those of kana make other letters and stay."""
-    if text.isascii():
-        return text
-    return "".join(
-        decomposed[0] if (decomposed := unicodedata.normalize("NFD", letter))[0].isascii() else letter
-        for letter in text
-    )
+    return _MARKS.sub("", fold(text).translate(_GREEK)).strip()
 
 
 def _without_brackets(plain: str) -> str | None:
