@@ -384,8 +384,17 @@ _TABLES = ("codes.csv", "cancers.csv")
 
 @lru_cache(maxsize=1)
 def shipped_rows() -> tuple[Row, ...]:
-    """Give the rows of the code tables: concept, resource kinds, system, code, display."""
-    return tuple(row for name in _TABLES for row in _rows_of(name))
+    """
+    Give the rows of the code tables: concept, resource kinds, system, code, display.
+
+    Raises ValueError, naming both, for a code that is given twice for the same kinds.
+    """
+    found: dict[tuple[str, str, str], Row] = {}
+    for row in (row for name in _TABLES for row in _rows_of(name)):
+        concept, kinds, system, code, _ = row
+        if (twice := found.setdefault((kinds, system, code), row)) is not row:
+            raise ValueError(f"codes.csv: {system}|{code} is given twice, as {twice[0]} and as {concept}.")
+    return tuple(found.values())
 
 
 def _rows_of(name: str) -> Iterator[Row]:

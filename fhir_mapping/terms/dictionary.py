@@ -222,8 +222,14 @@ def blank_moment(path: str) -> Moment:
 
 
 def _check() -> None:
-    """Fail at import when the table names a fact, concept or term that does not exist."""
+    """Fail at import when the table names a fact, concept, analyte or term that does not exist, or nothing to read."""
     concepts = {row[0] for row in shipped_rows()}
+    analytes = {analyte for analyte, _ in units.factors()}
+    for reading in READINGS.values():
+        if not (reading.concepts or reading.local or reading.names):
+            raise ValueError(f"facts.toml: {reading.fact} has nothing to be read from; give concepts, local or names.")
+        if reading.analyte and reading.analyte not in analytes:
+            raise ValueError(f"facts.toml: {reading.fact}: {reading.analyte!r} is no analyte of conversions.csv.")
     named = [(rule.fact, rule.concepts) for rule in READINGS.values()]
     named += [(rule.fact, (*rule.concepts, *rule.tests, *rule.above)) for rule in FINDINGS.values()]
     named += [(rule.fact, (*rule.concepts, *rule.suspect_concepts)) for rule in DIAGNOSES]
