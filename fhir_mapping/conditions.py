@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.places.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
 from fhir_mapping.service_orders import bone_site
-from fhir_mapping.terms import dates, dictionary
-from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
+from fhir_mapping.terms import dates, dictionary, names
+from fhir_mapping.terms.codes import ICD10, ICD10_CM, Match, code_text, codings, texts_of
 from fhir_mapping.words import text
 from recommenders.patient.lesions import same_bone
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.selection import Item, Notes
-    from fhir_mapping.terms.codes import Match
     from fhir_mapping.terms.dates import Stamp
     from fhir_mapping.terms.dictionary import DiagnosisRule
 
@@ -101,6 +100,8 @@ class Diagnosis:
     onset: Stamp | None
     recorded: Stamp | None
     reported: bool
+    titled: bool = False
+    """Whether the words are no more than the title of its own code: then a word in them raises no question."""
 
     @property
     def is_trap(self) -> bool:
@@ -156,7 +157,8 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
         state = "suspected"
     elif clinical in _OVER or _has_ended(resource, context):
         state = "history"
-    matches = context.concepts(resource.get("code"), "Condition") + _histology_matches(resource, context)
+    matches = context.concepts(resource.get("code"), "Condition") or _named(words)
+    matches += _histology_matches(resource, context)
     for match in matches:
         if match.is_trap:
             notes.add(item.name, _TRAPS.get(match.concept, "trap: recognised and rejected"))
@@ -182,6 +184,7 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
         onset=_onset(resource, context, born),
         recorded=dates.parse(resource.get("recordedDate"), context.timezone),
         reported=_is_person(resource.get("asserter")),
+        titled=any(_is_title(said, matches) for said in words),
     )
 
 
@@ -217,6 +220,24 @@ def _words(resource: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(code, dict) and isinstance(code.get("text"), str):
         return (code["text"],)
     return texts_of(code)
+
+
+def _named(words: Iterable[str]) -> tuple[Match, ...]:
+    """
+    Give what the words name as a whole, where no code is known: a title of our table reads as its code does.
+
+    A name of two diseases names none; a histology may bear the name of the disease that it is of.
+    """
+    found: list[Match] = []
+    for said in words:
+        concepts = names.concepts_named(said, "Condition")
+        if len([concept for concept in concepts if not concept.startswith("morph_")]) <= 1:
+            found += [Match(concept, "", "", said) for concept in concepts]
+    return tuple(found)
+
+
+def _is_title(said: str, matches: Iterable[Match]) -> bool:
+    return not {match.concept for match in matches}.isdisjoint(names.concepts_named(said, "Condition"))
 
 
 def _has_ended(resource: Mapping[str, Any], context: ReadingContext) -> bool:
@@ -273,18 +294,19 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     """Give what a Condition says of a fact; None when it does not speak of it."""
     coded = bool(diagnosis.concepts & rule.concepts) or any(match.code in rule.codes for match in diagnosis.matches)
     verdicts = [diagnosis.spoken[term] for term in rule.terms if term in diagnosis.spoken]
-    maybe = bool(diagnosis.concepts & rule.suspect_concepts) or any(
-        diagnosis.spoken.get(term) in {"present", "suspected"} for term in rule.suspect_terms
+    maybe = bool(diagnosis.concepts & rule.suspect_concepts) or (
+        not diagnosis.titled
+        and any(diagnosis.spoken.get(term) in {"present", "suspected"} for term in rule.suspect_terms)
     )
     claim: Says | None = None
     from_text = False
     if coded:
-        claim = "present"
+        claim, from_text = "present", all(not match.system for match in diagnosis.matches)
         if "suspected" in verdicts:
             claim = "suspected"
         elif {"absent", "nothing"} & set(verdicts) and "present" not in verdicts:
             claim = "contradictory"  # its own words deny it, or speak of a mere risk
-    elif verdicts and not diagnosis.is_trap:
+    elif verdicts and not diagnosis.is_trap and not diagnosis.titled:
         claim, from_text = _strongest(verdicts), True
         if diagnosis.concepts and claim is not None:
             # its code says something else; words beside it raise a question and settle nothing
@@ -709,7 +731,9 @@ class ConditionReader:
                 or any(one.spoken.get(term) in _DOUBTS for term in ("bone_metastasis", *_ORGAN_TERMS))
             )
             if "metastasis_elsewhere" in one.concepts:
-                maybe.update(match.code for match in one.matches if match.concept == "metastasis_elsewhere")
+                maybe.update(
+                    match.code or match.display for match in one.matches if match.concept == "metastasis_elsewhere"
+                )
             for organ in organs:
                 if doubtful:
                     maybe.add(organ)
@@ -1059,7 +1083,8 @@ def _organs(one: Diagnosis) -> set[str]:
     found = {_ORGANS[concept] for concept in one.concepts if concept in _ORGANS}
     for match in one.matches:
         if match.concept == "visceral_metastasis_other":
-            found.add(match.code.replace(".", "")[:4] if match.system in {ICD10, ICD10_CM} else match.code)
+            bare = match.code.replace(".", "")[:4]
+            found.add(bare if match.system in {ICD10, ICD10_CM} else match.code or match.display)
         elif match.code == "188462001":
             found.discard("nervous-system")
             found.add("brain")

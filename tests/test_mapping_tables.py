@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from fhir_mapping.terms import codes, names, units
 from fhir_mapping.terms.site import SiteMappingError, site_mapping
+from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import (
     ICD10,
     ICD10_CM,
@@ -20,6 +23,9 @@ from tests.fhir import (
     quantity,
     read,
 )
+
+if TYPE_CHECKING:
+    from recommenders.vocabulary.dictionary import Facts
 
 # --- names ---------------------------------------------------------------------------------------------------
 
@@ -324,3 +330,53 @@ def test_a_metastasis_of_an_organ_that_is_not_counted_leaves_the_count_open() ->
     organs = chart(condition("l", coded(ICD10_CM, "C78.7")), spread).facts.dx.visceral_met_organs
     assert organs.low == 1
     assert organs.high == 2
+
+
+# --- titles as words -------------------------------------------------------------------------------------------
+
+
+def one_title_each() -> list[tuple[str, str, str]]:
+    """Give of each concept of Conditions the first of its codes, with a title that no other concept bears."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for concept, kinds, system, code, display in codes.shipped_rows():
+        if "Condition" in kinds.split("|") and display and names.concepts_named(display, "Condition") == (concept,):
+            found.setdefault(concept, (system, code, display))
+    return list(found.values())
+
+
+def told(facts: Facts) -> dict[str, tuple[object, object]]:
+    return {path: (getattr(facts.fact(path), "value", None), facts.fact(path).reason) for path in DICTIONARY}
+
+
+@pytest.mark.parametrize(("system", "code", "title"), one_title_each())
+def test_the_title_of_a_diagnosis_says_what_its_code_says(system: str, code: str, title: str) -> None:
+    by_code = chart(condition("c", coded(system, code), recorded=2)).facts
+    by_title = chart(condition("c", {"text": title}, recorded=2)).facts
+    assert told(by_title) == told(by_code)
+    local = {"coding": [{"system": "http://hospital.example/dx", "code": "17"}], "text": title.upper()}
+    assert told(chart(condition("c", local, recorded=2)).facts) == told(by_code)
+
+
+@pytest.mark.parametrize(
+    ("title", "fact"),
+    [
+        ("尿潴留", "other.urinary_obstruction"),
+        ("未特指的截瘫", "spine.neuro_deficit"),
+        ("骨和骨髓继发性恶性肿瘤", "dx.bone_met"),
+        ("骨骼續發性惡性腫瘤", "dx.bone_met"),
+        ("乳房恶性肿瘤", "dx.other_solid_cancer"),
+        ("攝護腺惡性腫瘤", "dx.other_solid_cancer"),
+        ("ビスフォスフォネート関連顎骨壊死", "onj.status"),
+        ("Tumeur maligne secondaire des os et de la moelle osseuse", "dx.bone_met"),
+        ("Prostate, malignant neoplasm of", "dx.other_solid_cancer"),
+    ],
+)
+def test_a_diagnosis_is_read_by_its_national_title(title: str, fact: str) -> None:
+    found = chart(condition("c", {"text": title}, recorded=2)).facts.fact(fact)
+    assert getattr(found, "value", None) in {True, "confirmed"}
+
+
+def test_a_title_that_two_diseases_bear_names_none_of_them() -> None:
+    facts = chart(condition("c", {"text": "Malignant neoplasm of mandible"}, recorded=2)).facts
+    assert facts.dx.osteosarcoma.value is not True
+    assert facts.ever.malignancy.value is not True

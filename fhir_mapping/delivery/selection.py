@@ -712,7 +712,9 @@ class Selection:
                 if said:
                     known = self._condition_words.get(said)
                     if known is None:
-                        known = self._condition_words[said] = text.mentions(said)
+                        known = self._condition_words[said] = (
+                            text.mentions(said) or names.concepts_named(said, "Condition") != ()
+                        )
                     if known:
                         return True
         return False
