@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fhir_mapping.places.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
 from fhir_mapping.service_orders import bone_site
 from fhir_mapping.terms import dates, dictionary, names
-from fhir_mapping.terms.codes import ICD10, ICD10_CM, Match, code_text, codings, texts_of
+from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import text
 from recommenders.patient.lesions import same_bone
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.selection import Item, Notes
+    from fhir_mapping.terms.codes import Match
     from fhir_mapping.terms.dates import Stamp
     from fhir_mapping.terms.dictionary import DiagnosisRule
 
@@ -101,7 +102,7 @@ class Diagnosis:
     recorded: Stamp | None
     reported: bool
     titled: bool = False
-    """Whether the words are no more than the title of its own code: then a word in them raises no question."""
+    """Whether its words are read as the title of a code; then a word within them raises no question."""
 
     @property
     def is_trap(self) -> bool:
@@ -157,8 +158,9 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
         state = "suspected"
     elif clinical in _OVER or _has_ended(resource, context):
         state = "history"
-    matches = context.concepts(resource.get("code"), "Condition") or _named(words)
-    matches += _histology_matches(resource, context)
+    matches = context.concepts(resource.get("code"), "Condition") + _histology_matches(resource, context)
+    titles = () if matches else tuple(match for said in words for match in names.titled(said, "Condition"))
+    matches += titles
     for match in matches:
         if match.is_trap:
             notes.add(item.name, _TRAPS.get(match.concept, "trap: recognised and rejected"))
@@ -184,7 +186,7 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
         onset=_onset(resource, context, born),
         recorded=dates.parse(resource.get("recordedDate"), context.timezone),
         reported=_is_person(resource.get("asserter")),
-        titled=any(_is_title(said, matches) for said in words),
+        titled=bool(titles),
     )
 
 
@@ -220,24 +222,6 @@ def _words(resource: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(code, dict) and isinstance(code.get("text"), str):
         return (code["text"],)
     return texts_of(code)
-
-
-def _named(words: Iterable[str]) -> tuple[Match, ...]:
-    """
-    Give what the words name as a whole, where no code is known: a title of our table reads as its code does.
-
-    A name of two diseases names none; a histology may bear the name of the disease that it is of.
-    """
-    found: list[Match] = []
-    for said in words:
-        concepts = names.concepts_named(said, "Condition")
-        if len([concept for concept in concepts if not concept.startswith("morph_")]) <= 1:
-            found += [Match(concept, "", "", said) for concept in concepts]
-    return tuple(found)
-
-
-def _is_title(said: str, matches: Iterable[Match]) -> bool:
-    return not {match.concept for match in matches}.isdisjoint(names.concepts_named(said, "Condition"))
 
 
 def _has_ended(resource: Mapping[str, Any], context: ReadingContext) -> bool:
@@ -301,7 +285,7 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     claim: Says | None = None
     from_text = False
     if coded:
-        claim, from_text = "present", all(not match.system for match in diagnosis.matches)
+        claim, from_text = "present", diagnosis.titled
         if "suspected" in verdicts:
             claim = "suspected"
         elif {"absent", "nothing"} & set(verdicts) and "present" not in verdicts:
@@ -731,9 +715,7 @@ class ConditionReader:
                 or any(one.spoken.get(term) in _DOUBTS for term in ("bone_metastasis", *_ORGAN_TERMS))
             )
             if "metastasis_elsewhere" in one.concepts:
-                maybe.update(
-                    match.code or match.display for match in one.matches if match.concept == "metastasis_elsewhere"
-                )
+                maybe.update(match.code for match in one.matches if match.concept == "metastasis_elsewhere")
             for organ in organs:
                 if doubtful:
                     maybe.add(organ)
@@ -1084,7 +1066,7 @@ def _organs(one: Diagnosis) -> set[str]:
     for match in one.matches:
         if match.concept == "visceral_metastasis_other":
             bare = match.code.replace(".", "")[:4]
-            found.add(bare if match.system in {ICD10, ICD10_CM} else match.code or match.display)
+            found.add(bare if match.system in {ICD10, ICD10_CM} else match.code)
         elif match.code == "188462001":
             found.discard("nervous-system")
             found.add("brain")

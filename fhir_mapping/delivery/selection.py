@@ -712,8 +712,8 @@ class Selection:
                 if said:
                     known = self._condition_words.get(said)
                     if known is None:
-                        known = self._condition_words[said] = (
-                            text.mentions(said) or names.concepts_named(said, "Condition") != ()
+                        known = self._condition_words[said] = text.mentions(said) or bool(
+                            names.titled(said, "Condition")
                         )
                     if known:
                         return True

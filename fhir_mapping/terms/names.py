@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fhir_mapping.terms import units
-from fhir_mapping.terms.codes import shipped_rows
+from fhir_mapping.terms.codes import Match, normal_system, shipped_rows
 from fhir_mapping.words.fold import fold
 
 if TYPE_CHECKING:
@@ -57,6 +57,38 @@ def concepts_named(text: str, *kinds: str) -> tuple[str, ...]:
 def concepts_of(form: str, *kinds: str) -> tuple[str, ...]:
     """Give the concepts that one of the `forms` of a name stands for; see `concepts_named`."""
     return tuple(dict.fromkeys(concept for kind in kinds or ("",) for concept in _index(kind).get(form, ())))
+
+
+def titled(text: str, *kinds: str) -> tuple[Match, ...]:
+    """
+    Give what a text names as a whole, as the match of a code of that name, else of the concept's first code.
+
+    A name of two diseases names none; a histology may bear the name of the disease that it is of.
+    """
+    for form in forms(text):
+        if concepts := concepts_of(form, *kinds):
+            several = len([concept for concept in concepts if not concept.startswith("morph_")]) > 1
+            return () if several else tuple(_match(concept, form, text, kinds) for concept in concepts)
+    return ()
+
+
+def _match(concept: str, form: str, text: str, kinds: tuple[str, ...]) -> Match:
+    for kind in kinds or ("",):
+        rows = _rows(kind).get(concept, ())
+        if rows:
+            _, system, code, display = next((row for row in rows if row[0] == form), rows[0])
+            return Match(concept, normal_system(system), code, display)
+    return Match(concept, "", "", text)
+
+
+@lru_cache(maxsize=16)
+def _rows(kind: str) -> Mapping[str, list[tuple[str, str, str, str]]]:
+    """Give concept -> its rows of one resource type ("" for any): the form of the title, system, code, title."""
+    found: dict[str, list[tuple[str, str, str, str]]] = defaultdict(list)
+    for concept, kinds, system, code, display in shipped_rows():
+        if not kind or kind in kinds:
+            found[concept].append((_key(_without_tag(_plain(display))), system, code, display))
+    return found
 
 
 def forms(text: str) -> tuple[str, ...]:
