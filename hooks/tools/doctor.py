@@ -341,12 +341,17 @@ def _alike(one: str, other: str) -> float:
     shorter, longer = sorted((one, other), key=len)
     if len(shorter) >= 3 and longer.startswith(shorter):
         return 0.9 if longer != shorter else 1.0
-    if set(shorter.split()) <= set(longer.split()):
+    if _parts(shorter) <= _parts(longer):
         return 0.85
+    if 2 * len(shorter) < CLOSE * (len(one) + len(other)):
+        return 0.0  # too unlike in length to be a guess
     matcher = difflib.SequenceMatcher(None, one, other)
-    if matcher.real_quick_ratio() < CLOSE or matcher.quick_ratio() < CLOSE:
-        return 0.0  # no guess: the long way round would tell the same
-    return matcher.ratio()
+    return matcher.ratio() if matcher.quick_ratio() >= CLOSE else 0.0
+
+
+@lru_cache(maxsize=20_000)
+def _parts(words: str) -> frozenset[str]:
+    return frozenset(words.split())
 
 
 def draft(report: Report) -> str:
