@@ -51,6 +51,9 @@ if TYPE_CHECKING:
         ("血小板計數", "10*9/L", "lab.platelets"),
         ("血小板计数(PLT)", "10*9/L", "lab.platelets"),
         ("血清鈣", "mmol/L", "lab.ca_total"),
+        ("Serum albumin level", "g/L", "lab.albumin"),
+        ("Lambda Free Light Chain, Serum", "mg/L", "mm.lambda_"),
+        ("Neutrophils Absolute", "10*9/L", "lab.anc"),
         ("Total Calcium", "mmol/L", "lab.ca_total"),
         ("Calcium, Total", "mmol/L", "lab.ca_total"),
         ("乳酸脫氫酶(LDH)", "U/L", "lab.ldh"),
@@ -139,6 +142,8 @@ def test_loinc_titles_are_those_of_results() -> None:
         ("http://medis.or.jp/CodeSystem/master-disease-exCode", "s9vn", "", False),
         ("urn:oid:1.2.392.200119.4.101.6", "A4UR", "urinary_obstruction", False),
         ("urn:oid:2.16.840.1.113883.6.43.1", "9180/3", "morph_osteosarcoma", False),
+        ("http://hl7.org/fhir/sid/icd-9-cm", "198.5", "bone_metastasis", False),
+        ("http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9", "1985", "bone_metastasis", False),
     ],
 )
 def test_a_national_edition_is_read_as_the_who_part_of_its_code(
@@ -285,6 +290,9 @@ def test_red_cells_of_the_sediment(value: Json, answer: object, reason: str | No
 def test_red_cells_too_many_to_count_and_a_range_of_cells() -> None:
     assert chart(observation("o", "13945-1", valueString="TNTC")).facts.urine.haematuria.value is True
     assert chart(observation("o", "13945-1", valueString="20-30 /HPF")).facts.urine.haematuria.value is True
+    assert (
+        chart(observation("o", {"text": "RBC, Urine"}, valueString="20-30 /HPF")).facts.urine.haematuria.value is True
+    )
     assert chart(observation("o", "13945-1", valueString="0-2 /HPF")).facts.urine.haematuria.value is False
 
 

@@ -3,8 +3,8 @@ Which concept a whole name means: laboratory and diagnosis names as systems writ
 
 A name is compared after folding what changes nothing: case, width, accents, Greek letters, traditional characters,
 hyphens and punctuation, the marks that laboratories print before a name, and the order of English words. Brackets
-with an abbreviation, a method or a unit may stand or fall ("白蛋白(ALB)", "肌酐(酶法)"), as may "serum" and "assay" in
-Chinese; a bracket that names another specimen may not ("肌酐(尿)").
+with an abbreviation, a method or a unit may stand or fall ("白蛋白(ALB)", "肌酐(酶法)"), as may words for serum and
+level; a bracket that names another specimen may not ("肌酐(尿)").
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _SPECIMEN = re.compile(r"\b(?:urine|ur|u|csf|24 ?h|stool|fluid|marrow)\b|尿|脑
 _ORDERED = frozenset({"ratio", "from", "to", "due", "per", "without", "with", "not", "no", "than"})
 """Words between which the order tells what is meant."""
 _EMPTY = frozenset({"of", "the", "a", "an", "in"})
+_OPTIONAL = re.compile(r"\b(?:serum|plasma|levels?|concentration)\b")
 _TOKEN = re.compile(r"[a-z0-9]+|[^\W\d_a-z]+")
 _PREFIX = re.compile(r"^(?:血清|血浆|血)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(?:定量|测定|检测|浓度|水平|含量)$")
@@ -103,7 +104,7 @@ def _forms(text: str) -> tuple[str, ...]:
     found = [_key(plain)]
     if bare is not None:
         found.append(_key(bare))
-        shorter = _SUFFIX.sub("", bare)
+        shorter = _SUFFIX.sub("", _OPTIONAL.sub(" ", bare))
         found += [_key(_PREFIX.sub("", bare)), _key(shorter), _key(_PREFIX.sub("", shorter))]
     return tuple(form for form in dict.fromkeys(found) if form.strip("|"))
 
