@@ -54,16 +54,32 @@ _RADIOTHERAPY = frozenset(
 _BONE_SURGERY = frozenset(
     {
         "internal_fixation",
+        "internal_fixation_spine",
+        "prophylactic_fixation",
         "prophylactic_fixation_humerus",
         "spinal_decompression",
+        "spinal_fusion",
+        "vertebra_excision",
         "vertebroplasty",
         "kyphoplasty",
         "hip_replacement",
     }
 )
-_FIXATION = frozenset({"internal_fixation", "prophylactic_fixation_humerus"})
+_FIXATION = frozenset(
+    {"internal_fixation", "internal_fixation_spine", "prophylactic_fixation", "prophylactic_fixation_humerus"}
+)
+_SPINAL = frozenset(
+    {
+        "vertebroplasty",
+        "kyphoplasty",
+        "spinal_decompression",
+        "spinal_fusion",
+        "internal_fixation_spine",
+        "vertebra_excision",
+    }
+)
 _SITE_OF_SURGERY = (
-    (frozenset({"vertebroplasty", "kyphoplasty", "spinal_decompression"}), "spine"),
+    (_SPINAL, "spine"),
     (frozenset({"prophylactic_fixation_humerus"}), "humerus"),
     (frozenset({"hip_replacement"}), "femur-proximal"),
 )
