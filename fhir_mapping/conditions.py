@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.places.laterality import one_side, sides_in, sides_of_extensions
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_of, places_in
-from fhir_mapping.terms import dates, dictionary
+from fhir_mapping.terms import dates, dictionary, names
 from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import text
 from recommenders.vocabulary.bones import same_bone, same_site
@@ -74,6 +74,7 @@ _METASTATIC = frozenset(
         "lung_cancer_stage_iv",
         "visceral_metastasis_other",
         "bone_marrow_metastasis",
+        "metastasis_elsewhere",
         *_ORGANS,
     }
 )
@@ -81,6 +82,7 @@ _MALIGNANT_CONCEPTS = frozenset(
     {"history_lung_cancer", "metastatic_malignancy_nos", "carcinomatosis", "malignancy_unspecified", "sarcoma_nos"}
     | {"bone_sarcoma_nos", "ewing_sarcoma", "chondrosarcoma", "waldenstrom", "lymph_node_metastasis", "skin_metastasis"}
     | {"bone_marrow_metastasis", "visceral_metastasis_other", "gist_TRAP", *_ORGANS, *MYELOMA, *_METASTATIC}
+    | {"haematological_malignancy", "haematological_malignancy_remission", "lung_other_tumour_TRAP", "kaposi_TRAP"}
 )
 
 
@@ -99,6 +101,8 @@ class Diagnosis:
     onset: Stamp | None
     recorded: Stamp | None
     reported: bool
+    titled: bool = False
+    """Whether its words are read as the title of a code; then a word within them raises no question."""
 
     @property
     def is_trap(self) -> bool:
@@ -155,6 +159,8 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
     elif clinical in _OVER or _has_ended(resource, context):
         state = "history"
     matches = context.concepts(resource.get("code"), "Condition") + _histology_matches(resource, context)
+    titles = () if matches else tuple(match for said in words for match in names.titled(said, "Condition"))
+    matches += titles
     for match in matches:
         if match.is_trap:
             notes.add(item.name, _TRAPS.get(match.concept, "trap: recognised and rejected"))
@@ -180,6 +186,7 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
         onset=_onset(resource, context, born),
         recorded=dates.parse(resource.get("recordedDate"), context.timezone),
         reported=_is_person(resource.get("asserter")),
+        titled=bool(titles),
     )
 
 
@@ -271,18 +278,19 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     """Give what a Condition says of a fact; None when it does not speak of it."""
     coded = bool(diagnosis.concepts & rule.concepts) or any(match.code in rule.codes for match in diagnosis.matches)
     verdicts = [diagnosis.spoken[term] for term in rule.terms if term in diagnosis.spoken]
-    maybe = bool(diagnosis.concepts & rule.suspect_concepts) or any(
-        diagnosis.spoken.get(term) in {"present", "suspected"} for term in rule.suspect_terms
+    maybe = bool(diagnosis.concepts & rule.suspect_concepts) or (
+        not diagnosis.titled
+        and any(diagnosis.spoken.get(term) in {"present", "suspected"} for term in rule.suspect_terms)
     )
     claim: Says | None = None
     from_text = False
     if coded:
-        claim = "present"
+        claim, from_text = "present", diagnosis.titled
         if "suspected" in verdicts:
             claim = "suspected"
         elif {"absent", "nothing"} & set(verdicts) and "present" not in verdicts:
             claim = "contradictory"  # its own words deny it, or speak of a mere risk
-    elif verdicts and not diagnosis.is_trap:
+    elif verdicts and not diagnosis.is_trap and not diagnosis.titled:
         claim, from_text = _strongest(verdicts), True
         if diagnosis.concepts and claim is not None:
             # its code says something else; words beside it raise a question and settle nothing
@@ -633,7 +641,9 @@ class ConditionReader:
         rule = next(one for one in dictionary.DIAGNOSES if one.fact == "spine.neuro_deficit")
         for one in self.diagnoses:
             statement = says(rule, one)
-            if statement is not None and statement.says in {"present", "history"}:
+            if statement is None or one.concepts & rule.concepts == {"paraplegia"}:
+                continue  # a paraplegia alone does not tell what caused it
+            if statement.says in {"present", "history"}:
                 self._event("spinal-cord-compression", one, active=statement.says == "present")
 
     def _event(self, kind: Any, one: Diagnosis, *, active: bool) -> None:  # noqa: ANN401 - one of Event's types
@@ -707,6 +717,8 @@ class ConditionReader:
                 or one.reported
                 or any(one.spoken.get(term) in _DOUBTS for term in ("bone_metastasis", *_ORGAN_TERMS))
             )
+            if "metastasis_elsewhere" in one.concepts:
+                maybe.update(match.code for match in one.matches if match.concept == "metastasis_elsewhere")
             for organ in organs:
                 if doubtful:
                     maybe.add(organ)
@@ -951,7 +963,9 @@ class ConditionReader:
             return
         own = dictionary.blank_finding("clin.hypercalcaemia")
         self.changes["clin.hypercalcaemia"] = replace(settled, name=own.name)
-        malignancy = any(self.is_true(path) for path in _ACTIVE_MALIGNANCY)
+        malignancy = any(self.is_true(path) for path in _ACTIVE_MALIGNANCY) or any(
+            one.state == "current" and "haematological_malignancy" in one.concepts for one in self.diagnoses
+        )
         if malignancy or settled.value is None:
             self.changes[rule.fact] = settled
         if malignancy:
@@ -1054,7 +1068,8 @@ def _organs(one: Diagnosis) -> set[str]:
     found = {_ORGANS[concept] for concept in one.concepts if concept in _ORGANS}
     for match in one.matches:
         if match.concept == "visceral_metastasis_other":
-            found.add(match.code.replace(".", "")[:4] if match.system in {ICD10, ICD10_CM} else match.code)
+            bare = match.code.replace(".", "")[:4]
+            found.add(bare if match.system in {ICD10, ICD10_CM} else match.code)
         elif match.code == "188462001":
             found.discard("nervous-system")
             found.add("brain")
@@ -1133,7 +1148,12 @@ _SUBTYPES = {
     "leiomyosarcoma": "other",
     "morph_leiomyosarcoma": "other",
     "rhabdomyosarcoma": "other",
+    "morph_rhabdomyosarcoma": "other",
     "angiosarcoma": "other",
+    "morph_angiosarcoma": "other",
+    "morph_clear_cell_sarcoma": "other",
+    "morph_rhabdoid": "other",
+    "morph_soft_tissue_sarcoma": "other",
 }
 
 
@@ -1168,7 +1188,7 @@ def _jaw_degree(one: Diagnosis, context: ReadingContext) -> int | None:
     degree: int | None = None
     for match in one.matches:
         if match.concept == "osteonecrosis_jaw":
-            degree = max(degree or 0, 2 if match.system == ICD10_CM else 1)
+            degree = 2
         elif match.concept == "jaw_inflammatory_condition":
             degree = max(degree or 0, 1)
         elif match.concept == "avascular_necrosis_bone":

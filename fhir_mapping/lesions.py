@@ -83,7 +83,9 @@ def read(reader: ObservationReader, conditions: ConditionReader, structures: Ite
     continues = {candidate.item.name: before for candidate in entries if (before := _continues(candidate, reader))}
     tumours = _tumours(reader, structures)
     found += tumours
-    found += _lytic(reader)
+    lytic = _lytic(reader)
+    _count_lytic(lytic, reader, conditions)
+    found += lytic
     found.sort(key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id))
     found = _joined(found, continues)
     added = {name for name, before in continues.items() if before.startswith(_ADDED_BY_FORM)}
@@ -431,6 +433,34 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
             )
         )
     return found
+
+
+_PLASMA_CELL = ("dx.mm", "dx.smm", "dx.mgus", "dx.plasmacytoma", "dx.pcl")
+_OF_SOLID_CANCER = ("dx.bone_met", "dx.lung_cancer", "dx.other_solid_cancer")
+
+
+def _count_lytic(lytic: Sequence[Lesion], reader: ObservationReader, conditions: ConditionReader) -> None:
+    """
+    Take "lytic lesion" in a plasma-cell disease as one lesion at least, where no later count is known.
+
+    Beside a bone metastasis or a solid cancer nobody knows whose lesion it is: then it counts as none.
+    """
+
+    def documented(path: str) -> bool:
+        fact = conditions.changes.get(path)
+        return isinstance(fact, Finding) and (fact.value is True or fact.reason == "suspected")
+
+    if not any(map(documented, _PLASMA_CELL)) or any(map(documented, _OF_SOLID_CANCER)):
+        return
+    newest = max(((one.date, one.resources) for one in lytic if one.date is not None), default=None)
+    known = reader.changes.get("mm.lytic_lesions")
+    if newest is None or (known is not None and known.is_known and (known.date or dt.date.min) >= newest[0]):
+        return
+    day, names = newest
+    blank = dictionary.blank_reading("mm.lytic_lesions")
+    reader.changes["mm.lytic_lesions"] = replace(
+        blank, low=Decimal(1), high=Decimal(100), reason=None, date=day, resources=names
+    )
 
 
 def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) -> list[Lesion]:

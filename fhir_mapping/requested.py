@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
-from fhir_mapping.elements.dosing import words
+from fhir_mapping.elements.amounts import words
 from fhir_mapping.places.sites import body_sites, places_in
 from fhir_mapping.proposals import SERVICE_CODES
 from fhir_mapping.terms import dates

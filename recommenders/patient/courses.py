@@ -193,6 +193,8 @@ def _lasts(course: Course, limits: Limits, today: dt.date) -> bool:
         return since <= limits.denosumab_60_lasts.value
     if course.drug == "zoledronic-5":
         return since <= limits.zoledronic_5_lasts.value
+    if course.drug == "ibandronate-3":
+        return since <= limits.ibandronate_3_lasts.value
     if course.drug in {"ibandronate-oral", "other-bisphosphonate"}:
         return False  # tablets: only an order that stands counts
     return since <= limits.current_after_last_dose.value

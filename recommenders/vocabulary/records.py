@@ -168,13 +168,17 @@ BmaClass = Literal[
     "zoledronic",
     "zoledronic-5",
     "ibandronate",
+    "ibandronate-3",
     "ibandronate-oral",
     "incadronate",
     "pamidronate",
     "clodronate",
     "other-bisphosphonate",
 ]
-"""Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`."""
+"""
+Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`, and 3 mg by
+vein every three months `-3`: osteoporosis strengths.
+"""
 
 DENOSUMAB: frozenset[str] = frozenset({"denosumab-120", "denosumab-60", "denosumab-unspecified"})
 BISPHOSPHONATES: frozenset[str] = frozenset(
@@ -182,6 +186,7 @@ BISPHOSPHONATES: frozenset[str] = frozenset(
         "zoledronic",
         "zoledronic-5",
         "ibandronate",
+        "ibandronate-3",
         "ibandronate-oral",
         "incadronate",
         "pamidronate",
