@@ -137,6 +137,9 @@ def confirming(case: Case, rule: str) -> Iterator[Proposal]:
     stage_known = facts.mm.b2m.is_known and facts.lab.ldh.is_known
     if not stage_known and not asked_for(case, "b2-microglobulin", "ldh").yes:
         yield services("stage-tests", "b2-microglobulin", "ldh")
+    anaemic = any(event.letter == "A" for event in case.once(myeloma_class).certain_events)
+    if anaemic and not facts.lab.ferritin.is_known and not asked_for(case, "ferritin").yes:
+        yield services("ferritin", "ferritin")
 
 
 def _why_smouldering(case: Case) -> Iterator[Fill]:

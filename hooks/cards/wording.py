@@ -244,6 +244,8 @@ class Speaker:
             return label(value.fact, self.language)
         if isinstance(value, Ready):
             return str(value)
+        if isinstance(value, Reading):
+            return self.compact(value)
         if isinstance(value, Fact):
             return self.value(value)
         if isinstance(value, dt.date):

@@ -65,6 +65,7 @@ Service = Literal[
     "bone-marrow",
     "ldh",
     "b2-microglobulin",
+    "ferritin",
     "fish",
     "mrd",
     "xray",

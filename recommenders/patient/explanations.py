@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from recommenders.patient.advice import Case, Fill
     from recommenders.patient.myeloma_class import DefiningEvent
+    from recommenders.vocabulary.facts import Fact
 
 GUIDANCE = guidance("myeloma_staging")
 
@@ -26,7 +27,7 @@ class Explanations:
     """The events that are there, and for each (by its letter) what else on record could explain it."""
 
     events: tuple[DefiningEvent, ...]
-    causes: Mapping[str, tuple[Finding, ...]]
+    causes: Mapping[str, tuple[Fact, ...]]
 
     @property
     def explained(self) -> tuple[DefiningEvent, ...]:
@@ -51,7 +52,7 @@ class Explanations:
         return {"sign": signs, "other_cause": tuple(_said(cause) for cause in causes.values())}
 
 
-def _said(cause: Finding) -> Phrase | Label:
+def _said(cause: Fact) -> Phrase | Label:
     name = Label(cause.name)
     return name if cause.date is None else Phrase("cause-of-day", {"cause": name, "day": cause.date})
 
@@ -62,11 +63,12 @@ def explanations(case: Case) -> Explanations:
     return Explanations(events, {event.letter: causes_of(case, event.letter) for event in events})
 
 
-def causes_of(case: Case, letter: str) -> tuple[Finding, ...]:
+def causes_of(case: Case, letter: str) -> tuple[Fact, ...]:
     """
     Give what on record could explain an event, by its letter: anaemia A, kidney R, calcium C, bone B.
 
-    Chronic kidney disease counts only where it is older than the plasma-cell disorder by at least 90 days.
+    Chronic kidney disease counts only where it is older than the plasma-cell disorder by at least 90 days; a ferritin
+    below the laboratory's own limit counts as lack of iron.
     """
     facts = case.facts
     paths: list[str] = GUIDANCE.tables["other_causes"].get(letter, [])
@@ -74,7 +76,10 @@ def causes_of(case: Case, letter: str) -> tuple[Finding, ...]:
     if letter == "B":
         # another cancer explains a hole in the bone only where it has gone there
         return tuple(named) if facts.dx.bone_met.value is True else ()
-    return tuple(fact for fact in named if fact.name != facts.cause.ckd.name or _is_older(case, fact))
+    older = tuple(fact for fact in named if fact.name != facts.cause.ckd.name or _is_older(case, fact))
+    ferritin = facts.lab.ferritin
+    low = ferritin.reference_low is not None and (ferritin < ferritin.reference_low).yes
+    return (*older, ferritin) if letter == "A" and low else older
 
 
 def _is_older(case: Case, disease: Finding) -> bool:

@@ -297,6 +297,7 @@ class LaboratoryFacts:
     balp: Reading = reading("lab.balp", "U/L", 0, "bone alkaline phosphatase", "骨碱性磷酸酶")
     ldh: Reading = reading("lab.ldh", "U/L", 0, "LDH", "乳酸脱氢酶")
     hb: Reading = reading("lab.hb", "g/L", 1, "haemoglobin", "血红蛋白")
+    ferritin: Reading = reading("lab.ferritin", "ug/L", 0, "ferritin", "铁蛋白")
     platelets: Reading = reading("lab.platelets", "10*9/L", 1, "platelets", "血小板")
     wbc: Reading = reading("lab.wbc", "10*9/L", 2, "white cells", "白细胞")
     anc: Reading = reading("lab.anc", "10*9/L", 2, "neutrophils", "中性粒细胞")
