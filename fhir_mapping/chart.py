@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications, requested
+from fhir_mapping import allergies, cord, draft_orders, genomics, imaging, lesions, medications, requested
 from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
 from fhir_mapping.delivery.resources import readable
@@ -124,6 +124,7 @@ class _Chart:
         )
         self.found = Selected()
         self.drafts: Mapping[str, Mapping[str, Any]] = {}
+        self.drafted_drugs: tuple[medications.Drafted, ...] = ()
         self._by_name: dict[str, Item] = {}
         self._resolved: dict[str, dict[str, Any] | None] = {}
 
@@ -160,6 +161,7 @@ class _Chart:
         imaging.read(
             reader, items.get("DiagnosticReport", ()), items.get("ImagingStudy", ()), items.get("Procedure", ())
         )
+        cord.read(reader, conditions, items.get("DiagnosticReport", ()))
         _single_observations(reader, conditions)
         self._after(reader)
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))
@@ -176,7 +178,8 @@ class _Chart:
             changes["patient.pregnant"] = expecting
         self._report_of_metastasis(reader, changes)
         changes |= self._baseline(reader, read_drugs.courses)
-        changes |= allergies.read(items.get("AllergyIntolerance", ()), self.context, self.notes)
+        allergic = allergies.read(items.get("AllergyIntolerance", ()), self.context, self.notes)
+        changes |= allergic.facts
         orders, drug_changes = self._orders(drafts_bundle, selections, read_drugs, changes)
         changes = changes | {path: fact for path, fact in drug_changes.items() if _tells(fact) or path not in changes}
         self._name_bare_items(items)
@@ -188,6 +191,8 @@ class _Chart:
             studies=_in_order(reader.studies),
             courses=read_drugs.courses,
             orders=orders,
+            allergies=tuple(allergic.records),
+            taken=medications.taken(read_drugs, self.drafted_drugs),
             requested=self._requested(items.get("ServiceRequest", ())),
             series=reader.series,
             unavailable=frozenset(unavailable),
@@ -295,6 +300,7 @@ class _Chart:
         drafts = draft_orders.read_drafts(bundle, selections, context=context)
         self._add(drafts.notes)
         self.drafts = drafts.raw
+        self.drafted_drugs = drafts.drafted
         return drafts.orders, draft_orders.with_drafted(read, drafts, context=context)
 
     def _requested(self, items: Sequence[Item]) -> Requests:

@@ -323,7 +323,7 @@ def test_fish_in_a_pdf_is_unknown_and_not_negative() -> None:
 def test_a_hip_replacement_for_osteoarthritis_is_no_skeletal_event() -> None:
     hip = procedure("hip", coded(SNOMED, "179304004"), reasonCode=[{"text": "Osteoarthritis of hip"}])
     mapped = chart(LUNG, hip)
-    assert mapped.facts.sre == ()
+    assert mapped.facts.skeletal_events == ()
     assert "another reason than cancer" in reasons(mapped)["Procedure/hip"][0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.elements.dosing import words
+from fhir_mapping.elements.amounts import words
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import plain
@@ -28,6 +28,7 @@ _CONCEPTS = {
     "myeloma_non_secretory": "myeloma",
     "hypercalcaemia": "hypercalcaemia",
     "osteoporosis": "osteoporosis",
+    "giant_cell_tumour": "giant-cell-tumour",
 }
 _TERMS = {
     "bone_metastasis": "bone-metastasis",
@@ -35,8 +36,19 @@ _TERMS = {
     "smouldering_myeloma": "myeloma",
     "hypercalcaemia": "hypercalcaemia",
     "osteoporosis": "osteoporosis",
+    "giant_cell_tumour": "giant-cell-tumour",
 }
-FIRST = ("bone-metastasis", "myeloma", "hypercalcaemia", "osteoporosis", "paget", "staging", "screening", "other")
+FIRST = (
+    "bone-metastasis",
+    "myeloma",
+    "hypercalcaemia",
+    "giant-cell-tumour",
+    "osteoporosis",
+    "paget",
+    "staging",
+    "screening",
+    "other",
+)
 """
 Which reason speaks for an order that gives several.
 

@@ -145,7 +145,7 @@ def bma(case: Case) -> Bma:
         for course in lasting
         if is_active(course)
         or course.drug not in ONCOLOGIC
-        or _days_since(course.last_dose, today) < limits.overlap_after_stop.value
+        or _days_since(course.last_dose, today) < overlap_after_stop(course.drug, limits).value
     ]
     past = [course for course in sure if course.drug in ONCOLOGIC and course not in oncologic]
     run = _run(sure, limits)
@@ -176,6 +176,11 @@ def bma(case: Case) -> Bma:
     )
 
 
+def overlap_after_stop(drug: str, limits: Limits) -> Limit:
+    """Give how long after the last dose of an ended oncologic course another agent is too early: its own interval."""
+    return limits.denosumab_overlap_after_stop if drug in DENOSUMAB else limits.overlap_after_stop
+
+
 def _days_since(dose: Dose | None, today: dt.date) -> Decimal:
     return Decimal((today - dose.date).days) if dose else Decimal("Infinity")
 
@@ -188,6 +193,8 @@ def _lasts(course: Course, limits: Limits, today: dt.date) -> bool:
         return since <= limits.denosumab_60_lasts.value
     if course.drug == "zoledronic-5":
         return since <= limits.zoledronic_5_lasts.value
+    if course.drug == "ibandronate-3":
+        return since <= limits.ibandronate_3_lasts.value
     if course.drug in {"ibandronate-oral", "other-bisphosphonate"}:
         return False  # tablets: only an order that stands counts
     return since <= limits.current_after_last_dose.value
@@ -389,7 +396,7 @@ def sre_during_bma(case: Case) -> Criterion:
 
     Closed: no event on record is no. Unknown when an event, or the start of the drug, has no date.
     """
-    drugs, events = case.once(bma), case.facts.sre
+    drugs, events = case.once(bma), case.facts.skeletal_events
     start = drugs.start_date.date
     during = [event for event in events if event.date and start and event.date >= start]
     undated = any(event.date is None for event in events)

@@ -524,7 +524,8 @@ def _judgements(facts: Facts, limits: Limits) -> dict[str, Fact]:
         ("clin.hypercalcaemia", clin.hypercalcaemia, high.yes),
     ):
         if holds and own.value is not True:
-            found[path] = stated(own, value=True, date=lab.ca_corr.date, resources=lab.ca_corr.resources)
+            how = {"date": lab.ca_corr.date, "resources": lab.ca_corr.resources, "flags": ("calculated",)}
+            found[path] = stated(own, value=True, **how)
     if not clin.alp_high.is_known:
         uln = lab.alp.reference_high
         raised: Truth = None if uln is None else (lab.alp > uln).holds

@@ -46,6 +46,12 @@ def calcium_too_high_for_supplements(case: Case) -> Criterion:
     return documented(too_high) | documented(careful.dx.hypercalcaemia_malignancy)
 
 
+def supplements_lacking(case: Case) -> Criterion:
+    """Tell whether calcium or vitamin D is not taken; never unknown, for what is not on record is not taken."""
+    meds = case.facts.meds
+    return ~documented(meds.calcium) | ~documented(meds.vitd)
+
+
 def calcium_tablets(case: Case) -> ProposedMedication:
     """Give the calcium supplement that the sources name, by mouth, mg per day."""
     return ProposedMedication(

@@ -15,14 +15,31 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.records import Order
 
-OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset({"DOSE-014", "DOSE-015", "DOSE-016", "DOSE-019"})
+OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset(
+    {
+        "DOSE-014",
+        "DOSE-015",
+        "DOSE-016",
+        "DOSE-019",
+        "DOSE-024",
+        "DOSE-025",
+        "DOSE-026",
+        "DOSE-027",
+        "DOSE-030",
+        "DOSE-031",
+    }
+)
+"""What is asked of an osteoporosis order of a patient without a diagnosis of ours: what the product itself forbids."""
+
+DENTAL_ORDER_RULES: frozenset[str] = frozenset({"DOSE-031", "MON-013"})
+"""What is asked of dental surgery of a patient without a diagnosis of ours who has an antiresorptive agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """`kind` tells what brought the call into scope; `only` restricts the rules (None: all)."""
 
-    kind: Literal["diagnosis", "order", "osteoporosis-order", "none"]
+    kind: Literal["diagnosis", "order", "osteoporosis-order", "dental-order", "none"]
     only: frozenset[str] | None = None
 
 
@@ -60,6 +77,8 @@ def scope_of(case: Case) -> Scope:
         return Scope("order")
     if any(order.is_bma for order in at_hand):
         return Scope("osteoporosis-order", OSTEOPOROSIS_ORDER_RULES)
+    if facts.courses.items and any("invasive-dental" in order.kinds for order in at_hand):
+        return Scope("dental-order", DENTAL_ORDER_RULES)
     return Scope("none")
 
 

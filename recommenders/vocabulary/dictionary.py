@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING
 
+from recommenders.vocabulary.bones import LEVELS
 from recommenders.vocabulary.facts import (
     Fact,
     FactSpec,
@@ -17,7 +18,17 @@ from recommenders.vocabulary.facts import (
     reading,
     replace,
 )
-from recommenders.vocabulary.records import Courses, Event, Lesion, Lesions, Order, Requests, Study
+from recommenders.vocabulary.records import (
+    Allergy,
+    Courses,
+    Event,
+    Lesion,
+    Lesions,
+    Order,
+    Requests,
+    Study,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,6 +144,7 @@ class DiagnosisFacts:
         "other",
     )
     osteoporosis: Finding = finding("dx.osteoporosis", "osteoporosis", "骨质疏松", closed=True)
+    giant_cell_tumour: Finding = finding("dx.giant_cell_tumour", "giant-cell tumour of bone", "骨巨细胞瘤", closed=True)
     hypercalcaemia_malignancy: Finding = finding(
         "dx.hypercalcaemia_malignancy", "hypercalcaemia of malignancy", "恶性高钙血症", closed=True
     )
@@ -320,6 +332,13 @@ class SpineFacts:
     instability: Finding = finding(
         "spine.instability", "spinal stability", "脊柱稳定性", "stable", "at-risk", "unstable"
     )
+    alignment: Finding = finding(
+        "spine.alignment", "spinal alignment", "脊柱力线", "normal", "deformity", "subluxation"
+    )
+    sins: Reading = reading("spine.sins", "{score}", 0, "SINS on record", "病历SINS评分")
+    reported_compression: Finding = finding(
+        "report.cord_compression", "cord compression in a report", "影像报告提示脊髓受压"
+    )
     osteolysis_paraplegia_risk: Finding = finding(
         "spine.osteolysis_paraplegia_risk", "spinal osteolysis with paraplegia risk", "脊柱溶骨伴截瘫风险"
     )
@@ -338,6 +357,7 @@ class FractureFacts:
     )
     bone: Finding = finding("pathological_fracture.bone", "fractured bone", "骨折部位")
     side: Finding = finding("pathological_fracture.side", "side of the fracture", "骨折侧别", "left", "right")
+    level: Finding = finding("pathological_fracture.level", "level of the fracture", "骨折节段", *LEVELS)
     minor_bone: Finding = finding("pathological_fracture.minor_bone", "minor fracture", "轻微骨折", closed=True)
 
 
@@ -358,6 +378,7 @@ class ClinicalFacts:
         "clin-tumour-markers-falling", "falling tumour markers", "肿瘤标志物下降", closed=True
     )
     symptoms_worse: Finding = finding("clin-symptoms-worse", "worse symptoms", "症状加重", closed=True)
+    leg_weakness: Finding = finding("clin.leg_weakness", "leg weakness", "下肢无力")
     hypercalcaemia: Finding = finding("clin.hypercalcaemia", "hypercalcaemia", "高钙血症", closed=True)
 
 
@@ -446,6 +467,7 @@ class LocalFacts:
         "long-pfs-expected", "long progression-free period expected", "预期较长无进展期"
     )
     systemic_effective: Finding = finding("systemic-effective", "systemic treatment effective", "全身治疗有效")
+    mirels_charted: Reading = reading("mirels-total", "{score}", 0, "Mirels score on record", "病历Mirels评分")
     high_fracture_risk: Finding = finding("high-fracture-risk", "high fracture risk", "骨折高风险")
     invades_critical_structures: Finding = finding(
         "invades-critical-structures", "tumour invades key structures", "肿瘤侵犯重要结构"
@@ -539,9 +561,16 @@ class Facts:
     studies: tuple[Study, ...] = ()
     courses: Courses = field(default_factory=Courses)
     orders: tuple[Order, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    taken: tuple[Taken, ...] = ()
     requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
+
+    @property
+    def skeletal_events(self) -> tuple[Event, ...]:
+        """The events of the definition: an operation for another reason than cancer is none."""
+        return tuple(event for event in self.sre if event.is_sre)
 
     def fact(self, path: str) -> Fact:
         """Give the fact at a dotted path of the dictionary (`lab.ca_total`)."""
@@ -627,5 +656,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "lab.hb_change": ("fall of haemoglobin", "血红蛋白降幅"),
     "mirels_min": ("lowest possible Mirels score", "Mirels最低可能分"),
     "mirels_max": ("highest possible Mirels score", "Mirels最高可能分"),
+    "sins_total": ("SINS", "SINS评分"),
 }
 """Fact name -> label (en, zh-CN)."""

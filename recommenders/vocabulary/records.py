@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.vocabulary.bones import SITES, Bone, Side, bone_of, same_bone
+from recommenders.vocabulary.bones import SITES, SPINE_REGIONS, Bone, Side, bone_of, same_bone, same_place
 from recommenders.vocabulary.facts import (
     Finding,
     Reading,
@@ -59,6 +59,23 @@ class Lesion:
     )
     imaging: Finding = finding("lesions[].imaging", "imaging", "影像方式", "xray", "ct", "mri", "spect", "pet-ct")
     stable_months: Reading = reading("lesions[].stable_months", "mo", 1, "stable for", "稳定时间")
+    axial_cortical_mm: Reading = reading(
+        "lesions[].axial_cortical_mm", "mm", 0, "cortex involved lengthwise", "皮质纵向受累长度"
+    )
+    pain_mechanical: Finding = finding(
+        "lesions[].pain_mechanical", "pain on movement", "机械性疼痛", "none", "occasional", "mechanical"
+    )
+    collapse: Finding = finding(
+        "lesions[].collapse", "vertebral collapse", "椎体塌陷", "none", "body-involved", "up-to-half", "over-half"
+    )
+    posterolateral: Finding = finding(
+        "lesions[].posterolateral", "posterolateral involvement", "后外侧受累", "none", "unilateral", "bilateral"
+    )
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it lies in, as far as it is told."""
+        return Bone(self.site.value if isinstance(self.site.value, str) else None, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +113,8 @@ class Event:
     §1.4 one skeletal-related event, or another procedure on bone that rules look at.
 
     `site` is a lesion site or None when not told, `side` left or right, `level` a vertebra ("T10") where told;
-    radiotherapy may carry dose (Gy) and fractions.
+    radiotherapy may carry dose (Gy) and fractions. `is_sre` False is an operation on bone for another reason than
+    cancer: it deals with that bone, and counts as no skeletal-related event.
     """
 
     type: Literal[
@@ -112,10 +130,16 @@ class Event:
     side: Side | None = None
     level: str | None = None
     active: bool = True
+    is_sre: bool = True
     fixation: bool = False
     dose_gy: Decimal | None = None
     fractions: int | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +155,11 @@ class Study:
     result: Literal["positive", "negative", "equivocal"] | None = None
     resources: tuple[str, ...] = ()
 
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
+
 
 BmaClass = Literal[
     "denosumab-120",
@@ -139,13 +168,17 @@ BmaClass = Literal[
     "zoledronic",
     "zoledronic-5",
     "ibandronate",
+    "ibandronate-3",
     "ibandronate-oral",
     "incadronate",
     "pamidronate",
     "clodronate",
     "other-bisphosphonate",
 ]
-"""Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`."""
+"""
+Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`, and 3 mg by
+vein every three months `-3`: osteoporosis strengths.
+"""
 
 DENOSUMAB: frozenset[str] = frozenset({"denosumab-120", "denosumab-60", "denosumab-unspecified"})
 BISPHOSPHONATES: frozenset[str] = frozenset(
@@ -153,6 +186,7 @@ BISPHOSPHONATES: frozenset[str] = frozenset(
         "zoledronic",
         "zoledronic-5",
         "ibandronate",
+        "ibandronate-3",
         "ibandronate-oral",
         "incadronate",
         "pamidronate",
@@ -217,6 +251,36 @@ class Courses:
         return iter(self.items)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allergy:
+    """
+    One allergy or intolerance on record that counts (not refuted, over or entered in error).
+
+    `drugs` are the ingredients it names, `substance` and `reaction` the words of the record (empty when there are
+    none). `intolerance` says that the record calls it one, or tells of fever, flu-like illness or bone pain only;
+    `doubtful` that it is unconfirmed.
+    """
+
+    drugs: tuple[str, ...]
+    substance: str = ""
+    reaction: str = ""
+    day: dt.date | None = None
+    intolerance: bool = False
+    doubtful: bool = False
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One drug that is taken or stands ordered: its name as recorded, its ingredients and their classes."""
+
+    name: str
+    drugs: tuple[str, ...]
+    classes: frozenset[str] = frozenset()
+    day: dt.date | None = None
+    resources: tuple[str, ...] = ()
+
+
 OrderKind = Literal[
     "bma",
     "calcium",
@@ -248,7 +312,8 @@ class Order:
     `reference` is `Type/id`, or `Type#n` (place in draftOrders) for a draft without id; `at_hand` is False
     for drafts that are background only (order-select, not selected). An order may be of several kinds
     (calcium with vitamin D). `drug` is a `BmaClass` for bone-modifying agents, else the ingredient.
-    `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day.
+    `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day, `treatment_days` on
+    how many days it is given in all. `push` says that the order speaks of a push or bolus into the vein.
     """
 
     reference: str
@@ -261,10 +326,15 @@ class Order:
     largest_dose_mg: Reading = reading("order.largest_dose_mg", "mg", 2, "largest single dose", "最大单次剂量")
     daily_mg: Reading = reading("order.daily_mg", "mg/d", 1, "dose per day", "每日剂量")
     dose_mg_m2: Reading = reading("order.dose_mg_m2", "mg/m2", 1, "ordered dose per m²", "每平方米剂量")
-    route: Finding = finding("order.route", "route", "给药途径", "IV", "SC", "IM", "PO", "other")
+    route: Finding = finding("order.route", "route", "给药途径", "IV", "SC", "IM", "ID", "PO", "other")
     interval_days: Reading = reading("order.interval_days", "d", 0, "interval", "给药间隔")
     infusion_min: Reading = reading("order.infusion_min", "min", 0, "infusion time", "滴注时间")
     diluent_ml: Reading = reading("order.diluent_ml", "mL", 0, "diluent volume", "稀释液量")
+    push: Finding = finding("order.push", "given as a push", "静脉推注", closed=True)
+    product_form: Finding = finding(
+        "order.product_form", "form of the product", "产品剂型", "concentrate", "ready-to-use"
+    )
+    treatment_days: Reading = reading("order.treatment_days", "d", 0, "days of treatment", "用药天数")
     indication: Finding = finding(
         "order.indication",
         "indication",
@@ -272,6 +342,7 @@ class Order:
         "hypercalcaemia",
         "osteoporosis",
         "paget",
+        "giant-cell-tumour",
         "bone-metastasis",
         "myeloma",
         "screening",
@@ -290,6 +361,11 @@ class Order:
     side: Side | None = None
     level: str | None = None
     starts: dt.date | None = None
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is for, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
     @property
     def is_bma(self) -> bool:
@@ -352,7 +428,10 @@ class Requests:
     def _is_of(request: Request, about: str | None) -> Truth:
         if about is None or request.site is None:
             return True
-        return same_bone(request.bone, bone_of(about))
+        bone = bone_of(about)
+        if request.level is None and request.site in SPINE_REGIONS:
+            return same_place(request.site, bone.site)  # an order for the spine covers each of its bones
+        return same_bone(request.bone, bone)
 
 
 def _is_current(request: Request, since: dt.date | None) -> bool:
