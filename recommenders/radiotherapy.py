@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -40,7 +41,6 @@ from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, all_of, any_of, documented, given, leaf
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Proposal, Value
@@ -381,11 +381,12 @@ def _still_painful(case: Case, event: Event, lesion: Lesion, ended: dt.date) -> 
         ("xray", "ct", "mri", "pet"),
         limits.relief_looked_for,
         lambda study: shows_spine(study) if spinal.yes else shows(study, lesion.bone),
-        felt,
+        felt + dt.timedelta(1) if felt is not None else None,  # what showed the painful lesion is not the answer to it
     )
     fractured = documented(facts.pathological_fracture.current)
     stable = imaged & lesion.trend.one_of("stable", "improving") & ~fractured
-    image = ask("mri-of-the-spine", "mri-spine", reasons) if spinal.yes else ask("ct-of", "ct", reasons, about=about)
+    by_mri = spinal.yes and facts.local.mri_contraindicated.value is not True
+    image = ask("mri-of-the-spine", "mri-spine", reasons) if by_mri else ask("ct-of", "ct", reasons, about=about)
     consult = ask(
         "interventional-radiology-consultation", "interventional-radiology-consultation", reasons, about=about
     )

@@ -51,6 +51,7 @@ from recommenders.patient.surgery import (
     asked_together,
     bone_disease,
     diagnoses,
+    fixable,
     hurts,
     is_spinal,
     surgery,
@@ -621,22 +622,31 @@ def _last_treatment(case: Case, lesion: Lesion | None) -> Fill:
 
 def _conflicts(case: Case, lists: Surgery) -> Iterator[Advice]:
     """SURG-031: where the consensus lists for and against; it stands in the dossier."""
+    facts = case.facts
+    reviewed = case.fired("SURG-030")
     urgent = lists.contraindicated & given(lists.is_urgent)
     low_score_or_xray = case.fired("MIRELS-002") & case.fired("SURG-022")
-    exactly = case.facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
-    conflicts = {"both-ways": urgent, "xray-against-score": low_score_or_xray, "exactly-three": exactly}
+    # the gap of exactly three months is open for whichever lesion a surgeon might be asked about
+    exactly = facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
+    in_question = reviewed | documented(lists.scope & facts.lesions.any(lambda x: hurts(x) & fixable(x)))
+    conflicts = {
+        "both-ways": reviewed & documented(urgent),
+        "xray-against-score": reviewed & low_score_or_xray,
+        "exactly-three": in_question & documented(exactly),
+    }
     leads = [reason for reason in lists.reasons if reason.found.yes]
     about = next((reason.about for reason in leads if reason.about), None)
     risk = highest_of(case, about) if about else None
+    rules_found = tuple(dict.fromkeys(reason.rule for reason in leads))[:2]
     yield Advice(
         rule="SURG-031",
-        because=case.fired("SURG-030") & any_of(documented(conflict) for conflict in conflicts.values()),
+        because=any_of(conflicts.values()),
         fill={
-            "reason": tuple(Phrase(f"item-{rule}") for rule in dict.fromkeys(reason.rule for reason in leads))[:2],
+            "reason": tuple(Phrase(f"item-{rule}") for rule in rules_found),
             "n": _in_numbers(risk) if risk else "",
         },
         about=about,
-        holds={name: documented(conflict) for name, conflict in conflicts.items()},
+        holds=conflicts,
     )
 
 
