@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from recommenders.bone_protection import bone_risk_tier
 from recommenders.patient.advice import Advice, Label, Phrase
-from recommenders.patient.bone_words import against, bone_in_words
+from recommenders.patient.bone_words import against, bare, bone_in_words
 from recommenders.patient.fracture_risk import (
     FractureRisk,
     fracture_risks,
@@ -416,8 +416,8 @@ def _list_fill(case: Case, rule: str) -> dict[str, Fill]:
     if rule in {"SURG-006", "SURG-021"}:
         return {"study": _study(case), "date": facts.bx.bone_done.date or ""}
     by_rule: dict[str, dict[str, Fill]] = {
-        "SURG-001": {"life": facts.status.life_expectancy},
-        "SURG-011": {"life": facts.status.life_expectancy},
+        "SURG-001": {"life": bare(facts.status.life_expectancy)},
+        "SURG-011": {"life": bare(facts.status.life_expectancy)},
         "SURG-012": {"count": facts.dx.bone_met_count},
         "SURG-013": {"organs": facts.dx.visceral_met_organs},
         "SURG-014": {"unfit": Phrase("unfit") if facts.status.fit_for_surgery.value is False else Phrase("poor")},

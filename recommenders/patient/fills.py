@@ -145,7 +145,7 @@ def cancer(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the sha
     return None
 
 
-FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
+FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = dict(BONE_FILLS) | {
     function.__name__: function
     for function in (
         drug,
@@ -163,5 +163,5 @@ FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
         ca_last,
         cancer,
     )
-} | BONE_FILLS
+}
 """Placeholder -> what fills it; None where the chart does not say."""
