@@ -227,23 +227,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
     day = item.stamp.day if item.stamp else None
     moment = item.stamp.moment if item.stamp else None
     common: dict[str, Any] = {"date": day, "moment": moment, "resources": (item.name,)}
-    facts: dict[str, Any] = {}
-    sides: frozenset[Side] = frozenset()
-    named = NOWHERE
-    for part in resource.get("component", ()):
-        for coding in codings(part.get("code")):
-            code = code_text(coding.get("code"))
-            if normal_system(str(coding.get("system") or "")) != LOCAL:
-                continue
-            name, fact = _component(code, part, reader)
-            if name == "site":
-                said = part.get("valueCodeableConcept") or part.get("valueString")
-                sides |= sides_of_site(said, reader.context)
-                named = place_of(said, reader.context)
-            if name:
-                if not fact.is_known:
-                    reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
-                facts[name] = replace(fact, **common)
+    facts, sides, named = _components(resource, item, common, reader)
     body_site = resource.get("bodySite")
     place = place_of(body_site, reader.context)
     site = facts.get("site")
@@ -262,6 +246,32 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
             facts["imaging"] = replace(modality, **common)
     reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
     return replace(BLANK, id=item.name, date=day, resources=(item.name,), side=side, level=level, **facts)
+
+
+def _components(
+    resource: Mapping[str, Any], item: Item, common: Mapping[str, Any], reader: ObservationReader
+) -> tuple[dict[str, Any], frozenset[Side], Place]:
+    """Give the parts of a lesion that its components tell, and what its own site component names."""
+    facts: dict[str, Any] = {}
+    sides: frozenset[Side] = frozenset()
+    named = NOWHERE
+    local = (
+        (code_text(coding.get("code")), part)
+        for part in resource.get("component", ())
+        for coding in codings(part.get("code"))
+        if normal_system(str(coding.get("system") or "")) == LOCAL
+    )
+    for code, part in local:
+        name, fact = _component(code, part, reader)
+        if name == "site":
+            said = part.get("valueCodeableConcept") or part.get("valueString")
+            sides |= sides_of_site(said, reader.context)
+            named = place_of(said, reader.context)
+        if name:
+            if not fact.is_known:
+                reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
+            facts[name] = replace(fact, **common)
+    return facts, sides, named
 
 
 def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) -> tuple[str, Any]:
