@@ -473,7 +473,10 @@ def test_a_range_is_given_where_an_item_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("guidance", "modules"),
-    [(STAGING, ("myeloma_staging", "patient.myeloma_models", "patient.series")), (TREATMENT, ("myeloma_treatment", "patient.melphalan"))],
+    [
+        (STAGING, ("myeloma_staging", "patient.myeloma_models", "patient.series")),
+        (TREATMENT, ("myeloma_treatment", "patient.melphalan")),
+    ],
     ids=["staging", "treatment"],
 )
 def test_every_limit_and_phrase_is_used(guidance: Guidance, modules: tuple[str, ...]) -> None:

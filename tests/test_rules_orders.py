@@ -536,8 +536,8 @@ def accept_each(facts: Facts, hook: Hook) -> int:
                 tried += 1
                 after = assess(carried_out(facts, proposal), hook)
                 again = after.verdicts.get(verdict.rule)
-                repeated = again is not None and again.state == "fired"
-                made = {(p.button, p.items, p.replaces) for a in again.advices for p in a.proposals} if repeated else ()
+                repeated = again.advices if again is not None and again.state == "fired" else ()
+                made = {(p.button, p.items, p.replaces) for a in repeated for p in a.proposals}
                 assert (proposal.button, proposal.items, proposal.replaces) not in made, (verdict.rule, proposal)
                 new = interrupting(after) - interrupting(found)
                 assert not new, (verdict.rule, proposal.button, new)
