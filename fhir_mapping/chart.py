@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications, requested
+from fhir_mapping import allergies, cord, draft_orders, genomics, imaging, lesions, medications, requested
 from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
 from fhir_mapping.delivery.resources import readable
@@ -161,6 +161,7 @@ class _Chart:
         imaging.read(
             reader, items.get("DiagnosticReport", ()), items.get("ImagingStudy", ()), items.get("Procedure", ())
         )
+        cord.read(reader, conditions, items.get("DiagnosticReport", ()))
         _single_observations(reader, conditions)
         self._after(reader)
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))

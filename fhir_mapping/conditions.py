@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.places.laterality import Place, one_side, place_of, sides_beside, sides_in, sides_of_extensions
-from fhir_mapping.service_orders import bone_site
-from fhir_mapping.terms import dates, dictionary
+from fhir_mapping.places.laterality import one_side, sides_in, sides_of_extensions
+from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_of, places_in
+from fhir_mapping.terms import dates, dictionary, names
 from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import text
-from recommenders.patient.lesions import same_bone
+from recommenders.vocabulary.bones import same_bone, same_site
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Event
 
@@ -74,6 +74,7 @@ _METASTATIC = frozenset(
         "lung_cancer_stage_iv",
         "visceral_metastasis_other",
         "bone_marrow_metastasis",
+        "metastasis_elsewhere",
         *_ORGANS,
     }
 )
@@ -81,6 +82,7 @@ _MALIGNANT_CONCEPTS = frozenset(
     {"history_lung_cancer", "metastatic_malignancy_nos", "carcinomatosis", "malignancy_unspecified", "sarcoma_nos"}
     | {"bone_sarcoma_nos", "ewing_sarcoma", "chondrosarcoma", "waldenstrom", "lymph_node_metastasis", "skin_metastasis"}
     | {"bone_marrow_metastasis", "visceral_metastasis_other", "gist_TRAP", *_ORGANS, *MYELOMA, *_METASTATIC}
+    | {"haematological_malignancy", "haematological_malignancy_remission", "lung_other_tumour_TRAP", "kaposi_TRAP"}
 )
 
 
@@ -99,6 +101,8 @@ class Diagnosis:
     onset: Stamp | None
     recorded: Stamp | None
     reported: bool
+    titled: bool = False
+    """Whether its words are read as the title of a code; then a word within them raises no question."""
 
     @property
     def is_trap(self) -> bool:
@@ -155,6 +159,8 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
     elif clinical in _OVER or _has_ended(resource, context):
         state = "history"
     matches = context.concepts(resource.get("code"), "Condition") + _histology_matches(resource, context)
+    titles = () if matches else tuple(match for said in words for match in names.titled(said, "Condition"))
+    matches += titles
     for match in matches:
         if match.is_trap:
             notes.add(item.name, _TRAPS.get(match.concept, "trap: recognised and rejected"))
@@ -180,6 +186,7 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
         onset=_onset(resource, context, born),
         recorded=dates.parse(resource.get("recordedDate"), context.timezone),
         reported=_is_person(resource.get("asserter")),
+        titled=bool(titles),
     )
 
 
@@ -271,18 +278,19 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     """Give what a Condition says of a fact; None when it does not speak of it."""
     coded = bool(diagnosis.concepts & rule.concepts) or any(match.code in rule.codes for match in diagnosis.matches)
     verdicts = [diagnosis.spoken[term] for term in rule.terms if term in diagnosis.spoken]
-    maybe = bool(diagnosis.concepts & rule.suspect_concepts) or any(
-        diagnosis.spoken.get(term) in {"present", "suspected"} for term in rule.suspect_terms
+    maybe = bool(diagnosis.concepts & rule.suspect_concepts) or (
+        not diagnosis.titled
+        and any(diagnosis.spoken.get(term) in {"present", "suspected"} for term in rule.suspect_terms)
     )
     claim: Says | None = None
     from_text = False
     if coded:
-        claim = "present"
+        claim, from_text = "present", diagnosis.titled
         if "suspected" in verdicts:
             claim = "suspected"
         elif {"absent", "nothing"} & set(verdicts) and "present" not in verdicts:
             claim = "contradictory"  # its own words deny it, or speak of a mere risk
-    elif verdicts and not diagnosis.is_trap:
+    elif verdicts and not diagnosis.is_trap and not diagnosis.titled:
         claim, from_text = _strongest(verdicts), True
         if diagnosis.concepts and claim is not None:
             # its code says something else; words beside it raise a question and settle nothing
@@ -602,12 +610,13 @@ class ConditionReader:
         )
         place = self.place_of(newest)
         common: dict[str, Any] = {"date": current.date, "resources": (newest.item.name,)}
-        for path, word in (("pathological_fracture.bone", place.site), ("pathological_fracture.side", place.side)):
+        for part, word in (("bone", place.site), ("side", place.side), ("level", place.level)):
             if word is not None:
+                path = f"pathological_fracture.{part}"
                 self.changes[path] = stated(dictionary.blank_finding(path), word, **common)
         for one in self._fractured:
             other = self.place_of(one)
-            if one is not newest and (other.site, other.side) != (place.site, place.side):
+            if one is not newest and other.bone != place.bone:
                 self.notes.add(one.item.name, "another current fracture: only one is judged, see the other one")
 
     def _was_operated(self, one: Diagnosis, procedures: Sequence[Event]) -> bool:
@@ -616,8 +625,7 @@ class ConditionReader:
             event.type == "bone-surgery"
             and event.date is not None
             and (since is None or event.date >= since.day)
-            and same_bone(event.site, place.site) is True
-            and (event.side is None or place.side is None or event.side == place.side)
+            and same_bone(event.bone, place.bone) is True
             for event in procedures
         )
 
@@ -633,7 +641,9 @@ class ConditionReader:
         rule = next(one for one in dictionary.DIAGNOSES if one.fact == "spine.neuro_deficit")
         for one in self.diagnoses:
             statement = says(rule, one)
-            if statement is not None and statement.says in {"present", "history"}:
+            if statement is None or one.concepts & rule.concepts == {"paraplegia"}:
+                continue  # a paraplegia alone does not tell what caused it
+            if statement.says in {"present", "history"}:
                 self._event("spinal-cord-compression", one, active=statement.says == "present")
 
     def _event(self, kind: Any, one: Diagnosis, *, active: bool) -> None:  # noqa: ANN401 - one of Event's types
@@ -642,10 +652,9 @@ class ConditionReader:
             Event(
                 type=kind,
                 date=since.day if since else None,
-                site=place.site,
-                side=place.side,
                 active=active,
                 resources=(one.item.name,),
+                **place.parts,
             )
         )
 
@@ -654,27 +663,31 @@ class ConditionReader:
         return self.place_of(one).site
 
     def place_of(self, one: Diagnosis) -> Place:
-        """Give site and side of a Condition: of its body site, of its code, of its words; no side when two are told."""
-        site = self._site_of(one)
-        if site is None:
-            return Place()
-        places = [place_of(place, self.context) for place in one.resource.get("bodySite", ())]
-        told = {place.side for place in places if place.side is not None and same_bone(place.site, site)}
+        """Give the bone of a Condition: of its body site, of its code, of its words; no side when two are told."""
+        place = self._told_place(one)
+        if place.site is None:
+            return NOWHERE
+        told = {side for side in (place.side,) if side is not None}
+        told |= {other.side for other in body_sites(one.resource, self.context) if _at(other, place) and other.side}
         told |= sides_of_extensions(one.resource, self.context)
         told |= {side for name in self._names_of(one) for side in sides_in(name)}
-        told |= {side for said in one.words for side in sides_beside(said, site)}
-        return Place(site, True, one_side(site, told))
+        told |= {other.side for said in one.words for other in places_in(said) if _at(other, place) and other.side}
+        return Place(place.site, True, one_side(place.site, told), place.level)
 
-    def _site_of(self, one: Diagnosis) -> str | None:
-        for place in one.resource.get("bodySite", ()):
-            site, is_bone = bone_site(place, self.context)
-            if is_bone:
-                return site
-        for name in (*self._names_of(one), *one.words):
-            site, is_bone = bone_site({"text": _without_generic(name)}, self.context)
-            if is_bone and site != "bone":
-                return site
-        return None
+    def _told_place(self, one: Diagnosis) -> Place:
+        for place in body_sites(one.resource, self.context):
+            if place.is_bone:
+                return place
+        named = [
+            place
+            for said in (*self._names_of(one), *one.words)
+            for place in places_in(_without_generic(said))
+            if place.is_bone and place.site != "bone"
+        ]
+        first = next(iter(named), NOWHERE)
+        # the code says "spine", the words say which vertebra
+        exact = next((place for place in named if place.level is not None and same_site(place.site, first.site)), None)
+        return exact if exact is not None and first.level is None else first
 
     def _names_of(self, one: Diagnosis) -> list[str]:
         """Give what the codes of a Condition are called; a later encounter's fracture code is called as the first's."""
@@ -704,6 +717,8 @@ class ConditionReader:
                 or one.reported
                 or any(one.spoken.get(term) in _DOUBTS for term in ("bone_metastasis", *_ORGAN_TERMS))
             )
+            if "metastasis_elsewhere" in one.concepts:
+                maybe.update(match.code for match in one.matches if match.concept == "metastasis_elsewhere")
             for organ in organs:
                 if doubtful:
                     maybe.add(organ)
@@ -948,7 +963,9 @@ class ConditionReader:
             return
         own = dictionary.blank_finding("clin.hypercalcaemia")
         self.changes["clin.hypercalcaemia"] = replace(settled, name=own.name)
-        malignancy = any(self.is_true(path) for path in _ACTIVE_MALIGNANCY)
+        malignancy = any(self.is_true(path) for path in _ACTIVE_MALIGNANCY) or any(
+            one.state == "current" and "haematological_malignancy" in one.concepts for one in self.diagnoses
+        )
         if malignancy or settled.value is None:
             self.changes[rule.fact] = settled
         if malignancy:
@@ -1051,7 +1068,8 @@ def _organs(one: Diagnosis) -> set[str]:
     found = {_ORGANS[concept] for concept in one.concepts if concept in _ORGANS}
     for match in one.matches:
         if match.concept == "visceral_metastasis_other":
-            found.add(match.code.replace(".", "")[:4] if match.system in {ICD10, ICD10_CM} else match.code)
+            bare = match.code.replace(".", "")[:4]
+            found.add(bare if match.system in {ICD10, ICD10_CM} else match.code)
         elif match.code == "188462001":
             found.discard("nervous-system")
             found.add("brain")
@@ -1130,7 +1148,12 @@ _SUBTYPES = {
     "leiomyosarcoma": "other",
     "morph_leiomyosarcoma": "other",
     "rhabdomyosarcoma": "other",
+    "morph_rhabdomyosarcoma": "other",
     "angiosarcoma": "other",
+    "morph_angiosarcoma": "other",
+    "morph_clear_cell_sarcoma": "other",
+    "morph_rhabdoid": "other",
+    "morph_soft_tissue_sarcoma": "other",
 }
 
 
@@ -1149,6 +1172,10 @@ def _subtype(one: Diagnosis) -> str | None:
     return None
 
 
+def _at(one: Place, other: Place) -> bool:
+    return one.is_bone is True and same_site(one.site, other.site) is True
+
+
 def _sarcoma_words(one: Diagnosis) -> bool:
     terms = ("soft_tissue_sarcoma", "ups", "synovial_sarcoma", "liposarcoma")
     return any(one.spoken.get(term) == "present" for term in terms) or any(
@@ -1161,12 +1188,12 @@ def _jaw_degree(one: Diagnosis, context: ReadingContext) -> int | None:
     degree: int | None = None
     for match in one.matches:
         if match.concept == "osteonecrosis_jaw":
-            degree = max(degree or 0, 2 if match.system == ICD10_CM else 1)
+            degree = 2
         elif match.concept == "jaw_inflammatory_condition":
             degree = max(degree or 0, 1)
         elif match.concept == "avascular_necrosis_bone":
-            places = [bone_site(place, context)[0] for place in one.resource.get("bodySite", ())]
-            elsewhere = [place for place in places if place not in {None, "skull", "bone"}]
+            sites = [place_of(place, context).site for place in one.resource.get("bodySite", ())]
+            elsewhere = [site for site in sites if site not in {None, "skull", "bone"}]
             if not elsewhere and not re.search(r"hip|femor|股骨|knee|膝", text.fold(" ".join(one.words))):
                 degree = max(degree or 0, 1)
     said = one.spoken.get("osteonecrosis_jaw")

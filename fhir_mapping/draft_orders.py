@@ -11,7 +11,8 @@ from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import is_patient
 from fhir_mapping.elements import dosing
-from fhir_mapping.elements.dosing import BLANK, words
+from fhir_mapping.elements.amounts import words
+from fhir_mapping.elements.dosing import BLANK
 from fhir_mapping.elements.indications import indications
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.medications import Drafted, Medications
@@ -396,7 +397,7 @@ def _service(
         indication=_indication(reason, name, context),
         text=stated(BLANK["text"], service.text, resources=(name,)) if service.text else BLANK["text"],
         replaces=_replaced(resource),
-        site=service.site,
+        **service.place.parts,
         rt_dose_gy=service.dose_gy,
         rt_fractions=service.fractions,
         rt_stereotactic=service.stereotactic,

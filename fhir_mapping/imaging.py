@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from fhir_mapping import genomics
 from fhir_mapping.delivery.selection import Candidate, Slot
 from fhir_mapping.elements import values
-from fhir_mapping.service_orders import bone_site
+from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words import text
@@ -102,21 +102,19 @@ def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, read
     found = _modality(code, reader)
     if found is None:
         return False
-    modality, site, whole_body = found
+    modality, place, whole_body = found
     conclusion = str(resource.get("conclusion") or "")
     named = text.verdict(conclusion, "bone_word") is not None
-    if site is None and not whole_body:
-        if not named:
-            reader.notes.add(item.name, "imaging that is not told to be of bone")
-            return True
-        site = None
+    if place.site is None and not whole_body and not named:
+        reader.notes.add(item.name, "imaging that is not told to be of bone")
+        return True
     reader.studies.append(
         Study(
             modality=modality,
             date=stamp.day if stamp else None,
-            site=site,
             whole_body=whole_body,
             result=_result(resource, conclusion, reader),
+            **place.parts,
             resources=(item.name,),
         )
     )
@@ -124,24 +122,26 @@ def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, read
     return True
 
 
-def _modality(code: object, reader: ObservationReader) -> tuple[Modality, str | None, bool] | None:
+def _modality(code: object, reader: ObservationReader) -> tuple[Modality, Place, bool] | None:
     for match in reader.context.concepts(code):
         if match.concept in _BY_CONCEPT:
             modality, site, whole = _BY_CONCEPT[match.concept]
-            if site == "spine":
-                told, is_bone = bone_site({"text": match.display}, reader.context)
-                site = told if is_bone and told is not None else site
-            return modality, site, whole
+            told = place_in(match.display) if site == "spine" else NOWHERE
+            return modality, told if told.is_bone else Place(site, site is not None or None), whole
     said = "; ".join(texts_of(code))
     spoken = text.verdicts(said)
     for term, modality in _BY_WORDS:
         if spoken.get(term) == "present":
-            site, is_bone = bone_site({"text": said}, reader.context)
             whole = (
                 modality in {"pet", "spect"} or term == "skeletal_survey" or bool(_WHOLE_BODY.search(text.fold(said)))
             )
-            return modality, site if is_bone and site != "bone" else None, whole
+            return modality, _named(place_in(said)), whole
     return None
+
+
+def _named(place: Place) -> Place:
+    """Give a place that is a bone by name; "bone" alone tells none."""
+    return place if place.is_bone and place.site != "bone" else NOWHERE
 
 
 def _result(resource: Mapping[str, Any], conclusion: str, reader: ObservationReader) -> Result | None:
@@ -194,22 +194,22 @@ def _study(item: Item, reader: ObservationReader) -> None:
     stamp = dates.parse(resource.get("started"), reader.context.timezone)
     kinds = [*resource.get("modality", ()), *(series.get("modality") or {} for series in resource.get("series", ()))]
     places = [
-        bone_site({"coding": [series["bodySite"]], "text": series["bodySite"].get("display")}, reader.context)
+        place_of({"coding": [series["bodySite"]], "text": series["bodySite"].get("display")}, reader.context)
         for series in resource.get("series", ())
         if series.get("bodySite")
     ]
-    site = next((place for place, is_bone in places if is_bone), None)
+    place = next((one for one in places if one.is_bone), NOWHERE)
     modality = next((_BY_DICOM[code] for one in kinds if (code := code_text(one.get("code"))) in _BY_DICOM), None)
-    if modality is None or (site is None and modality not in {"spect", "pet"}):
+    if modality is None or (not place.is_bone and modality not in {"spect", "pet"}):
         reader.notes.add(item.name, "imaging that is not told to be of bone")
         return
     reader.studies.append(
         Study(
             modality=modality,
             date=stamp.day if stamp else None,
-            site=site if site != "bone" else None,
             whole_body=modality in {"spect", "pet"},
             resources=(item.name,),
+            **_named(place).parts,
         )
     )
 
@@ -221,7 +221,7 @@ def _procedure(item: Item, reader: ObservationReader) -> None:
     told_bone = of_bone(resource, reader)
     if told_bone is None:
         return
-    modality, site, whole = told_bone
+    modality, place, whole = told_bone
     period = resource.get("performedPeriod")
     told = [
         resource.get("performedDateTime"),
@@ -231,21 +231,26 @@ def _procedure(item: Item, reader: ObservationReader) -> None:
     if stamp is not None and stamp.is_future(reader.context.now):
         return
     reader.studies.append(
-        Study(modality=modality, date=stamp.day if stamp else None, site=site, whole_body=whole, resources=(item.name,))
+        Study(
+            modality=modality,
+            date=stamp.day if stamp else None,
+            whole_body=whole,
+            resources=(item.name,),
+            **place.parts,
+        )
     )
 
 
-def of_bone(resource: Mapping[str, Any], reader: ObservationReader) -> tuple[Modality, str | None, bool] | None:
-    """Give modality, site and whether the whole body is shown of a Procedure that is imaging of bone; None else."""
+def of_bone(resource: Mapping[str, Any], reader: ObservationReader) -> tuple[Modality, Place, bool] | None:
+    """Give modality, place and whether the whole body is shown of a Procedure that is imaging of bone; None else."""
     code = resource.get("code")
     if any(_GUIDES.search(text.fold(said)) for said in texts_of(code)):
         return None
     found = _modality(code, reader)
-    if found is None or found[1] is not None or found[2]:
+    if found is None or found[1].is_bone or found[2]:
         return found
-    places = [bone_site(place, reader.context) for place in resource.get("bodySite", ())]
-    site = next((place for place, is_bone in places if is_bone), None)
-    return None if site is None else (found[0], None if site == "bone" else site, False)
+    place = next((one for one in body_sites(resource, reader.context) if one.is_bone), None)
+    return None if place is None else (found[0], _named(place), False)
 
 
 def _entries(reader: ObservationReader) -> None:
@@ -258,15 +263,16 @@ def _entries(reader: ObservationReader) -> None:
             stamp = candidate.item.stamp
             concept = candidate.slot.concept
             modality, site, whole = _BY_CONCEPT.get(concept, (target, None, target in {"spect", "pet"}))
-            place, is_bone = bone_site(resource.get("bodySite"), reader.context)
+            told = _named(place_of(resource.get("bodySite"), reader.context))
+            place = told if told.is_bone else Place(site)
             reader.studies.append(
                 Study(
                     modality=modality,
                     date=stamp.day if stamp else None,
-                    site=place if is_bone and place != "bone" else site,
                     whole_body=whole,
                     result=_entered_result(resource, reader),
                     resources=(candidate.item.name,),
+                    **place.parts,
                 )
             )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,13 @@ from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, relative
 from fhir_mapping.elements import values
 from fhir_mapping.observations import contradiction, same_value
-from fhir_mapping.places.laterality import (
-    Place,
-    one_side,
-    place_of,
-    place_of_structure,
-    sides_of_extensions,
-    sides_of_site,
-)
+from fhir_mapping.places.laterality import one_side, sides_of_extensions, sides_of_site
+from fhir_mapping.places.sites import NOWHERE, Place, place_of, place_of_structure
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, text_of
 from fhir_mapping.terms.decode import TooManyEntriesError, is_number
 from fhir_mapping.words import text
-from recommenders.patient.lesions import same_place
-from recommenders.vocabulary.bones import SITES
+from recommenders.vocabulary.bones import REGIONS, same_bone, same_site
 from recommenders.vocabulary.dictionary import LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, replace, stated
 from recommenders.vocabulary.records import Lesion
@@ -48,6 +40,9 @@ _WORDS = {
     "lesion-trend": "trend",
     "lesion-after-conservative": "after_conservative",
     "lesion-modality": "imaging",
+    "pain-mechanical": "pain_mechanical",
+    "vertebral-collapse": "collapse",
+    "posterolateral-involvement": "posterolateral",
 }
 _YES_NO = {"soft-tissue-mass": "soft_tissue_mass", "radiochemo-sensitive": "sensitive_rt_chemo"}
 _NUMBERS: dict[str, tuple[str, ReadingRule]] = {
@@ -56,6 +51,10 @@ _NUMBERS: dict[str, tuple[str, ReadingRule]] = {
         dictionary.ReadingRule(fact="mm.bmpc", unit="%", analyte="percent", high=Decimal(100)),
     ),
     "lesion-size": ("size", dictionary.ReadingRule(fact="mm.bmpc", unit="mm", analyte="tumor_dimension")),
+    "axial-cortical-mm": (
+        "axial_cortical_mm",
+        dictionary.ReadingRule(fact="mm.bmpc", unit="mm", analyte="tumor_dimension"),
+    ),
     "lesion-stable-months": (
         "stable_months",
         dictionary.ReadingRule(fact="mm.bmpc", unit="mo", analyte="duration", high=Decimal(600)),
@@ -84,7 +83,9 @@ def read(reader: ObservationReader, conditions: ConditionReader, structures: Ite
     continues = {candidate.item.name: before for candidate in entries if (before := _continues(candidate, reader))}
     tumours = _tumours(reader, structures)
     found += tumours
-    found += _lytic(reader)
+    lytic = _lytic(reader)
+    _count_lytic(lytic, reader, conditions)
+    found += lytic
     found.sort(key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id))
     found = _joined(found, continues)
     added = {name for name, before in continues.items() if before.startswith(_ADDED_BY_FORM)}
@@ -145,7 +146,7 @@ def _may_be_one(entries: Sequence[Lesion]) -> bool:
 
 def _place_key(lesion: Lesion) -> tuple[object, ...]:
     """Give bone, side and level as far as they are told: T5 and T10, or the third and the eighth rib, differ."""
-    return lesion.site.value, lesion.side, *re.findall(r"\d+", lesion.site.sent or "")
+    return lesion.site.value, lesion.side, lesion.level
 
 
 def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added: Collection[str]) -> list[Lesion]:
@@ -159,7 +160,7 @@ def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added:
     by_place: dict[tuple[object, ...], list[Lesion]] = {}
     found: list[Lesion] = []
     for lesion in lesions:
-        by_its_place = lesion.site.is_known and lesion.site.value not in _REGIONS and lesion.id not in added
+        by_its_place = lesion.site.is_known and lesion.site.value not in REGIONS and lesion.id not in added
         if by_its_place and lesion.date is not None:
             by_place.setdefault(_place_key(lesion), []).append(lesion)
         else:
@@ -174,9 +175,6 @@ def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added:
         else:
             found += listed
     return found
-
-
-_REGIONS = frozenset({"upper-limb", "lower-limb", "bone"})
 
 
 def _days(lesion: Lesion) -> set[dt.date]:
@@ -215,6 +213,7 @@ def _as_one(root: str, entries: Sequence[Lesion]) -> Lesion:
         resources=tuple(dict.fromkeys(name for one in entries for name in one.resources)),
         imaging_confirmed=any(one.imaging_confirmed for one in entries),
         side=next((one.side for one in entries if one.side is not None), None),
+        level=next((one.level for one in entries if one.level is not None), None),
         **{name: told(name) for name in LESION_COMPONENTS},
     )
 
@@ -230,6 +229,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
     common: dict[str, Any] = {"date": day, "moment": moment, "resources": (item.name,)}
     facts: dict[str, Any] = {}
     sides: frozenset[Side] = frozenset()
+    named = NOWHERE
     for part in resource.get("component", ()):
         for coding in codings(part.get("code")):
             code = code_text(coding.get("code"))
@@ -237,7 +237,9 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
                 continue
             name, fact = _component(code, part, reader)
             if name == "site":
-                sides |= sides_of_site(part.get("valueCodeableConcept") or part.get("valueString"), reader.context)
+                said = part.get("valueCodeableConcept") or part.get("valueString")
+                sides |= sides_of_site(said, reader.context)
+                named = place_of(said, reader.context)
             if name:
                 if not fact.is_known:
                     reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
@@ -249,7 +251,9 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         facts["site"] = stated(BLANK.site, place.site, sent=text_of(body_site) or None, **common)
     sides |= sides_of_site(body_site, reader.context) | sides_of_extensions(resource, reader.context)
     sited = facts.get("site")
-    side = one_side(str(sited.value) if sited is not None else None, sides)
+    site_named = str(sited.value) if sited is not None and sited.is_known else None
+    side = one_side(site_named, sides)
+    level = next((one.level for one in (named, place) if one.level and same_site(one.site, site_named)), None)
     if "imaging" not in facts and (method := resource.get("method")):
         modality = values.finding_of(
             {"valueCodeableConcept": method}, "lesions[].imaging", reader.context, BLANK.imaging
@@ -257,7 +261,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         if modality.is_known:
             facts["imaging"] = replace(modality, **common)
     reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
-    return replace(BLANK, id=item.name, date=day, resources=(item.name,), imaging_confirmed=True, side=side, **facts)
+    return replace(BLANK, id=item.name, date=day, resources=(item.name,), side=side, level=level, **facts)
 
 
 def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) -> tuple[str, Any]:
@@ -294,9 +298,6 @@ def _number(part: Mapping[str, Any], rule: ReadingRule, blank: Reading, reader: 
 def _site(part: Mapping[str, Any], reader: ObservationReader) -> Finding:
     said = part.get("valueString")
     coded = part.get("valueCodeableConcept")
-    for one in [said, *(code_text(coding.get("code")) for coding in codings(coded))]:
-        if isinstance(one, str) and one.strip().lower() in SITES:
-            return stated(BLANK.site, one.strip().lower())
     place = place_of(coded or {"text": said or ""}, reader.context).site
     words = said or text_of(coded) or None
     return stated(BLANK.site, place, sent=words) if place is not None else replace(BLANK.site, reason="no-value")
@@ -356,6 +357,7 @@ def _tumours(reader: ObservationReader, structures: Iterable[Item]) -> list[Lesi
                 imaging_confirmed=True,
                 site=stated(BLANK.site, place.site or "", **common),
                 side=place.side,
+                level=place.level,
                 **common,
             )
     return [found[name] for name in sorted(found)]
@@ -398,6 +400,7 @@ def _sized(
         imaging_confirmed=True,
         site=stated(BLANK.site, place.site or "", **common),
         side=place.side,
+        level=place.level,
         size=replace(size, **common),
         **common,
     )
@@ -425,10 +428,39 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
                 imaging=stated(BLANK.imaging, "xray", **common),
                 site=stated(BLANK.site, place.site, **common) if place.is_bone and place.site else BLANK.site,
                 side=place.side,
+                level=place.level,
                 **common,
             )
         )
     return found
+
+
+_PLASMA_CELL = ("dx.mm", "dx.smm", "dx.mgus", "dx.plasmacytoma", "dx.pcl")
+_OF_SOLID_CANCER = ("dx.bone_met", "dx.lung_cancer", "dx.other_solid_cancer")
+
+
+def _count_lytic(lytic: Sequence[Lesion], reader: ObservationReader, conditions: ConditionReader) -> None:
+    """
+    Take "lytic lesion" in a plasma-cell disease as one lesion at least, where no later count is known.
+
+    Beside a bone metastasis or a solid cancer nobody knows whose lesion it is: then it counts as none.
+    """
+
+    def documented(path: str) -> bool:
+        fact = conditions.changes.get(path)
+        return isinstance(fact, Finding) and (fact.value is True or fact.reason == "suspected")
+
+    if not any(map(documented, _PLASMA_CELL)) or any(map(documented, _OF_SOLID_CANCER)):
+        return
+    newest = max(((one.date, one.resources) for one in lytic if one.date is not None), default=None)
+    known = reader.changes.get("mm.lytic_lesions")
+    if newest is None or (known is not None and known.is_known and (known.date or dt.date.min) >= newest[0]):
+        return
+    day, names = newest
+    blank = dictionary.blank_reading("mm.lytic_lesions")
+    reader.changes["mm.lytic_lesions"] = replace(
+        blank, low=Decimal(1), high=Decimal(100), reason=None, date=day, resources=names
+    )
 
 
 def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) -> list[Lesion]:
@@ -456,6 +488,7 @@ def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) ->
                 imaging_confirmed=True,
                 site=stated(BLANK.site, place.site, **common),
                 side=place.side,
+                level=place.level,
                 nature=stated(BLANK.nature, "metastasis", flags=("from-condition",), **common),
                 **common,
             )
@@ -464,13 +497,11 @@ def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) ->
 
 
 def _covers(lesion: Lesion, place: Place) -> bool:
-    """Tell whether a lesion may be the one that a place names; another side is another lesion."""
-    site = lesion.site.value if isinstance(lesion.site.value, str) else None
-    return not _other_side(lesion, place) and (site == place.site or same_place(site, place.site) is True)
-
-
-def _other_side(lesion: Lesion, place: Place) -> bool:
-    return lesion.side is not None and place.side is not None and lesion.side != place.side
+    """Tell whether a lesion may be the one that a place names; another side or level is another lesion."""
+    bone = lesion.bone
+    return same_bone(bone, place.bone) is not False and (
+        bone.site == place.site or same_site(bone.site, place.site) is True
+    )
 
 
 def minor_fracture(conditions: ConditionReader, lesions: Iterable[Lesion]) -> Finding | None:
@@ -483,7 +514,7 @@ def minor_fracture(conditions: ConditionReader, lesions: Iterable[Lesion]) -> Fi
         if "pathological_fracture" in one.spoken or one.concepts:
             continue
         place, since = conditions.place_of(one), one.since
-        there = any(lesion.site.value == place.site and not _other_side(lesion, place) for lesion in bones)
+        there = any(_covers(lesion, place) for lesion in bones)
         if there and (since is None or (today - since.day).days <= MINOR_FRACTURE_DAYS):
             path = "pathological_fracture.minor_bone"
             blank = dictionary.blank_finding(path)

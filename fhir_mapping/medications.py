@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.elements import dosing
-from fhir_mapping.elements.dosing import number, words
+from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.service_orders import read_service
 from fhir_mapping.terms import dates

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
-from fhir_mapping.elements import values
+from fhir_mapping.elements import tested, values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
@@ -378,9 +378,9 @@ class ObservationReader:
     # --- yes, no, words, days ---
 
     def findings(self) -> None:
-        """Read what clinicians enter under local codes."""
+        """Read what clinicians enter under local codes, and the tests that tell the same."""
         for path in dictionary.FINDINGS:
-            candidates = self.candidates(path, "finding")
+            candidates = self.candidates(path, "finding", "test")
             if candidates:
                 self.take(path, self.newest(candidates, self._finding(path)), candidates)
 
@@ -389,7 +389,11 @@ class ObservationReader:
             resource, element = self.copy_of(candidate), self.element(candidate)
             if resource is None or element is None:
                 return None
-            fact = values.finding_of(element, path, self.context)
+            if candidate.slot.topic == "test":
+                limit = dictionary.FINDINGS[path].above.get(candidate.slot.concept)
+                fact = tested.test_of(element, limit, dictionary.blank_finding(path), self.context)
+            else:
+                fact = values.finding_of(element, path, self.context)
             return self.stamped(fact, candidate, resource)  # type: ignore[no-any-return] # the same kind of fact
 
         return read
@@ -465,7 +469,9 @@ def _trust(candidate: Candidate) -> int:
 
 
 def _are_bands(readable: Sequence[tuple[Candidate, Fact]]) -> bool:
-    """Tell whether values are components of one panel: several monoclonal bands, which are never added."""
+    """Tell whether values are coded as single bands or are components of one panel: bands are never added."""
+    if all(candidate.slot.concept == "m_protein_serum_band" for candidate, _ in readable):
+        return True
     return all(candidate.part is not None and candidate.item is readable[0][0].item for candidate, _ in readable)
 
 
@@ -504,12 +510,19 @@ def contradiction(facts: Sequence[Fact]) -> Fact:
             low_open=False,
             high_open=False,
             rivals=tuple(sorted(rivals)),
+            rivals_sent=_as_sent(numbers),
             resources=names,
             sent=sent,
             sent_value=None,
             reason="contradictory",
         )
     return replace(first.forget("contradictory"), resources=names, sent=sent)
+
+
+def _as_sent(numbers: Sequence[Reading]) -> tuple[str, ...]:
+    """Give the results as they were written, the lowest first; nothing where one of them has no text."""
+    in_order = sorted(numbers, key=lambda one: (one.low is None, one.low))
+    return tuple(dict.fromkeys(one.sent for one in in_order if one.sent)) if all(one.sent for one in numbers) else ()
 
 
 def _prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes) -> list[Candidate]:

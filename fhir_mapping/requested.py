@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
-from fhir_mapping.elements.dosing import words
-from fhir_mapping.places.laterality import place_of
+from fhir_mapping.elements.amounts import words
+from fhir_mapping.places.sites import body_sites, places_in
 from fhir_mapping.proposals import SERVICE_CODES
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, normal_system, texts_of
@@ -95,14 +95,13 @@ def _requests(name: str, resource: Mapping[str, Any], context: ReadingContext) -
     if status is None or resource.get("doNotPerform") is True:
         return []
     stamp = dates.parse(resource.get("authoredOn"), context.timezone)
-    places = [place for one in _listed(resource.get("bodySite")) if (place := place_of(one, context)).is_bone]
-    sites: list[dict[str, Any]] = [{"site": place.site, "side": place.side} for place in places] or [{}]
+    places = [place for place in body_sites(resource, context) if place.is_bone]
+    if not places:
+        named = [place for said in texts_of(resource.get("code")) for place in places_in(said)]
+        places = [place for place in dict.fromkeys(named) if place.is_bone and place.site != "bone"]
+    sites: list[dict[str, Any]] = [place.parts for place in places] or [{}]
     return [
         Request(service=service, status=status, day=stamp.day if stamp else None, resources=(name,), **site)
         for service in services_of(resource, context)
         for site in sites
     ]
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from recommenders.myeloma_staging import myeloma_class, plasma_cell_disorder
 from recommenders.patient.advice import Advice, Label, Phrase
 from recommenders.patient.courses import bma
 from recommenders.patient.melphalan import MelphalanOrder, melphalan_orders
+from recommenders.patient.myeloma_class import myeloma_class, plasma_cell_disorder
 from recommenders.vocabulary.facts import Finding, Reading, known
 from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented, given

@@ -27,9 +27,9 @@ pytestmark = pytest.mark.usefixtures("day_of_the_tests")
 LAB = "http://hospital.example/lab"
 LOCAL_CODES = {
     "2160-0": ("KREA", "Creatinine, enzymatic"),
-    "17861-6": ("CA", "Calcium total (serum)"),
+    "17861-6": ("CA", "Calcium total, fasting"),
     "1751-7": ("ALB", "Albumin BCG"),
-    "29463-7": ("GEW", "Body weight measured"),
+    "29463-7": ("GEW", "Body weight on admission"),
 }
 """What this hospital calls four results, instead of LOINC: a code of its own, and words that no table of ours has."""
 

@@ -490,7 +490,7 @@ def test_pain_scores_of_different_places_are_no_contradiction_and_the_worst_coun
         (ICD10_CM, "C48.0", {"dx.other_solid_cancer", "ever.malignancy"}),
         (ICD10_CM, "M81.0", {"dx.osteoporosis", "mm.bmd_decreased"}),
         (ICD10_CM, "M85.80", {"mm.bmd_decreased"}),
-        (ICD10_CM, "N18.6", set()),
+        (ICD10_CM, "N18.6", {"cause.ckd"}),
         (ICD10_CM, "Z99.2", {"other.dialysis"}),
         (ICD10_CM, "M87.151", set()),
         (ICD10_CM, "M87.180", {"onj.status"}),

@@ -60,9 +60,16 @@ def test_icd_codes_are_read_by_their_longest_listed_beginning(system: str, code:
     assert [match.concept for match in codes.concepts(coded(system, code), "Condition")] == [concept]
 
 
-@pytest.mark.parametrize("code", ["C44.3", "C81.1", "D02.2", "Z80.1", "C34"[:2], ""])
+@pytest.mark.parametrize("code", ["D12.6", "I10", "Z80.1", "C34"[:2], ""])
 def test_icd_codes_outside_the_list_are_no_concept(code: str) -> None:
     assert codes.concepts(coded(ICD10_CM, code), "Condition") == ()
+
+
+@pytest.mark.parametrize("code", ["C44.3", "D02.2", "D48.9"])
+@pytest.mark.parametrize("system", [ICD10, ICD10_CM])
+def test_what_looks_like_cancer_and_is_none_of_ours_is_a_trap(system: str, code: str) -> None:
+    found = codes.concepts(coded(system, code), "Condition")
+    assert all(match.is_trap for match in found)
 
 
 def test_the_us_edition_under_the_who_address_is_read_and_noted() -> None:

@@ -580,6 +580,8 @@ def test_no_suggestion_let_through_makes_a_critical_rule_fire(item: ProposedMedi
             continue
         assert age >= 18
         fed_back = assess(replace(facts, orders=(as_draft_order(item, facts),)), "order-sign")
+        # against a high calcium the alarm stays, and says so: fluids first
+        own = {"BP-011"} if item.drug == "zoledronic" and item.once else set()
         critical = [rule for rule in fed_back.of("fired") if fed_back.verdicts[rule].indicator == "critical"]
-        assert critical == []
+        assert set(critical) <= own
         assert not (safety.NEVER_FIRE & set(fed_back.of("fired")))

@@ -17,9 +17,10 @@ from recommenders.assessing.assessment import Assessment, assess
 from recommenders.assessing.plan import GUIDANCE as PLAN
 from recommenders.assessing.plan import order_of_steps
 from recommenders.patient.advice import Advice, Phrase, ProposedService
-from recommenders.patient.lesions import same_bone, same_place
+from recommenders.patient.fracture_risk import fracture_risks
+from recommenders.patient.surgery import surgical_class
 from recommenders.radiotherapy import targets
-from recommenders.surgical_timing import fracture_risks, surgical_class
+from recommenders.vocabulary.bones import same_place, same_site
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.guidance import INDICATORS, Guidance, guidance, sources
 from recommenders.vocabulary.records import Lesions
@@ -133,7 +134,7 @@ def test_whether_two_entries_name_the_same_place(
 ) -> None:
     assert same_place(one, other) is place
     assert same_place(other, one) is place
-    assert same_bone(one, other) is bone
+    assert same_site(one, other) is bone
 
 
 # --- Mirels -------------------------------------------------------------------------------------------------

@@ -127,6 +127,8 @@ _EXTENSIONS = frozenset(
         "mcode-laterality-qualifier",
         "mcode-laterality",
         "mcode-body-location-qualifier",
+        "bodySite",
+        "procedure-targetBodyStructure",
         "mcode-procedure-intent",
         "mcode-treatment-intent",
         "mcode-radiotherapy-modality-and-technique",
@@ -364,6 +366,7 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "reasonCode": _list(_codeable),
         "reasonReference": _list(_reference),
         "bodySite": _list(_codeable),
+        "extension": _extensions,
         "note": _NOTES,
     },
     "DiagnosticReport": {

@@ -12,7 +12,7 @@ import msgspec
 
 from fhir_mapping.delivery.context import Note, WrongPatientError
 from fhir_mapping.delivery.resources import ELEMENTS, readable
-from fhir_mapping.terms import codes, dates, decode, dictionary, drugs, units
+from fhir_mapping.terms import codes, dates, decode, dictionary, drugs, names, units
 from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
 from fhir_mapping.words import text
 from recommenders.vocabulary.dictionary import DICTIONARY
@@ -177,6 +177,7 @@ class ObservationIndex:
         self._by_concept = _BY_CONCEPT
         self._by_local = _BY_LOCAL
         self._names = {**dictionary.NAMES, **site.names}
+        self._forms = _FACT_OF_FORM
         self._coded: dict[tuple[str | None, str | int | None], tuple[tuple[Slot, ...], bool]] = {}
         self._worded: dict[str, tuple[Slot, ...]] = {}
 
@@ -229,7 +230,7 @@ class ObservationIndex:
         text_of_code = codes.code_text(code)
         if not text_of_code:
             return ()
-        normal = codes.normal_system(system or "")
+        normal = self._table.normal(system or "")
         if normal == codes.LOCAL:
             slot = self._by_local.get(text_of_code)
             return (Slot(slot[0], slot[1], 3, text_of_code, normal, text_of_code),) if slot else ()
@@ -246,15 +247,26 @@ class ObservationIndex:
         return tuple(found)
 
     def _of_words(self, said: str) -> tuple[Slot, ...]:
-        target = self._names.get(units.fold(said))
+        target = self._names.get(units.fold(said)) or self._named(said)
         if target is None:
             return _spoken_slots(said)
+        if target.endswith("_TRAP"):
+            return ()
         if target in dictionary.READINGS:
             return (Slot("reading", target, 4, "", "", ""),)
         if target in dictionary.FINDINGS:
             return (Slot("finding", target, 4, "", "", ""),)
         topic, path = self._by_concept.get(target, ("", ""))
         return (Slot(topic, path, 4, target, "", ""),) if topic else ()
+
+    def _named(self, said: str) -> str | None:
+        """Give the fact path or concept of a name in any of its comparable forms, the most literal first."""
+        for form in names.forms(said):
+            concepts = names.concepts_of(form, "Observation")
+            traps = [concept for concept in concepts if concept.endswith("_TRAP")]
+            if target := next(iter((*traps, *concepts)), None) or self._forms.get(form):
+                return target
+        return None
 
 
 def _spoken_slots(said: str) -> tuple[Slot, ...]:
@@ -309,6 +321,8 @@ def _slots_by_concept() -> dict[str, tuple[str, str]]:
     for rule in dictionary.FINDINGS.values():
         for concept in rule.concepts:
             found[concept] = ("presence", rule.fact)
+        for concept in rule.tests:
+            found[concept] = ("test", rule.fact)
     for reading in dictionary.READINGS.values():
         for concept in reading.concepts:
             found[concept] = ("reading", reading.fact)
@@ -331,6 +345,7 @@ def _slots_by_local() -> dict[str, tuple[str, str]]:
 
 
 _BY_CONCEPT = _slots_by_concept()
+_FACT_OF_FORM: Mapping[str, str] = {names.forms(name)[0]: path for name, path in dictionary.WRITTEN_NAMES.items()}
 _BY_LOCAL = _slots_by_local()
 
 
@@ -697,7 +712,9 @@ class Selection:
                 if said:
                     known = self._condition_words.get(said)
                     if known is None:
-                        known = self._condition_words[said] = text.mentions(said)
+                        known = self._condition_words[said] = text.mentions(said) or bool(
+                            names.titled(said, "Condition")
+                        )
                     if known:
                         return True
         return False

@@ -11,6 +11,7 @@ from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
 from fhir_mapping.words import text
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, Reason, replace
 
@@ -140,6 +141,8 @@ def _from_ratio(given: Mapping[str, Any], context: ReadingContext) -> Number | R
 def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -> Number | Reason | None:
     if text.is_no_value(said):
         return "no-value"
+    if (count := _count(said, context)) is not None:
+        return count
     spoken = text.quantity(said)
     if spoken is not None:
         unit = ""
@@ -156,6 +159,25 @@ def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -
     ):
         return Number(Decimal(0), Decimal(0), OWN_UNIT, written=said, flags=("from-text",))
     return None
+
+
+_COUNT = compiled(
+    r"(<=|>=|<|>|≤|≥)?\s*(\d+(?:\.\d+)?)(?:\s*[-–~]\s*(\d+(?:\.\d+)?))?\s+(10\s*(?:\*{1,2}|\^|e)?\s*\d{1,2}\s*/.{1,20})"
+)
+"""A count whose unit begins with a number too ("6.0 10*9/L", "150 10^3/uL", "6.0 10⁹/L")."""
+
+
+def _count(said: str, context: ReadingContext) -> Number | None:
+    """Read a count written as text with its unit."""
+    found = _COUNT.fullmatch(fold(said).strip())
+    if found is None:
+        return None
+    comparator, low, high, written = found.groups()
+    unit = context.site.unit_aliases.get(units.fold(written)) or units.spelled(written)
+    if high is not None:
+        return Number(Decimal(low), Decimal(high), unit, written=said, flags=("from-text",))
+    comparator = {"≤": "<=", "≥": ">="}.get(comparator or "", comparator or "")
+    return _compared(Decimal(low), comparator, unit, said, "from-text")
 
 
 def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingContext) -> Reading:
@@ -177,7 +199,7 @@ _ODD = re.compile(r"%[0-9A-Fa-f]{2}|\w+-\w+[:：]|<\s*/?[A-Za-z]")
 """What stands in no result: encoded characters, the name of a header, a tag."""
 
 
-def _as_sent(number: Number) -> str | None:
+def as_sent(number: Number) -> str | None:
     """Give the words of a result as people may be shown them; of words that are no plain result only the number."""
     if _PLAIN.fullmatch(number.written) and not _ODD.search(number.written):
         return number.written
@@ -187,7 +209,7 @@ def _as_sent(number: Number) -> str | None:
 
 def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
     """Give a number in the fact's unit: converted, tested for plausibility, an interval where it is a bound."""
-    sent: dict[str, Any] = {"sent": _as_sent(number), "flags": number.flags}
+    sent: dict[str, Any] = {"sent": as_sent(number), "flags": number.flags}
     if number.unit == OWN_UNIT:
         return replace(blank, low=Decimal(0), high=Decimal(0), reason=None, **sent)
     exact = number.low if number.low is not None and number.low == number.high else None

@@ -46,13 +46,20 @@ class ReadingRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingRule:
-    """How a yes/no or a word is read from Observations."""
+    """
+    How a yes/no or a word is read from Observations.
+
+    `tests` are results that tell it by their answer or, where `above` gives a limit (value, unit) for the concept, by
+    a number above that.
+    """
 
     fact: str
     local: str = ""
     concepts: tuple[str, ...] = ()
     one_change: frozenset[str] = frozenset()
     names: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    above: Mapping[str, tuple[Decimal, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +138,8 @@ FINDINGS: Mapping[str, FindingRule] = MappingProxyType(
             concepts=tuple(row.get("concepts", ())),
             one_change=frozenset(row.get("one_change", ())),
             names=tuple(units.fold(name) for name in row.get("names", ())),
+            tests=tuple(row.get("tests", ())),
+            above={concept: (Decimal(edge), unit) for concept, (edge, unit) in row.get("above", {}).items()},
         )
         for row in _TABLE["findings"]
     }
@@ -154,6 +163,10 @@ NAMES: Mapping[str, str] = MappingProxyType(
     | {name: rule.fact for rule in FINDINGS.values() for name in rule.names}
 )
 """Folded result name -> fact path, for feeds that send names only."""
+WRITTEN_NAMES: Mapping[str, str] = MappingProxyType(
+    {name: row["fact"] for table in ("readings", "findings") for row in _TABLE[table] for name in row.get("names", ())}
+)
+"""Result name as written in the table -> fact path."""
 
 
 def silence_keys(path: str) -> tuple[str, ...]:
@@ -209,10 +222,16 @@ def blank_moment(path: str) -> Moment:
 
 
 def _check() -> None:
-    """Fail at import when the table names a fact, concept or term that does not exist."""
+    """Fail at import when the table names a fact, concept, analyte or term that does not exist, or nothing to read."""
     concepts = {row[0] for row in shipped_rows()}
+    analytes = {analyte for analyte, _ in units.factors()}
+    for reading in READINGS.values():
+        if not (reading.concepts or reading.local or reading.names):
+            raise ValueError(f"facts.toml: {reading.fact} has nothing to be read from; give concepts, local or names.")
+        if reading.analyte and reading.analyte not in analytes:
+            raise ValueError(f"facts.toml: {reading.fact}: {reading.analyte!r} is no analyte of conversions.csv.")
     named = [(rule.fact, rule.concepts) for rule in READINGS.values()]
-    named += [(rule.fact, rule.concepts) for rule in FINDINGS.values()]
+    named += [(rule.fact, (*rule.concepts, *rule.tests, *rule.above)) for rule in FINDINGS.values()]
     named += [(rule.fact, (*rule.concepts, *rule.suspect_concepts)) for rule in DIAGNOSES]
     named += [("look_alikes", tuple(LOOK_ALIKES))]
     for fact, used in named:

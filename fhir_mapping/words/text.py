@@ -56,7 +56,11 @@ TERMS: dict[str, str] = {
     "liposarcoma": r"liposarcoma|脂肪肉瘤",
     "pathological_fracture": r"patholog(?:ic|ical) fracture|病理性骨折",
     "cord_compression": r"(?:spinal )?cord compression|\bmscc\b|cauda equina (?:syndrome|compression)|脊髓压迫"
-    r"|马尾综合征",
+    r"|马尾综合征|\b(?:spinal )?cord (?:is |was |appears )?compressed\b|\bcompression of the (?:spinal )?cord\b"
+    r"|脊髓(?:明显)?受压|马尾(?:神经)?受压|\bparaplegia\b|截瘫",
+    "leg_weakness": r"\b(?:bilateral )?(?:leg|lower (?:limb|extremity))s? (?:weakness|paresis)\b"
+    r"|\bweakness (?:of|in) (?:the |both )?(?:legs?|lower (?:limbs?|extremit\w+))\b|\bparaparesis\b"
+    r"|(?:双?下肢|双腿)(?:肢体)?(?:无力|肌力(?:减退|下降)|乏力|瘫痪)",
     "osteonecrosis_jaw": r"osteonecrosis of (?:the )?jaw|\bm?ronj\b|\bonj\b|颌骨坏死",
     "hypercalcaemia": r"hypercalca?emia|高钙血症|高血钙",
     "hypocalcaemia": r"hypocalca?emia|低钙血症|低血钙",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hooks.cards.wording import Language, Speaker, fixed, label, unit, word
 from hooks.console.safe import plain
 from hooks.console.texts import texts
+from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.patient.series import history
-from recommenders.surgical_timing import fracture_risks
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.facts import Reading
 from recommenders.vocabulary.guidance import guidance, sources
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hooks.console.inspection import Inspection
     from recommenders.assessing.assessment import Assessment
-    from recommenders.surgical_timing import FractureRisk
+    from recommenders.patient.fracture_risk import FractureRisk
     from recommenders.vocabulary.dictionary import Facts
 
 WIDTH, HEIGHT = 400, 180

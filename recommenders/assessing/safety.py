@@ -90,7 +90,14 @@ def as_draft_order(item: ProposedMedication, facts: Facts) -> Order:
         if times:
             parts["daily_mg"] = exactly(order.daily_mg, single * times, date=day)
     parts |= _as_given(order, item, day)
+    if _is_for_hypercalcaemia(item):
+        parts["indication"] = stated(order.indication, "hypercalcaemia", date=day)
     return replace(order, **parts)  # type: ignore[arg-type] # each part under its own name
+
+
+def _is_for_hypercalcaemia(item: ProposedMedication) -> bool:
+    """Tell whether a bone agent is suggested once, against a high calcium, not as a course."""
+    return item.drug in _BONE_AGENTS and item.once
 
 
 def _as_given(order: Order, item: ProposedMedication | ChangedOrder, day: dt.date) -> dict[str, Fact]:
@@ -146,7 +153,9 @@ def _medication(item: ProposedMedication, assessment: Assessment) -> tuple[str, 
         if not (is_bma and other.is_bma and other.at_hand)
     ]
     found += _rules(order, others, assessment, absolutely=is_bma)
-    return tuple(dict.fromkeys(found))
+    # the alarm that suggests it says itself: fluids first
+    against = {"BP-011"} if _is_for_hypercalcaemia(item) else set()
+    return tuple(rule for rule in dict.fromkeys(found) if rule not in against)
 
 
 def _correction(item: ChangedOrder, assessment: Assessment) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from recommenders.patient import derived
 from recommenders.vocabulary.facts import Finding, Moment, Reading, known
-from recommenders.vocabulary.logic import NO, Criterion, Logical, Truth, given
+from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,11 +59,13 @@ Service = Literal[
     "urinalysis",
     "body-weight",
     "creatinine-clearance",
+    "coagulation-tests",
     "m-protein",
     "free-light-chains",
     "bone-marrow",
     "ldh",
     "b2-microglobulin",
+    "ferritin",
     "fish",
     "mrd",
     "xray",
@@ -72,6 +74,7 @@ Service = Literal[
     "mri-spine",
     "mri-whole-spine",
     "mri-whole-body",
+    "ct-whole-spine",
     "low-dose-ct",
     "bone-scan",
     "pet-ct",
@@ -116,11 +119,13 @@ class ProposedMedication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedService:
-    """A new service order: laboratory, imaging, consultation."""
+    """A new service order: laboratory, imaging, consultation; site, side and level are those of a bone."""
 
     service: Service
     priority: Literal["routine", "urgent", "asap", "stat"] = "routine"
     site: str | None = None
+    side: Literal["left", "right"] | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,8 +290,15 @@ class Case:
         return any(self.criterion(other).yes for other in self._superseded_by.get(rule, ()))
 
     def fired(self, rule: str) -> Criterion:
-        """Tell whether another rule fired earlier in this call and was not superseded; never unknown."""
-        return given(self.criterion(rule).yes and not self.is_superseded(rule))
+        """
+        Tell whether another rule fired earlier in this call and was not superseded.
+
+        Unknown while that rule is undecided, with what it lacks: nobody can say then that it did not fire.
+        """
+        said = self.criterion(rule)
+        if said.no or self.is_superseded(rule):
+            return NO
+        return YES if said.yes else Criterion(None, "any", (said,))
 
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.bone_words import BONE_FILLS
 from recommenders.patient.courses import bma
 from recommenders.patient.lesions import imaging
-from recommenders.patient.reasons import lesion_of, order_of
+from recommenders.patient.reasons import order_of
 from recommenders.patient.remarks import plain
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import ONCOLOGIC
@@ -82,17 +83,6 @@ def bone_disease(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - t
     return next((Phrase(key) for key, fact in diseases.items() if fact.value is True), None)
 
 
-def site(case: Case, advice: Advice) -> Fill | None:
-    """Name the bone that an advice is about, with its side."""
-    lesion = lesion_of(case, advice)
-    if lesion is not None and lesion.site.is_known:
-        return Phrase(lesion.side, {"bone": str(lesion.site.value)}) if lesion.side else str(lesion.site.value)
-    bone, _, side = (advice.about or "").partition("/")
-    if not bone:
-        return None
-    return Phrase(side, {"bone": bone}) if side in {"left", "right"} else bone
-
-
 def route(case: Case, advice: Advice) -> Fill | None:
     """Give the route as ordered."""
     order = order_of(case, advice)
@@ -160,7 +150,7 @@ def cancer(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the sha
     return None
 
 
-FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
+FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = dict(BONE_FILLS) | {
     function.__name__: function
     for function in (
         drug,
@@ -171,7 +161,6 @@ FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
         renal_creatinine,
         life_expectancy,
         bone_disease,
-        site,
         route,
         as_ordered,
         nephrotoxic_drugs,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.patient.derived import GUIDANCE
+from recommenders.patient.derived import GUIDANCE, any_cancer
 from recommenders.vocabulary.guidance import CHART_HOOKS
-from recommenders.vocabulary.logic import any_of
+from recommenders.vocabulary.logic import Criterion, any_of, given
 from recommenders.vocabulary.records import ONCOLOGIC
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.records import Order
 
 OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset(
@@ -61,7 +62,8 @@ def scope_of(case: Case) -> Scope:
             dx.sts,
             dx.bone_met,
             facts.local.ortho_first_presentation,
-            dx.other_solid_cancer & (facts.lab.ca_corr > limits.hypercalcaemia),
+            any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia),
+            codes_disagree(facts),
         )
     )
     if case.hook in CHART_HOOKS:
@@ -78,6 +80,14 @@ def scope_of(case: Case) -> Scope:
     if facts.courses.items and any("invasive-dental" in order.kinds for order in at_hand):
         return Scope("dental-order", DENTAL_ORDER_RULES)
     return Scope("none")
+
+
+def codes_disagree(facts: Facts) -> Criterion:
+    """Tell whether the record contradicts itself on which plasma-cell disorder it is; never unknown."""
+    dx = facts.dx
+    classes = (dx.mm, dx.smm, dx.mgus)
+    left_open = [fact for fact in classes if fact.reason == "suspected"]
+    return given(len(left_open) > 1 or any(fact.reason == "contradictory" for fact in classes))
 
 
 def is_oncologic(order: Order) -> bool:

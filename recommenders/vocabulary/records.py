@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.vocabulary.bones import SITES, Bone, Side, bone_of, same_bone
+from recommenders.vocabulary.bones import SITES, SPINE_REGIONS, Bone, Side, bone_of, same_bone, same_place
 from recommenders.vocabulary.facts import (
     Finding,
     Reading,
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """§1.3 one skeletal lesion; each component is a fact of its own and may be unknown."""
+    """
+    §1.3 one skeletal lesion; each component is a fact of its own and may be unknown.
+
+    `old` says that it was seen too long ago, and never again, to be counted on (`recency.py`).
+    """
 
     id: str = ""
     date: dt.date | None = None
     resources: tuple[str, ...] = ()
     imaging_confirmed: bool = True
+    old: bool = False
     side: Side | None = None
     level: str | None = None
     site: Finding = finding("lesions[].site", "lesion site", "病灶部位", *SITES)
@@ -54,6 +59,23 @@ class Lesion:
     )
     imaging: Finding = finding("lesions[].imaging", "imaging", "影像方式", "xray", "ct", "mri", "spect", "pet-ct")
     stable_months: Reading = reading("lesions[].stable_months", "mo", 1, "stable for", "稳定时间")
+    axial_cortical_mm: Reading = reading(
+        "lesions[].axial_cortical_mm", "mm", 0, "cortex involved lengthwise", "皮质纵向受累长度"
+    )
+    pain_mechanical: Finding = finding(
+        "lesions[].pain_mechanical", "pain on movement", "机械性疼痛", "none", "occasional", "mechanical"
+    )
+    collapse: Finding = finding(
+        "lesions[].collapse", "vertebral collapse", "椎体塌陷", "none", "body-involved", "up-to-half", "over-half"
+    )
+    posterolateral: Finding = finding(
+        "lesions[].posterolateral", "posterolateral involvement", "后外侧受累", "none", "unilateral", "bilateral"
+    )
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it lies in, as far as it is told."""
+        return Bone(self.site.value if isinstance(self.site.value, str) else None, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +113,8 @@ class Event:
     §1.4 one skeletal-related event, or another procedure on bone that rules look at.
 
     `site` is a lesion site or None when not told, `side` left or right, `level` a vertebra ("T10") where told;
-    radiotherapy may carry dose (Gy) and fractions.
+    radiotherapy may carry dose (Gy) and fractions. `is_sre` False is an operation on bone for another reason than
+    cancer: it deals with that bone, and counts as no skeletal-related event.
     """
 
     type: Literal[
@@ -107,10 +130,16 @@ class Event:
     side: Side | None = None
     level: str | None = None
     active: bool = True
+    is_sre: bool = True
     fixation: bool = False
     dose_gy: Decimal | None = None
     fractions: int | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +155,11 @@ class Study:
     result: Literal["positive", "negative", "equivocal"] | None = None
     resources: tuple[str, ...] = ()
 
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
+
 
 BmaClass = Literal[
     "denosumab-120",
@@ -134,13 +168,17 @@ BmaClass = Literal[
     "zoledronic",
     "zoledronic-5",
     "ibandronate",
+    "ibandronate-3",
     "ibandronate-oral",
     "incadronate",
     "pamidronate",
     "clodronate",
     "other-bisphosphonate",
 ]
-"""Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`."""
+"""
+Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`, and 3 mg by
+vein every three months `-3`: osteoporosis strengths.
+"""
 
 DENOSUMAB: frozenset[str] = frozenset({"denosumab-120", "denosumab-60", "denosumab-unspecified"})
 BISPHOSPHONATES: frozenset[str] = frozenset(
@@ -148,6 +186,7 @@ BISPHOSPHONATES: frozenset[str] = frozenset(
         "zoledronic",
         "zoledronic-5",
         "ibandronate",
+        "ibandronate-3",
         "ibandronate-oral",
         "incadronate",
         "pamidronate",
@@ -324,6 +363,11 @@ class Order:
     starts: dt.date | None = None
 
     @property
+    def bone(self) -> Bone:
+        """The bone that it is for, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
+
+    @property
     def is_bma(self) -> bool:
         """Whether it orders a bone-modifying agent."""
         return "bma" in self.kinds
@@ -384,7 +428,10 @@ class Requests:
     def _is_of(request: Request, about: str | None) -> Truth:
         if about is None or request.site is None:
             return True
-        return same_bone(request.bone, bone_of(about))
+        bone = bone_of(about)
+        if request.level is None and request.site in SPINE_REGIONS:
+            return same_place(request.site, bone.site)  # an order for the spine covers each of its bones
+        return same_bone(request.bone, bone)
 
 
 def _is_current(request: Request, since: dt.date | None) -> bool:
