@@ -141,6 +141,7 @@ def _bladder_protection(case: Case, order: Order) -> Iterator[Advice]:
         because=YES,
         unless=documented(mesna),
         holds={
+            "unidentified": given(_is_unidentified(facts.meds.mesna)),
             "list-missing": given(mesna.unknown or not facts.courses.delivered),
             "long-infusion": long_infusion,
         },
@@ -190,6 +191,11 @@ def _mesna(case: Case, order: Order, instead_of: Order | None) -> tuple[Proposal
             fill={"mesna_dose_mg": dose},
         ),
     )
+
+
+def _is_unidentified(fact: Fact) -> bool:
+    """Whether it is unknown because a drug of the list could not be identified (`unidentified`)."""
+    return str(fact.reason) == "unidentified"
 
 
 def _unknown(reading: Reading, name: str) -> Criterion:
