@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications
-from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
+from fhir_mapping.conditions import ConditionReader
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import (
@@ -23,14 +23,17 @@ from fhir_mapping.delivery.selection import (
     relative,
 )
 from fhir_mapping.elements import values
+from fhir_mapping.elements.plasma_cells import is_of_family
+from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
 from fhir_mapping.terms import dates, decode, dictionary
 from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
 from fhir_mapping.terms.decode import Delivered, ResourceFaultError
+from fhir_mapping.terms.dictionary import MYELOMA
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
-from fhir_mapping.words import text
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
@@ -157,6 +160,7 @@ class _Chart:
         conditions.choose_fracture(procedures.events)
         procedures.encounters(items.get("Encounter", ()))
         genomics.read(reader)
+        reader.of_myeloma = any(is_of_family(one) for one in conditions.diagnoses)
         imaging.read(
             reader, items.get("DiagnosticReport", ()), items.get("ImagingStudy", ()), items.get("Procedure", ())
         )
@@ -302,7 +306,7 @@ class _Chart:
         self, conditions: ConditionReader, courses: Courses
     ) -> Callable[[str], Callable[[dt.date], bool] | None]:
         today = self.context.today
-        family = _speaks_of_myeloma(conditions)
+        family = any(is_of_family(one) for one in conditions.diagnoses)
         onset = _first_onset(conditions)
         first = first_dose(courses)
 
@@ -462,14 +466,6 @@ def _tells(fact: Fact) -> bool:
 
 def _in_order(events: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(events, key=lambda one: (one.date or dt.date.min, one.resources)))
-
-
-def _speaks_of_myeloma(conditions: ConditionReader) -> bool:
-    return any(
-        one.concepts & (MYELOMA | {"smouldering_myeloma", "mgus", "monoclonal_gammopathy_nos", "plasma_cell_leukaemia"})
-        or {"multiple_myeloma", "smouldering_myeloma", "mgus"} & one.spoken.keys()
-        for one in conditions.diagnoses
-    )
 
 
 def _first_onset(conditions: ConditionReader) -> dt.date | None:
@@ -639,7 +635,7 @@ def _density(reader: ObservationReader) -> None:
             reader.notes.add(own[0].item.name, "a bone density that is not decreased")
 
 
-_M_CATEGORY = text.compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
+_M_CATEGORY = compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
 
 
 def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
@@ -660,7 +656,7 @@ def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
             return staged if is_stage_iv(value) else None
         said = [*texts_of(value), *(code_text(coding.get("code")) for coding in codings(value))]
         for one in said:
-            hit = _M_CATEGORY.search(text.fold(one))
+            hit = _M_CATEGORY.search(fold(one))
             if hit:
                 fact: Fact = reader.stamped(stated(blank, hit[1] == "1"), candidate, resource)
                 return fact
@@ -681,7 +677,7 @@ def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
             reader.notes.add(candidate.item.name, "says that there is no history of metastasis")
 
 
-_PROGRESSED = text.compiled(r"progress(?:ed|ion|ive)\b|进展")
+_PROGRESSED = compiled(r"progress(?:ed|ion|ive)\b|进展")
 
 
 def _disease_status(reader: ObservationReader) -> None:
@@ -697,7 +693,7 @@ def _disease_status(reader: ObservationReader) -> None:
         if candidate is newest and response is not None and resource is not None:
             _take_response(reader, candidate, resource, response)
         progressed = any(
-            _PROGRESSED.search(text.fold(one)) and not re.search(r"\bno\b|\bnot\b|无|未", text.fold(one), re.ASCII)
+            _PROGRESSED.search(fold(one)) and not re.search(r"\bno\b|\bnot\b|无|未", fold(one), re.ASCII)
             for one in said
         )
         if candidate is not newest or not progressed or resource is None:

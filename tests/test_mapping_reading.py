@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fhir_mapping.chart import PREFETCH_KEYS
 from fhir_mapping.terms import codes, dates, decode, dictionary, units
 from fhir_mapping.terms.site import SiteMappingError, site_mapping
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions, durations, results
 from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import ICD10, ICD10_CM, NOW, SNOMED, chart, coded, condition, observation, prefetch, quantity, read
 
@@ -249,7 +249,7 @@ def test_status_decides_between_results_of_one_time() -> None:
     ],
 )
 def test_each_sentence_has_its_verdict(said: str, term: str, verdict: str | None) -> None:
-    assert text.verdict(said, term) == verdict
+    assert assertions.verdict(said, term) == verdict
 
 
 @pytest.mark.parametrize(
@@ -257,14 +257,14 @@ def test_each_sentence_has_its_verdict(said: str, term: str, verdict: str | None
     [(">90", "90", ">"), ("GT 45", "45", ">"), ("<0.2 mg/dL", "0.2", "<"), ("１.２", "1.2", ""), ("≥ 4", "4", ">=")],
 )
 def test_numbers_written_as_text_are_read_with_their_comparator(said: str, low: str, comparator: str) -> None:
-    spoken = text.quantity(said)
+    spoken = results.quantity(said)
     assert spoken is not None
     assert (spoken.low, spoken.comparator) == (low, comparator)
 
 
 @pytest.mark.parametrize("said", ["see comment", "TNP", "未做", "hemolyzed", "QNS"])
 def test_a_result_without_a_value_says_so(said: str) -> None:
-    assert text.is_no_value(said)
+    assert results.is_no_value(said)
 
 
 @pytest.mark.parametrize(
@@ -280,17 +280,17 @@ def test_a_result_without_a_value_says_so(said: str) -> None:
 def test_a_life_expectancy_in_words_is_read_as_numbers(
     said: str, low: str, high: str, unit: str, comparator: str
 ) -> None:
-    span = text.time_span(said)
+    span = durations.time_span(said)
     assert span is not None
     assert (span.low, span.high, span.unit, span.comparator) == (low, high, unit, comparator)
 
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_reader(said: str) -> None:
-    text.verdicts(said)
-    text.quantity(said)
-    text.time_span(said)
-    text.polarity(said)
+    assertions.verdicts(said)
+    results.quantity(said)
+    durations.time_span(said)
+    results.polarity(said)
 
 
 # --- bytes --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
 from tests.fhir import (
     ICD10_CM,
     LOINC,
@@ -78,7 +78,7 @@ MYELOMA = condition("mm", coded(SNOMED, "109989006"))
     ],
 )
 def test_a_metastasis_is_denied_doubted_or_told(said: str, verdict: str) -> None:
-    assert text.verdict(said, "bone_metastasis") == verdict
+    assert assertions.verdict(said, "bone_metastasis") == verdict
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_metastasis_is_denied_doubted_or_told(said: str, verdict: str) -> None
     ],
 )
 def test_a_finding_is_denied_doubted_or_told(term: str, said: str, verdict: str | None) -> None:
-    assert text.verdict(said, term) == verdict
+    assert assertions.verdict(said, term) == verdict
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.service_orders import SITE_WORDS, bone_site
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from fhir_mapping.words.fold import fold
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -156,6 +158,22 @@ def code_text(code: object) -> str:
     return ""
 
 
+SHORTEST_TITLE = 4
+_TAG = re.compile(
+    r" \((?:disorder|finding|morphologic abnormality|procedure|body structure|observable entity|situation|event|regime/therapy|qualifier value|substance|product)\)$"
+)
+_PUNCTUATION = re.compile(r"[^\w+/%]+")
+
+
+def title(said: str) -> str:
+    """Give a title as titles are compared: folded, without its SNOMED tag and punctuation."""
+    return _PUNCTUATION.sub(" ", _TAG.sub("", fold(said.strip()))).strip()
+
+
+def _kinds(kinds: str) -> frozenset[str]:
+    return frozenset(kind.partition(".")[0].partition("(")[0] for kind in kinds.split("|"))
+
+
 class CodeTable:
     """
     The code table, with a site's own codes if it has any.
@@ -169,13 +187,14 @@ class CodeTable:
         self._icd: dict[str, dict[str, list[tuple[str, frozenset[str], str]]]] = {ICD10: {}, ICD10_CM: {}}
         self._classes: dict[str, list[tuple[str, frozenset[str], str]]] = {}
         self._cn = frozenset(normal_system(system) for system in cn_systems) | {ICD10_CN}
-        for concept, kinds, system, code, display in rows:
+        self._rows = tuple(rows)
+        self._by_title: Mapping[str, tuple[tuple[Match, frozenset[str]], ...]] | None = None
+        for concept, kinds, system, code, display in self._rows:
             self._add(concept, kinds, normal_system(system), code, display)
         self._looked_up = lru_cache(maxsize=65536)(self._lookup)
 
     def _add(self, concept: str, kinds: str, system: str, code: str, display: str) -> None:
-        resources = frozenset(kind.partition(".")[0].partition("(")[0] for kind in kinds.split("|"))
-        row = (concept, resources, display)
+        row = (concept, _kinds(kinds), display)
         if system in self._icd:
             self._icd[system].setdefault(code.upper().replace(".", ""), []).append(row)
         elif system == ATC and concept.startswith("class_"):
@@ -266,6 +285,37 @@ class CodeTable:
                 found.setdefault((full.concept, full.system, full.code), full)
         return tuple(found.values())
 
+    def titled(self, said: str, *kinds: str) -> tuple[Match, ...]:
+        """
+        Give what a text stands for that is, as a whole, the official title of a code of the table.
+
+        Titles are compared folded, without the semantic tag of SNOMED CT and without punctuation; `kinds` as in
+        `concepts`.
+        """
+        if len(said) > LONGEST_CODE:
+            return ()
+        rows = self._titles().get(title(said), ())
+        return tuple(match for match, meant_for in rows if not kinds or not meant_for.isdisjoint(kinds))
+
+    def _titles(self) -> Mapping[str, tuple[tuple[Match, frozenset[str]], ...]]:
+        """Give the table by its titles; made when first asked for."""
+        if self._by_title is None:
+            found: dict[str, dict[tuple[str, str], tuple[Match, frozenset[str]]]] = {}
+            for concept, kinds, system, code, display in self._rows:
+                name = title(display)
+                if len(name) >= SHORTEST_TITLE:
+                    match = Match(concept, normal_system(system), code, display)
+                    found.setdefault(name, {}).setdefault((concept, kinds), (match, _kinds(kinds)))
+            self._by_title = {name: tuple(rows.values()) for name, rows in found.items()}
+        return self._by_title
+
+    def is_icd10(self, system: object) -> bool:
+        """Tell whether an address is one of ICD-10 in whatever edition, those of the site included."""
+        if not isinstance(system, str):
+            return False
+        normal = normal_system(system)
+        return normal in {ICD10, ICD10_CM, ICD10_CN} or normal in self._cn
+
     def codes_of(self, *concepts: str) -> tuple[tuple[str, str], ...]:
         """Give the exact (system, code) pairs of concepts, as the table lists them (ICD without its dot)."""
         wanted = frozenset(concepts)
@@ -296,6 +346,14 @@ STANDARD = CodeTable(shipped_rows())
 def concepts(codeable: object, *kinds: str) -> tuple[Match, ...]:
     """Give the concepts of a CodeableConcept by the shipped table; see `CodeTable.concepts`."""
     return STANDARD.concepts(codeable, *kinds)
+
+
+def is_terminology(system: str) -> bool:
+    """Tell whether a normal system is a terminology that others share too, not a site's own list."""
+    return system in _SHARED
+
+
+_SHARED = frozenset({SNOMED, LOINC, RXNORM, ATC, ICD10, ICD10_CM, ICD10_CN, ICD_O_3, HGNC, HCPCS, CPT})
 
 
 def is_standard(system: object) -> bool:
