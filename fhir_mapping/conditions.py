@@ -579,6 +579,7 @@ def _jaw_degree(one: Diagnosis, context: ReadingContext) -> int | None:
         degree = 1
     if degree == 2 and (one.state == "suspected" or said == "suspected"):
         degree = 1
+    return degree
 
 
 _NECROSIS = frozenset({"avascular_necrosis_bone", "osteonecrosis_drug_induced_other"})
