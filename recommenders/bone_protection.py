@@ -19,6 +19,7 @@ from recommenders.patient.advice import (
     ProposedService,
     SourceVerdict,
 )
+from recommenders.patient.cancer import any_cancer, coded_precursor
 from recommenders.patient.courses import (
     GUIDANCE as COURSES,
 )
@@ -181,9 +182,7 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
 def hypercalcaemia(case: Case) -> Iterator[Advice]:
     """BP-011 and BP-013: raised calcium in cancer."""
     facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, calcium = facts.dx, facts.lab.ca_corr
-
-    cancer = dx.lung_cancer | dx.mm | dx.other_solid_cancer
+    calcium, cancer = facts.lab.ca_corr, any_cancer(facts)
     severe_as_reported = documented(facts.lab.ca_corr_mg_dl >= limits.severe_hypercalcaemia_mg_dl)
     severe = (calcium >= limits.severe_hypercalcaemia) | severe_as_reported
     raised = (calcium > case.limits(COMMON).hypercalcaemia) & (calcium < limits.severe_hypercalcaemia)
@@ -260,7 +259,7 @@ def myeloma(case: Case) -> Iterator[Advice]:
     )
 
     finished_course = treated_before & two_years_done
-    coded_as_precursor = (dx.smm | dx.mgus) & ~dx.mm
+    coded_as_precursor = coded_precursor(facts)
     computed_only = computed.is_active_mm & ~dx.mm & ~coded_as_precursor
     yield Advice(
         rule="BP-020",
@@ -399,12 +398,13 @@ def smouldering_or_mgus(case: Case) -> Iterator[Advice]:
         ),
     )
 
-    # MGUS still on the list beside smouldering myeloma is its past: the verdicts decide
-    only_mgus = (dx.mgus | computed.is_mgus) & ~(dx.smm | computed.is_smm)
+    mgus = dx.mgus | computed.is_mgus
+    # MGUS still on the list beside smouldering myeloma is its past: where a source supports treatment, that speaks
+    its_past = documented((dx.smm | computed.is_smm) & sources.any_supports)
     lower_risk = (dx.smm | computed.is_smm) & sources.all_against
     yield Advice(
         rule="BP-022",
-        because=(only_mgus | lower_risk) & ~dx.mm & ~computed.is_active_mm & ~documented(dx.bone_met),
+        because=((mgus & ~its_past) | lower_risk) & ~dx.mm & ~computed.is_active_mm & ~documented(dx.bone_met),
         points=applying(0, (1, dx.osteoporosis), 2),
     )
 

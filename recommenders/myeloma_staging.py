@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
+from recommenders.patient.cancer import coded_precursor
 from recommenders.patient.myeloma_models import (
     Item,
     Stage,
@@ -205,6 +206,7 @@ def plasma_cell_disorder(case: Case) -> Criterion:
             dx.mm,
             dx.smm,
             dx.mgus,
+            *(finding.is_contradictory() for finding in (dx.mm, dx.smm, dx.mgus)),
             dx.plasmacytoma,
             dx.pcl,
             documented(mm.plasmacytoma_biopsy),
@@ -503,13 +505,15 @@ def _class_rules(case: Case) -> Iterator[Advice]:
     found = case.once(myeloma_class)
     events = found.defining_events
     named: Fill = tuple(event.shown.short for event in events if event.shown)
-    coded_below = (dx.smm | dx.mgus) & ~dx.mm
+    coded_below = coded_precursor(facts)
+    disagrees = (Phrase("coded-as-gammopathy"),) if dx.mgus.is_contradictory().yes else ()
 
     yield Advice(
         rule="MM-001",
         because=found.active,
         indicator="info" if dx.mm.criterion().yes else None,
         fill={"events": named},
+        notes=disagrees,
     )
     yield Advice(
         rule="MM-002",
@@ -531,7 +535,7 @@ def _class_rules(case: Case) -> Iterator[Advice]:
             ),
         ),
     )
-    yield Advice(rule="MM-004", because=found.smouldering)
+    yield Advice(rule="MM-004", because=found.smouldering, notes=disagrees)
     yield Advice(rule="MM-005", because=found.mgus)
     yield _incomplete(case, found)
     yield Advice(
@@ -588,7 +592,7 @@ def _incomplete(case: Case, found: MyelomaClass) -> Advice:
         must_know(reading) for reading in (mm.m_protein, mm.flcr, lab.ca_total, lab.creatinine, lab.hb)
     )
     smm_open = dx.smm & ~all_of(decided(item) for item in needed_for_smm)
-    mgus_open = dx.mgus & ~all_of(decided(item) for item in needed_for_mgus)
+    mgus_open = (dx.mgus | dx.mgus.is_contradictory()) & ~all_of(decided(item) for item in needed_for_mgus)
 
     asked = (*(needed_for_smm if smm_open.yes else ()), *(needed_for_mgus if mgus_open.yes else ()))
     missing = tuple(dict.fromkeys(name for item in asked for name in item.criterion().missing()))

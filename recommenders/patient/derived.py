@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from recommenders.patient.cancer import any_cancer
 from recommenders.vocabulary import formulas
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, round_half_up, stated
@@ -618,7 +619,7 @@ def _judgements(facts: Facts, limits: Limits) -> dict[str, Fact]:
     """Findings that follow from laboratory values, and pain from the worst lesion."""
     dx, lab, clin, bone = facts.dx, facts.lab, facts.clin, facts.bone
     found: dict[str, Fact] = {}
-    malignant = any_of((dx.lung_cancer, dx.other_solid_cancer, dx.mm, dx.osteosarcoma, dx.sts))
+    malignant = any_cancer(facts)
     high = lab.ca_corr > limits.hypercalcaemia
     for path, own, holds in (
         ("dx.hypercalcaemia_malignancy", dx.hypercalcaemia_malignancy, (high & malignant).yes),

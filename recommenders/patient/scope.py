@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from recommenders.patient.cancer import any_cancer
 from recommenders.patient.derived import GUIDANCE
 from recommenders.vocabulary.guidance import CHART_HOOKS
 from recommenders.vocabulary.logic import any_of
@@ -44,7 +45,10 @@ def scope_of(case: Case) -> Scope:
             dx.sts,
             dx.bone_met,
             facts.local.ortho_first_presentation,
-            dx.other_solid_cancer & (facts.lab.ca_corr > limits.hypercalcaemia),
+            any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia),
+            # what the record contradicts is asked about: unknown for that reason is in scope
+            *(finding.is_contradictory() for finding in (dx.lung_cancer, dx.bone_met, dx.mm, dx.smm, dx.mgus)),
+            *(finding.is_contradictory() for finding in (dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts)),
         )
     )
     if case.hook in CHART_HOOKS:
