@@ -125,7 +125,9 @@ def _presence(reader: ObservationReader, path: str, one_change: frozenset[str]) 
             return None
         blank = dictionary.blank_finding(path)
         concept = candidate.slot.concept
-        if concept.endswith("_pct"):
+        if path == "mm.circulating_pc":
+            fact = _counted(element, blank, reader)
+        elif concept.endswith("_pct"):
             fact = _percent(element, blank)
         elif concept == "cyto-name":
             fact = _named(element, blank, path, candidate, reader)
@@ -138,6 +140,17 @@ def _presence(reader: ObservationReader, path: str, one_change: frozenset[str]) 
         return stamped
 
     return read_one
+
+
+def _counted(element: Mapping[str, Any], blank: Finding, reader: ObservationReader) -> Finding:
+    """Cells that are counted are there, or none is."""
+    number = values.number_of(element, reader.context)
+    if isinstance(number, values.Number) and number.low is not None and number.low >= 0:
+        return replace(blank, value=number.low > 0, reason=None, sent=number.written)
+    answer = values.answer_of(element, reader.context)
+    if answer in {"positive", "negative"}:
+        return replace(blank, value=answer == "positive", reason=None)
+    return replace(blank, reason="no-value")
 
 
 def _percent(element: Mapping[str, Any], blank: Finding) -> Finding:

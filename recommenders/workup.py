@@ -74,9 +74,10 @@ def _imaging(case: Case) -> Iterator[Advice]:
 
     scan = newest_study(facts, "spect")
     positive_place = scan.site if scan else None
+    equivocal = documented(_result(scan, "spect", "equivocal"))  # "suspicious for": just what imaging has to settle
     yield Advice(
         rule="DX-003",
-        because=dx.lung_cancer & no_bone_metastasis & _result(scan, "spect", "positive"),
+        because=dx.lung_cancer & no_bone_metastasis & (_result(scan, "spect", "positive") | equivocal),
         unless=imaged_within(facts, LOCAL_IMAGING, recent, lambda study: shows(study, positive_place)),
         notes=instead_of_mri,
         proposals=(_order("ct", reasons, site=positive_place),),

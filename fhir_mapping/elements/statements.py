@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.dictionary import MYELOMA
+from fhir_mapping.words import targets
 from recommenders.vocabulary.facts import Finding, replace
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     elif verdicts and (not diagnosis.is_trap or _is_beside(rule, diagnosis)):
         claim, from_text = _strongest(verdicts), True
         if claim is not None and diagnosis.concepts and not _decides(rule, diagnosis):
-            claim = "suspected" if claim in {"present", "suspected"} else None
+            asks = claim in {"present", "suspected"} and not _is_in_title(rule, diagnosis)
+            claim = "suspected" if asks else None
     if claim is None and _maybe(rule, diagnosis):
         claim = "suspected"
     if claim is None:
@@ -76,16 +78,23 @@ def _is_beside(rule: DiagnosisRule, diagnosis: Diagnosis) -> bool:
 
 def _decides(rule: DiagnosisRule, diagnosis: Diagnosis) -> bool:
     """Tell whether the words of a rule decide beside the codes: these are vague, or the words say them too."""
-    if _is_beside(rule, diagnosis) or diagnosis.titled:
+    if _is_beside(rule, diagnosis):
         return True
     if rule.metastasis and diagnosis.concepts & MALIGNANT:
         return True  # a cancer and its metastasis are one Condition on many lists
+    if _is_in_title(rule, diagnosis):
+        return False
     return any(
         other is not rule
         and diagnosis.concepts & other.concepts
         and any(diagnosis.spoken.get(term) == "present" for term in other.terms)
         for other in dictionary.DIAGNOSES
     )
+
+
+def _is_in_title(rule: DiagnosisRule, diagnosis: Diagnosis) -> bool:
+    """Tell whether a code's own title has the words of a rule: the table takes it for something else on purpose."""
+    return any(targets.occurs(match.display, *rule.terms) for match in diagnosis.matches)
 
 
 def _yields(rule: DiagnosisRule, diagnosis: Diagnosis) -> bool:

@@ -10,6 +10,7 @@ from fhir_mapping.elements.statements import MALIGNANT
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.terms.dictionary import MYELOMA
+from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import fold
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.elements.diagnosis import Diagnosis
-    from fhir_mapping.words import assertions
 
 _ORGANS = {
     "brain_metastasis": "brain",
