@@ -164,6 +164,7 @@ class _Chart:
         imaging.read(
             reader, items.get("DiagnosticReport", ()), items.get("ImagingStudy", ()), items.get("Procedure", ())
         )
+        genomics.doubt_impossible(reader)
         _single_observations(reader, conditions)
         self._after(reader)
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))

@@ -61,7 +61,6 @@ def read(reader: ObservationReader) -> None:
         element = reader.element(candidate) or {}
         said = [element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))]
         offer(reader, "\n".join(one for one in said if isinstance(one, str)), candidate, resource)
-    _one_partner(reader)
 
 
 def offer(reader: ObservationReader, report: str, candidate: Candidate, resource: Mapping[str, Any]) -> bool:
@@ -102,7 +101,7 @@ def _amount(copies: int | None) -> tuple[str, ...]:
     return ("amplification",) if copies is not None and copies >= 4 else ("gain",) if copies == 3 else ()
 
 
-def _one_partner(reader: ObservationReader) -> None:
+def doubt_impossible(reader: ObservationReader) -> None:
     """Two translocations of the same locus in one disease are next to impossible: both are doubted."""
     found = [path for path in cytogenetics.TRANSLOCATIONS if _is_true(reader.changes.get(path))]
     if len(found) < 2:

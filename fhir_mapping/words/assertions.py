@@ -221,7 +221,8 @@ class _Sentence:
         if "," in plain:
             bare = not gap.strip(" ,")
             said_of_all = _ALL.search(plain) or _ALL.match(self.text[trigger.start :]) or _JOINS_LAST.search(plain)
-            if not (_CLAUSE_ENDS.match(self.text, trigger.end) if bare else said_of_all):
+            of_clause = trigger.rule.reach == "after" and not trigger.rule.tight
+            if not (of_clause or _CLAUSE_ENDS.match(self.text, trigger.end) if bare else said_of_all):
                 return False
             return _FILLERS.fullmatch(plain.replace(",", " ")) is not None
         return not trigger.rule.tight or _FILLERS.fullmatch(plain) is not None

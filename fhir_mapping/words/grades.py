@@ -93,7 +93,7 @@ def _said(folded: str, pattern: re.Pattern[str], name: str, further: re.Pattern[
 
 # --- compression of the cord --------------------------------------------------------------------------------
 
-_GRADE = r"(?P<value>0|1[abc]|[123])[a-c]?(?![\d.%])(?: ?[-~/–] ?(?P<upto>1[abc]|[123])(?![\d.%/]))?"
+_GRADE = r"(?P<value>0|1[abc]|[123])[a-c]?(?![\d%]|\.\d)(?: ?[-~/–] ?(?P<upto>1[abc]|[123])(?![\d%/]|\.\d))?"
 _NAMED = compiled(r"\bescc\b|\bbilsky\b|硬膜外脊髓压迫分级")
 _ESCC = compiled(rf"(?:{_NAMED.pattern})[^\d;。\n]{{0,24}}?{_GRADE}")
 _ESCC_LATER = compiled(
@@ -137,7 +137,7 @@ def _open(value: str | None, upto: str | None, _: str | None = None) -> tuple[st
 
 _SINS = compiled(
     r"(?:\bsins\b|\bspin(?:al|e) instability neoplastic score\b|脊柱(?:肿瘤)?不稳定(?:性)?(?:肿瘤)?评分)[^\d;。\n]{0,20}?"
-    r"(?P<value>\d{1,2})(?![\d.%])"
+    r"(?P<value>\d{1,2})(?![\d%]|\.\d)"
 )
 _MARROW = compiled(
     r"(?:\bplasma[- ]?cells?\b|\bplasmacytosis\b|浆细胞)[^\d,;。\n<>≤≥]{0,28}?(?P<sign>[<>≤≥])?=? ?(?P<value>\d{1,3}(?:\.\d+)?) ?%?"
@@ -151,7 +151,7 @@ _NO_MARROW = compiled(
     r"\bfish\b|cd\d|nuclei|t ?\(|del|1q|17p|13q|流式|荧光|外周血|peripheral blood|normal (?:range|value)|参考"
 )
 _SUV = compiled(r"\bsuv ?\(?(?:max)?\)?[^\d;。\n]{0,12}?(?P<value>\d{1,2}(?:\.\d+)?)(?![\d%])")
-_LATER = compiled(r"(?:\bnow\b|\bcurrently\b|→|->|现为?|目前为?|降至|升至) ?(?P<value>\d{1,2})(?![\d.%])")
+_LATER = compiled(r"(?:\bnow\b|\bcurrently\b|→|->|现为?|目前为?|降至|升至) ?(?P<value>\d{1,2})(?![\d%]|\.\d)")
 SINS_MOST, PERCENT_MOST = 18, 100
 
 
