@@ -84,7 +84,7 @@ def offer(reader: ObservationReader, report: str, candidate: Candidate, resource
 def _offer(
     reader: ObservationReader,
     path: str,
-    answer: bool,  # noqa: FBT001 - the answer itself
+    answer: bool,
     candidate: Candidate,
     resource: Mapping[str, Any],
     flags: tuple[str, ...] = ("from-text",),

@@ -55,10 +55,12 @@ NAMES = {
 PLACED = [(target, name) for target, names in NAMES.items() for name in names]
 BEFORE = {
     "no ": "absent", "no evidence of ": "absent", "without ": "absent", "denies ": "absent", "negative for ": "absent",
-    "absence of ": "absent", "does not show ": "absent", "ruled out ": "absent", "?": "suspected", "possible ": "suspected",
+    "absence of ": "absent", "does not show ": "absent", "ruled out ": "absent", "?": "suspected",
+    "possible ": "suspected",
     "suspicious for ": "suspected", "concern for ": "suspected", "rule out ": "suspected", "query ": "suspected",
     "cannot exclude ": "suspected", "differential includes ": "suspected", "may represent ": "suspected",
-    "family history of ": "other", "mother with ": "other", "prevention of ": "hypothetical", "history of ": "historical",
+    "family history of ": "other", "mother with ": "other", "prevention of ": "hypothetical",
+    "history of ": "historical",
     "无": "absent", "未见": "absent", "否认": "absent", "排除": "absent", "不考虑": "absent", "疑似": "suspected",
     "不能排除": "suspected", "考虑": "suspected", "家族史：": "other", "预防": "hypothetical", "既往": "historical",
 }  # fmt: skip

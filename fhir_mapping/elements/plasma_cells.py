@@ -107,9 +107,8 @@ class PlasmaCells:
 
         ICD-10-CM has no code for it, so that it stands beside D47.2 or C90.0; its SNOMED code or its words say more.
         """
-        if one.concepts & MYELOMA:
-            self.notes.add(one.item.name, "coding-conflict: coded or worded as smouldering and as active myeloma")
-        elif "smouldering_myeloma" in one.concepts and one.spoken.get("multiple_myeloma") == "present":
+        worded = "smouldering_myeloma" in one.concepts and one.spoken.get("multiple_myeloma") == "present"
+        if one.concepts & MYELOMA or worded:
             self.notes.add(one.item.name, "coding-conflict: coded or worded as smouldering and as active myeloma")
         told = "smouldering_myeloma" in one.concepts or one.concepts & MYELOMA
         claim = in_state("present", one, from_text=not told, rule=_SMM, remission_counts=False)

@@ -200,7 +200,8 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
     C00–C97 without C44 (skin other than melanoma), a concept of the table, or words. In situ, a history, the family
     and a risk are none.
     """
-    if one.state in {"history", "refuted"} or one.is_trap and "gist_TRAP" not in {m.concept for m in one.matches}:
+    gist = any(match.concept == "gist_TRAP" for match in one.matches)
+    if one.state in {"history", "refuted"} or (one.is_trap and not gist):
         return False
     if any(one.spoken.get(word) == "present" for word in ("in_situ", "skin_cancer")) and not one.concepts & MALIGNANT:
         return False
@@ -208,7 +209,7 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
         return None if "suspected" in one.spoken.values() else False
     told = (
         bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS))
-        or any(match.concept == "gist_TRAP" for match in one.matches)
+        or gist
         or any(_is_cancer_code(coding, context) for coding in codings(one.resource.get("code")))
     )
     spoken = {one.spoken.get(word) for word in ("cancer_word", *_CANCER_TERMS)}

@@ -160,7 +160,8 @@ def code_text(code: object) -> str:
 
 SHORTEST_TITLE = 4
 _TAG = re.compile(
-    r" \((?:disorder|finding|morphologic abnormality|procedure|body structure|observable entity|situation|event|regime/therapy|qualifier value|substance|product)\)$"
+    r" \((?:disorder|finding|morphologic abnormality|procedure|body structure|observable entity|situation|event"
+    r"|regime/therapy|qualifier value|substance|product)\)$"
 )
 _PUNCTUATION = re.compile(r"[^\w+/%]+")
 

@@ -116,7 +116,8 @@ _ALL = compiled(r"\b(?:all|both|neither)\b|[均都皆]|:")
 _CLAUSE_ENDS = compiled(r" ?(?:$|[.;,。|)])")
 _INSIDE = compiled(r"未(?!分化|[明定])|无(?!症状)|\b(?:not|without|no)\b")
 _STATEMENT_ENDS = compiled(
-    r"\.(?= |$)(?<!\bvs\.)(?<!\bno\.)(?<!e\.g\.)(?<!i\.e\.)|(?<=[a-z]{3})\.(?=[a-z])|[;。!\n]|(?<=[^ .,;:(?][?])(?= ?\S)"
+    r"\.(?= |$)(?<!\bvs\.)(?<!\bno\.)(?<!e\.g\.)(?<!i\.e\.)|(?<=[a-z]{3})\.(?=[a-z])|[;。!\n]"
+    r"|(?<=[^ .,;:(?][?])(?= ?\S)"
 )
 _INNER_SEMICOLON = re.compile(r"\([^()\n;]{0,16};[^()\n]{0,24}\)")
 _HEADED_LIST = re.compile(r":[ ]?\n(?:[ ]?[-•*·][^\n]{1,120}\n?){1,12}")
@@ -200,7 +201,7 @@ class _Sentence:
         gap = self.text[trigger.end : start]
         if len(gap) > trigger.rule.near or _STOP.search(gap):
             return False
-        first, comma, rest = gap.partition(",")
+        _, comma, rest = gap.partition(",")
         if not comma:
             return True
         if _VERBS.search(rest if trigger.rule.lists else gap):

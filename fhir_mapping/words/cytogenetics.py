@@ -80,8 +80,8 @@ TRANSLOCATIONS = tuple(path for path, one in ABNORMALITIES.items() if one.change
 
 _KARYOTYPE = compiled(r"(?<!\d)\d{2}(?:[~-]\d{2,3})?(?:<\dn>)?,[xy]{1,4}[^ \n。]{0,400}")
 _PERCENT = compiled(
-    r"(?P<limit>cut-? ?off|threshold|阈值|界值|临界值?|截断值|参考(?:值|范围)?|正常(?:值|范围)?|reference|normal|ref\b)?"
-    r"[^\d%,;<>≤≥()|]{0,16}(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%"
+    r"(?P<limit>cut-? ?off|threshold|reference|normal|ref\b|阈值|界值|临界值?|截断值|参考(?:值|范围)?"
+    r"|正常(?:值|范围)?)?[^\d%,;<>≤≥()|]{0,16}(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%"
 )
 _BEFORE = compiled(
     r"(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%[a-z ]{0,40}$|(?P<zh>\d{1,3}(?:\.\d{1,2})?) ?%的?[^\d,.;。]{0,10}$"
@@ -167,9 +167,8 @@ def _of_words(folded: str, cutoffs: tuple[tuple[str, Decimal], ...]) -> Iterable
         around = _around(folded, place, places)
         if place.weak and _OTHER_TEST.search(around.cell):
             continue
-        if place.karyotype and verdict == "unread":
-            verdict = "present"
-        weighed = _weighed(verdict, around, ABNORMALITIES[place.path], dict(cutoffs))
+        stated = "present" if place.karyotype and verdict == "unread" else verdict
+        weighed = _weighed(stated, around, ABNORMALITIES[place.path], dict(cutoffs))
         if place.weak and weighed.verdict == "present" and around.copies is None:
             weighed = Told("unread")
         yield place.path, weighed
@@ -187,9 +186,11 @@ def _places(folded: str) -> list[_Place]:
                 taken.append(hit.span())
                 inside = any(start <= hit.start() < end for start, end in strands)
                 found.append(_Place(path, hit.start(), hit.end(), weak, inside and pattern is one.names))
-        for start, end in strands:
-            for hit in itertools.islice(one.karyotype.finditer(folded, start, end), 3) if one.karyotype else ():
-                found.append(_Place(path, hit.start(), hit.end(), karyotype=True))
+        found += [
+            _Place(path, hit.start(), hit.end(), karyotype=True)
+            for start, end in strands
+            for hit in (itertools.islice(one.karyotype.finditer(folded, start, end), 3) if one.karyotype else ())
+        ]
     return sorted(found, key=lambda one: (one.start, one.end))
 
 

@@ -26,8 +26,8 @@ MOST = 20
 ESCC_GRADES = ("0", "1a", "1b", "1c", "2", "3")
 
 _PAST = compiled(
-    r"\b(?:previous(?:ly)?|prior|before|earlier|initial(?:ly)?|formerly|was|were|had been|from|baseline|last (?:exam|scan|mri|study))\b"
-    r"|既往|之前|此前|以前|原(?:为|先)?|上次|前次|前片|治疗前|放疗前|术前|曾"
+    r"\b(?:previous(?:ly)?|prior|before|earlier|initial(?:ly)?|formerly|was|were|had been|from|baseline"
+    r"|last (?:exam|scan|mri|study))\b|既往|之前|此前|以前|原(?:为|先)?|上次|前次|前片|治疗前|放疗前|术前|曾"
 )
 _NOW = compiled(
     r"\b(?:now|current(?:ly)?|today|at present|present(?:ly)?|new|is|are|to|after|following)\b|->|→"
@@ -97,8 +97,8 @@ _GRADE = r"(?P<value>0|1[abc]|[123])[a-c]?(?![\d%]|\.\d)(?: ?[-~/–] ?(?P<upto>
 _NAMED = compiled(r"\bescc\b|\bbilsky\b|硬膜外脊髓压迫分级")
 _ESCC = compiled(rf"(?:{_NAMED.pattern})[^\d;。\n]{{0,24}}?{_GRADE}")
 _ESCC_LATER = compiled(
-    rf"(?:\bnow\b|\bcurrently\b|\b(?:im|pro|re)[a-z]{{3,8}}ed to\b|\b(?:de|in)creased to\b|\bto\b|→|->|现为?|目前为?|降至|升至|变为|进展为)"
-    rf" ?(?:grade ?|escc ?|bilsky ?)?{_GRADE}"
+    rf"(?:\bnow\b|\bcurrently\b|\b(?:im|pro|re)[a-z]{{3,8}}ed to\b|\b(?:de|in)creased to\b|\bto\b|→|->|现为?|目前为?"
+    rf"|降至|升至|变为|进展为) ?(?:grade ?|escc ?|bilsky ?)?{_GRADE}"
 )
 _BARE = compiled(r" ?(?:grade ?|级 ?)?(0|1[abc]|[123])[a-c]? ?级?")
 
@@ -113,7 +113,7 @@ def escc(said: str, *, of_its_own: bool = False) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _escc(said: str, of_its_own: bool) -> tuple[str, ...]:  # noqa: FBT001 - the cache takes no keyword alone
+def _escc(said: str, of_its_own: bool) -> tuple[str, ...]:
     folded = fold(said).strip()
     if of_its_own:
         bare = _BARE.fullmatch(folded)
@@ -136,16 +136,17 @@ def _open(value: str | None, upto: str | None, _: str | None = None) -> tuple[st
 # --- numbers ------------------------------------------------------------------------------------------------
 
 _SINS = compiled(
-    r"(?:\bsins\b|\bspin(?:al|e) instability neoplastic score\b|脊柱(?:肿瘤)?不稳定(?:性)?(?:肿瘤)?评分)[^\d;。\n]{0,20}?"
-    r"(?P<value>\d{1,2})(?![\d%]|\.\d)"
+    r"(?:\bsins\b|\bspin(?:al|e) instability neoplastic score\b|脊柱(?:肿瘤)?不稳定(?:性)?(?:肿瘤)?评分)"
+    r"[^\d;。\n]{0,20}?(?P<value>\d{1,2})(?![\d%]|\.\d)"
 )
-_MARROW = compiled(
-    r"(?:\bplasma[- ]?cells?\b|\bplasmacytosis\b|浆细胞)[^\d,;。\n<>≤≥]{0,28}?(?P<sign>[<>≤≥])?=? ?(?P<value>\d{1,3}(?:\.\d+)?) ?%?"
+_SHARE = (
+    r"(?P<sign>[<>≤≥])?=? ?(?<![\d.])(?P<value>\d{1,3}(?:\.\d+)?) ?%?"
     r"(?: ?(?:-|~|–|to|至|到) ?(?P<upto>\d{1,3}(?:\.\d+)?))? ?%"
 )
+_MARROW = compiled(rf"(?:\bplasma[- ]?cells?\b|\bplasmacytosis\b|浆细胞)[^\d,;。\n<>≤≥]{{0,28}}?{_SHARE}")
 _MARROW_BEFORE = compiled(
-    r"(?P<sign>[<>≤≥])?=? ?(?<![\d.])(?P<value>\d{1,3}(?:\.\d+)?) ?%?(?: ?(?:-|~|–|to|至|到) ?(?P<upto>\d{1,3}(?:\.\d+)?))? ?%"
-    r" ?(?:(?:clonal|monoclonal|kappa|lambda|abnormal|neoplastic|atypical|monotypic) )*(?:plasma[- ]?cells?\b|浆细胞)"
+    rf"{_SHARE} ?(?:(?:clonal|monoclonal|kappa|lambda|abnormal|neoplastic|atypical|monotypic) )*"
+    r"(?:plasma[- ]?cells?\b|浆细胞)"
 )
 _NO_MARROW = compiled(
     r"\bfish\b|cd\d|nuclei|t ?\(|del|1q|17p|13q|流式|荧光|外周血|peripheral blood|normal (?:range|value)|参考"

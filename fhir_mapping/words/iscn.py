@@ -20,14 +20,11 @@ LONGEST, MOST = 400, 20
 """Characters of one string, and strings of one text."""
 
 _START = compiled(r"\bnuc ?ish\b ?")
-_GROUP = compiled(
-    r" ?(?:[0-9xy]{1,2}[pqc][a-z0-9.~-]{0,14} ?)?\((?P<items>[^()\[\]]{1,160})\) ?(?:[x×] ?(?P<copies>[≥>]?\d{1,2}(?:~\d{1,2})?))?"
-)
+_COPIES = r"[x×] ?(?P<copies>[≥>]?\d{1,2}(?:~\d{1,2})?)"
+_GROUP = compiled(rf" ?(?:[0-9xy]{{1,2}}[pqc][a-z0-9.~-]{{0,14}} ?)?\((?P<items>[^()\[\]]{{1,160}})\) ?(?:{_COPIES})?")
 _COUNT = compiled(r" ?\[ ?(?P<cells>\d{1,4}) ?(?:/ ?(?P<of>\d{1,4}) ?)?\]")
 _NEXT = compiled(r" ?[/,] ?(?:nuc ?ish ?)?(?=[(\[0-9xy])")
-_ITEM = compiled(
-    r"^(?P<name>[a-z0-9'._/ -]{1,40}?) ?(?:[x×] ?(?P<copies>[≥>]?\d{1,2}(?:~\d{1,2})?))?(?: ?con [a-z0-9' ]+)?$"
-)
+_ITEM = compiled(rf"^(?P<name>[a-z0-9'._/ -]{{1,40}}?) ?(?:{_COPIES})?(?: ?con [a-z0-9' ]+)?$")
 _LINK = compiled(r" (con|sep) ")
 
 
@@ -60,7 +57,7 @@ def find(folded: str) -> list[Written]:
     """Give the interphase strings of a folded text."""
     found: list[Written] = []
     for hit in _START.finditer(folded):
-        if found and hit.start() < found[-1].end or len(found) == MOST:
+        if len(found) == MOST or (found and hit.start() < found[-1].end):
             continue
         clones, end = _clones(folded, hit.end(), hit.end() + LONGEST)
         if clones:
