@@ -78,6 +78,11 @@ ABNORMALITIES: Mapping[str, Abnormality] = MappingProxyType(_load())
 TRANSLOCATIONS = tuple(path for path, one in ABNORMALITIES.items() if one.change == "fusion")
 """Partners of one locus (IGH): a cell has one of them, seldom two."""
 
+_STEMS = (
+    *("17p", "13q", "1q", "del", "t(", "t (", "igh", "p53", "cks1b", "rb", "d13s", "dleu", "omy", "ish", "-13", "-17"),
+    *("gain", "amp", "dup", "13", "14易位", "16易位", "20易位", "号染色体"),
+)
+"""One of these is in whatever names an abnormality; a text without any is not searched."""
 _KARYOTYPE = compiled(r"(?<!\d)\d{2}(?:[~-]\d{2,3})?(?:<\dn>)?,[xy]{1,4}[^ \n。]{0,400}")
 _PERCENT = compiled(
     r"(?P<limit>cut-? ?off|threshold|reference|normal|ref\b|阈值|界值|临界值?|截断值|参考(?:值|范围)?"
@@ -121,6 +126,8 @@ def read(text: str, cutoffs: Mapping[str, Decimal] | None = None) -> dict[str, T
 @lru_cache(maxsize=1024)
 def _read(text: str, cutoffs: tuple[tuple[str, Decimal], ...]) -> tuple[tuple[str, Told], ...]:
     folded = fold(text)
+    if not any(stem in folded for stem in _STEMS):
+        return ()
     strings = iscn.find(folded)
     answers: dict[str, list[Told]] = {}
     for string in strings:
