@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.drugs import identify
-from fhir_mapping.words.fold import compiled, fold
+from fhir_mapping.words import assertions
 from recommenders.vocabulary.facts import Fact, stated
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read(items: Iterable[Item], context: ReadingContext, notes: Notes) -> dict[s
         if verification in {"refuted", "entered-in-error"} or clinical in {"inactive", "resolved"}:
             notes.add(item.name, f"status: {verification if verification in _VOID else clinical}")
             continue
-        if any(_DENIED.search(fold(said)) for said in texts_of(resource.get("code"))):
+        if any(assertions.verdict(said, "allergy") == "absent" for said in texts_of(resource.get("code"))):
             notes.add(item.name, "its words deny the allergy")
             continue
         paths = _paths(resource, context)
@@ -65,7 +65,6 @@ def read(items: Iterable[Item], context: ReadingContext, notes: Notes) -> dict[s
     return found
 
 
-_DENIED = compiled(r"\b(?:no|not|denies|denied|without)\b[^.;]{0,40}\ballerg|(?:无|否认|未见)[^。；]{0,16}过敏|不过敏")
 _VOID = frozenset({"refuted", "entered-in-error"})
 
 

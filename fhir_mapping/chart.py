@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -33,6 +32,7 @@ from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
 from fhir_mapping.terms.decode import Delivered, ResourceFaultError
 from fhir_mapping.terms.dictionary import MYELOMA
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
+from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
@@ -678,9 +678,6 @@ def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
             reader.notes.add(candidate.item.name, "says that there is no history of metastasis")
 
 
-_PROGRESSED = compiled(r"progress(?:ed|ion|ive)\b|进展")
-
-
 def _disease_status(reader: ObservationReader) -> None:
     """mCODE disease status: only the word "progressed" is a fact of ours."""
     candidates = reader.candidates("local.disease_progression", "disease-status")
@@ -693,10 +690,7 @@ def _disease_status(reader: ObservationReader) -> None:
         response = next((word for one in said if (word := _imwg_word(one)) is not None), None)
         if candidate is newest and response is not None and resource is not None:
             _take_response(reader, candidate, resource, response)
-        progressed = any(
-            _PROGRESSED.search(fold(one)) and not re.search(r"\bno\b|\bnot\b|无|未", fold(one), re.ASCII)
-            for one in said
-        )
+        progressed = any(assertions.verdict(one, "progression") == "present" for one in said)
         if candidate is not newest or not progressed or resource is None:
             if candidate is newest and response is not None:
                 continue

@@ -17,7 +17,7 @@ from fhir_mapping.service_orders import bone_site
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import ICD10_CM, texts_of
 from fhir_mapping.words import assertions
-from fhir_mapping.words.fold import compiled, fold
+from fhir_mapping.words.fold import fold
 from recommenders.patient.lesions import same_bone
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Event
@@ -430,7 +430,7 @@ class ConditionReader:
                 said.append(str(detail.get("display") or ""))
                 found = self.context.resolve(str(detail.get("reference") or "#"), one.resource) or {}
                 said += texts_of(found.get("code"))
-        return any(_PATHOLOGY.search(fold(name)) and not _NO_PATHOLOGY.search(fold(name)) for name in said)
+        return any(assertions.verdict(name, "pathology") == "present" for name in said)
 
     def _encephalopathy(self) -> None:
         for one in self.diagnoses:
@@ -537,8 +537,6 @@ _SPECIAL = frozenset(
         "dx.other_solid_cancer",
     }
 )
-_PATHOLOGY = compiled(r"\b(?:histo)?patholog(?:y|ic|ical)\b|\bhistolog\w+|\bbiops\w+|病理|活检")
-_NO_PATHOLOGY = compiled(r"\bno\b|\bnot\b|\bpending\b|\bwithout\b|\bpatholog\w+ fracture|未|无|待|病理性骨折")
 _DISTRESS_DAYS = 730
 PREGNANCY_DAYS = 280
 """40 weeks."""

@@ -9,7 +9,7 @@ from fhir_mapping.elements import values
 from fhir_mapping.observations import interpretation_codes
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.words import cytogenetics, results, targets
+from fhir_mapping.words import cytogenetics, genes, targets
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, Finding, replace
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.selection import Candidate
     from fhir_mapping.observations import ObservationReader
+    from fhir_mapping.words.assertions import Verdict
 
 _GENES = {
     "EGFR": "driver.egfr",
@@ -29,16 +30,6 @@ _GENES = {
     "NRAS": "gene.nras",
     "MYC": "gene.myc",
 }
-_WILD = compiled(
-    r"wild[- ]?type|\bno (?:[\w-]+ ){0,3}(?:mutations?|variants?|rearrangements?|alterations?|fusions?)\b|\bnone\b"
-    r"|\bnot (?:detected|identified|found|seen|present|observed)\b|negative|absent"
-    r"|野生型|未检出|未检测到|未见|未发现|未突变|无.{0,6}(?:突变|重排|融合)|阴性"
-)
-_DOUBTED = compiled(
-    r"indeterminate|inconclusive|equivocal|borderline|uncertain|unknown significance|\bvus\b|\b(?:likely )?benign\b"
-    r"|\bpolymorphism|不确定|可疑|临界|意义未明|意义不明|良性|多态性"
-)
-_UNTOLD = compiled(r"see (?:pdf|report|comment)|\bpdf\b|见报告|详见")
 _COPIES = compiled(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=)?\s*([2-9])\s*$")
 
 
@@ -173,11 +164,10 @@ def _named(
     said = [element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))]
     values_said = [one for one in said if isinstance(one, str)]
     for one in values_said:
-        name = next(iter(texts_of(element.get("code"))), path)
-        told = cytogenetics.read(f"{name} : {one}", reader.context.site.cutoffs).get(path)
-        if told is not None and told.verdict in {"present", "absent"}:
+        told = cytogenetics.result(path, one, reader.context.site.cutoffs)
+        if told.verdict in {"present", "absent"}:
             return replace(blank, value=told.verdict == "present", reason=None, flags=_amount(told.copies), sent=one)
-        if told is not None and told.verdict == "contradictory":
+        if told.verdict == "contradictory":
             reader.notes.add(candidate.item.name, f"contradictory: the text says yes and no of {path}")
             return replace(blank, reason="contradictory", sent=one)
     answer = "no-value" if values_said else values.answer_of(element, reader.context)
@@ -195,19 +185,20 @@ def _found(element: Mapping[str, Any], blank: Finding, path: str, reader: Observ
     if answer == "inconclusive":
         return replace(blank, reason="no-value")
     for said in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))):
-        if not isinstance(said, str) or results.is_no_value(said) or _UNTOLD.search(fold(said)):
+        if not isinstance(said, str):
             continue
-        told = cytogenetics.read(said, reader.context.site.cutoffs).get(path)
-        if told is not None and told.verdict in {"present", "absent"}:
-            return replace(blank, value=told.verdict == "present", reason=None, flags=("from-text",), sent=said)
-        if _DOUBTED.search(fold(said)):
-            continue
-        if _WILD.search(fold(said)):
-            return replace(blank, value=False, reason=None, sent=said)
-        if path.startswith(("gene.", "driver.")):
-            # an "Identifier" code carries the variant found as its text
-            return replace(blank, value=True, reason=None, sent=said)
+        verdict = _said_of(path, said, reader)
+        if verdict in {"present", "absent"}:
+            return replace(blank, value=verdict == "present", reason=None, flags=("from-text",), sent=said)
+        if verdict == "contradictory":
+            return replace(blank, reason="contradictory", sent=said)
     return replace(blank, reason="masked" if answer == "masked" else "no-value")
+
+
+def _said_of(path: str, said: str, reader: ObservationReader) -> Verdict:
+    if path in cytogenetics.ABNORMALITIES:
+        return cytogenetics.result(path, said, reader.context.site.cutoffs).verdict
+    return genes.of(said)
 
 
 def _copies(element: Mapping[str, Any]) -> int | None:
@@ -234,7 +225,7 @@ def _combined(reader: ObservationReader) -> None:
             said = " ".join(
                 str(one) for one in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))) if one
             )
-            if answer == "negative" or (answer == "no-value" and said and _WILD.search(fold(said))):
+            if answer == "negative" or (answer == "no-value" and genes.of(said) == "absent"):
                 for path in paths:
                     _offer(reader, path, False, candidate, resource)
             else:

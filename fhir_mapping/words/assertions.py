@@ -181,7 +181,7 @@ class _Sentence:
         found = [
             one
             for one in reversed(near)
-            if one.end <= start
+            if (one.end <= start or one.start < start < one.end)
             and not one.used
             and one.rule.reach in {"before", "both"}
             and self._reaches_on(one, start, end)

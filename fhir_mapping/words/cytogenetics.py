@@ -34,6 +34,7 @@ class Abnormality:
     """How one abnormality is written; `limit` is the share of cells (%) that counts where no cut-off is told."""
 
     path: str
+    called: str
     change: Change
     limit: Decimal
     probes: frozenset[str]
@@ -61,6 +62,7 @@ def _load() -> dict[str, Abnormality]:
     return {
         f"cyto.{name}": Abnormality(
             path=f"cyto.{name}",
+            called=row["called"],
             change=row["change"],
             limit=Decimal(row["limit"]),
             probes=frozenset(row["probes"]),
@@ -111,6 +113,12 @@ def named(text: str) -> frozenset[str]:
         if not _OTHER_TEST.search(folded)
         and any(pattern is not None and pattern.search(folded) for pattern in (one.names, one.loci, one.genes))
     )
+
+
+def result(path: str, said: str, cutoffs: Mapping[str, Decimal] | None = None) -> Told:
+    """Give what the value of a result says of the one abnormality that the result is of: a row of a table."""
+    found = read(f"{ABNORMALITIES[path].called} : {said}", cutoffs).get(path)
+    return found if found is not None else Told("unread")
 
 
 def read(text: str, cutoffs: Mapping[str, Decimal] | None = None) -> dict[str, Told]:

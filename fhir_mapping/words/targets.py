@@ -24,8 +24,8 @@ class Target:
     """
     One thing that texts may speak of.
 
-    `stems`: one of them is in every hit. `risky`: texts speak of its danger as often as of itself. `covers` names targets whose hits inside a hit of this
-    one are none ("smouldering multiple myeloma" is no multiple myeloma).
+    `stems`: one of them is in every hit. `risky`: texts speak of its danger as often as of itself. `covers` names
+    targets whose hits inside a hit of this one are none ("smouldering multiple myeloma" is no multiple myeloma).
     """
 
     name: str
