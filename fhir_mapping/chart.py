@@ -366,12 +366,18 @@ class _Chart:
         _check_build(reader)
 
     def _report_of_metastasis(self, reader: ObservationReader, changes: dict[str, Fact]) -> None:
+        """Take what the newest report concludes on bone metastasis, where no Condition tells."""
         known = changes.get("dx.bone_met")
         if not reader.reported_bone_metastasis or (isinstance(known, Finding) and known.reason is None):
             return
-        name, day = max(reader.reported_bone_metastasis, key=lambda one: (one[1] or dt.date.min, one[0]))
+        day, name, verdict = max(reader.reported_bone_metastasis)
+        told: dict[str, Any] = {"resources": (name,), "flags": ("from-report",)}
+        told["date"] = None if day == dt.date.min else day
         blank = dictionary.blank_finding("dx.bone_met")
-        changes["dx.bone_met"] = stated(blank, True, date=day, resources=(name,), flags=("from-report",))
+        if verdict == "present":
+            changes["dx.bone_met"] = stated(blank, True, **told)
+        elif verdict == "suspected" and known is None:
+            changes["dx.bone_met"] = replace(blank, value=None, reason="suspected", **told)
 
     def _silence(self, changes: dict[str, Fact]) -> dict[str, Fact]:
         """A closed-world "no" holds only where the list it would stand in came, and came whole."""

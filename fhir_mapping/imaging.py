@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fhir_mapping import reports as report_texts
@@ -107,17 +108,20 @@ def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, read
             reader.notes.add(item.name, "imaging that is not told to be of bone")
             return True
         site = None
+    result = _result(resource, conclusion, reader)
+    if result is None:
+        reader.notes.add(item.name, "imaging that was done: its finding was not read")
     reader.studies.append(
         Study(
             modality=modality,
             date=stamp.day if stamp else None,
             site=site,
             whole_body=whole_body,
-            result=_result(resource, conclusion, reader),
+            result=result,
             resources=(item.name,),
         )
     )
-    _bone_metastasis(item, resource, stamp, reader)
+    _bone_metastasis(item, resource, modality, stamp, reader)
     return True
 
 
@@ -165,15 +169,35 @@ def _of_lesions(conclusion: str) -> Result | None:
     verdicts = assertions.verdicts(conclusion)
     if verdicts.get("suspicious_finding") in {"present", "suspected"}:
         return "equivocal"
-    return "negative" if "absent" in {verdicts.get("bone_finding"), verdicts.get("bone_lesion_word")} else None
+    if verdicts.get("normal_study") == "present":
+        return "negative"
+    return "negative" if "absent" in {verdicts.get(name) for name in _FINDINGS} else None
 
 
-def _bone_metastasis(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: ObservationReader) -> None:
-    """A report's conclusion code says that there is a bone metastasis as a Condition would."""
+_FINDINGS = ("bone_finding", "bone_lesion_word", "lytic_lesion", "abnormality")
+
+
+def _bone_metastasis(
+    item: Item, resource: Mapping[str, Any], modality: Modality, stamp: Stamp | None, reader: ObservationReader
+) -> None:
+    """
+    A report concludes on bone metastasis as a Condition would: by its code, or in its words.
+
+    What CT, MRI or PET-CT state is stated; what an X-ray or a bone scan states has to be confirmed by them.
+    """
+    day = stamp.day if stamp else dt.date.min
     for coded in resource.get("conclusionCode", ()):
         matches = reader.context.concepts(coded, "Condition")
         if any(match.concept in {"bone_metastasis", "bone_metastasis_child"} for match in matches):
-            reader.reported_bone_metastasis.append((item.name, stamp.day if stamp else None))
+            reader.reported_bone_metastasis.append((day, item.name, "present"))
+            return
+    verdict = assertions.verdict(str(resource.get("conclusion") or ""), "bone_metastasis")
+    if verdict == "present" and modality in {"ct", "mri", "pet"}:
+        reader.reported_bone_metastasis.append((day, item.name, "present"))
+    elif verdict in {"present", "suspected", "contradictory"}:
+        reader.reported_bone_metastasis.append((day, item.name, "suspected"))
+    elif verdict == "absent":
+        reader.reported_bone_metastasis.append((day, item.name, "absent"))
 
 
 def _study(item: Item, reader: ObservationReader) -> None:

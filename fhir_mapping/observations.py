@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
@@ -41,8 +41,8 @@ class ObservationReader:
         self.series: dict[str, tuple[Reading, ...]] = {}
         self.used: list[Used] = []
         self.studies: list[Study] = []
-        self.reported_bone_metastasis: list[tuple[str, dt.date | None]] = []
-        """Reports whose conclusion code is a bone metastasis."""
+        self.reported_bone_metastasis: list[tuple[dt.date, str, Literal["present", "suspected", "absent"]]] = []
+        """What reports conclude of bone metastasis: day, report, verdict."""
         self.of_myeloma = False
         """Whether a Condition speaks of a plasma-cell disorder: then reports are read for its lesions."""
 
