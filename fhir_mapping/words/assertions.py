@@ -114,6 +114,7 @@ _FILLERS = compiled(rf"(?:{_TABLE['fillers']})*")
 _JOINS_LAST = compiled(r"\b(?:n?or|and)\b|[和及与或]")
 _ALL = compiled(r"\b(?:all|both|neither)\b|[均都皆]|:")
 _CLAUSE_ENDS = compiled(r" ?(?:$|[.;,。|)])")
+_NOW = compiled(r"\b(?:now|currently|today)\b[ :]*$|(?:现在?|目前|复查)[为呈:]?$")
 _INSIDE = compiled(r"未(?!分化|[明定])|无(?!症状)|\b(?:not|without|no)\b")
 _STATEMENT_ENDS = compiled(
     r"\.(?= |$)(?<!\bvs\.)(?<!\bno\.)(?<!e\.g\.)(?<!i\.e\.)|(?<=[a-z]{3})\.(?=[a-z])|[;。!\n]"
@@ -192,14 +193,30 @@ class _Sentence:
             for one in near
             if one.start >= end and one.rule.reach in {"after", "both"} and self._reaches_back(one, end)
         ]
-        behind = _nearest_result(behind)
+        behind = self._as_of_now(_nearest_result(behind), near)
         for one in behind:
             one.used = one.used or one.rule.kind in {"negation", "affirmation"}
         return [*found, *behind, *(one for one in near if one.rule.reach == "sentence")]
 
+    def _as_of_now(self, behind: list[_Trigger], near: Sequence[_Trigger]) -> list[_Trigger]:
+        """Give the result that holds now in place of an older one before it ("positive at diagnosis, now negative")."""
+        told = next((one for one in behind if one.rule.kind in {"negation", "affirmation"}), None)
+        if told is None:
+            return behind
+        for later in near:
+            if later.start > told.end and later.rule.kind in {"negation", "affirmation"}:
+                between = self.text[told.end : later.start]
+                named = any(told.end <= start < later.start for start, _ in self.targets)
+                if not named and _NOW.search(between):
+                    return [later if one is told else one for one in behind]
+                break
+        return behind
+
     def _reaches_on(self, trigger: _Trigger, start: int, end: int) -> bool:
         gap = self.text[trigger.end : start]
         if len(gap) > trigger.rule.near or _STOP.search(gap):
+            return False
+        if trigger.rule.tight and not _FILLERS.fullmatch(self._without_targets(trigger.end, start)):
             return False
         _, comma, rest = gap.partition(",")
         if not comma:
@@ -222,7 +239,8 @@ class _Sentence:
         if "," in plain:
             bare = not gap.strip(" ,")
             said_of_all = _ALL.search(plain) or _ALL.match(self.text[trigger.start :]) or _JOINS_LAST.search(plain)
-            of_clause = trigger.rule.reach == "after" and not trigger.rule.tight
+            rule = trigger.rule
+            of_clause = not rule.tight and (rule.reach == "after" or rule.kind == "history")
             if not (of_clause or _CLAUSE_ENDS.match(self.text, trigger.end) if bare else said_of_all):
                 return False
             return _FILLERS.fullmatch(plain.replace(",", " ")) is not None

@@ -86,12 +86,12 @@ _STEMS = (
 )
 """One of these is in whatever names an abnormality; a text without any is not searched."""
 _KARYOTYPE = compiled(r"(?<!\d)\d{2}(?:[~-]\d{2,3})?(?:<\dn>)?,[xy]{1,4}[^ \n。]{0,400}")
-_PERCENT = compiled(
-    r"(?P<limit>cut-? ?off|threshold|reference|normal|ref\b|阈值|界值|临界值?|截断值|参考(?:值|范围)?"
-    r"|正常(?:值|范围)?)?[^\d%,;<>≤≥()|]{0,16}(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%"
-)
+_PERCENT = compiled(r"(?P<words>[^\d%,;<>≤≥()|]{0,24})(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%")
+_LIMIT = compiled(r"cut-? ?off|threshold|reference|normal|\bref\b|阈值|界值|临界|截断值|参考|正常")
 _BEFORE = compiled(
-    r"(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%[a-z ]{0,40}$|(?P<zh>\d{1,3}(?:\.\d{1,2})?) ?%的?[^\d,.;。]{0,10}$"
+    r"(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%(?: of)?(?: (?:the|all|plasma|analy[sz]ed|counted|tumou?r))*"
+    r"(?: (?:cells|nuclei))?(?: (?:with|showed|show|had|have|carr(?:y|ied)|were|positive for))*(?: (?:a|an))? ?$"
+    r"|(?P<zh>\d{1,3}(?:\.\d{1,2})?) ?%的?(?:浆|肿瘤|分析)?(?:细胞)?(?:可?见|存在|检出|有|呈)? ?$"
 )
 _CELLS = compiled(r"(?<![\d/])(?P<cells>\d{1,4}) ?/ ?(?P<of>\d{2,4})(?![\d/])")
 _COPIES = compiled(
@@ -240,7 +240,7 @@ def _shares(cell: str, head: str) -> tuple[Decimal | None, bool, Decimal | None]
     below = False
     for hit in _PERCENT.finditer(cell):
         number = Decimal(hit["number"])
-        if hit["limit"] or (hit["sign"] and share is not None):
+        if _LIMIT.search(hit["words"]) or (hit["sign"] and share is not None):
             cutoff = number if cutoff is None else cutoff
         elif share is None:
             share, below = number, (hit["sign"] or "").startswith(("<", "≤"))
