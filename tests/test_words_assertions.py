@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import time
 import unicodedata
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_mapping.terms.codes import shipped_rows
 from fhir_mapping.words import assertions, cytogenetics, grades, iscn, targets
 from fhir_mapping.words.fold import fold
 from tests.fhir import SNOMED, chart, coded, condition, observation, reasons, report
@@ -186,6 +188,23 @@ def test_folding_is_done_once_for_all() -> None:
     assert fold("Métastase") == "metastase"
     assert fold(unicodedata.normalize("NFD", "Métastase")) == "metastase"
     assert fold("骨轉移") == fold("骨転移") == "骨转移"
+
+
+def test_every_hit_of_a_target_has_one_of_its_stems() -> None:
+    corpus = [fold(row["said"]) for name in ("assertions", "cytogenetics") for row in rows(name)]
+    corpus += [fold(display) for *_, display in shipped_rows()]
+    for target in targets.TARGETS.values():
+        for said in corpus:
+            for hit in target.pattern.finditer(said):
+                assert any(stem in hit.group() for stem in target.stems), (target.name, hit.group())
+
+
+def test_words_are_the_lowest_room_and_know_nothing_of_the_others() -> None:
+    for path in (Path(targets.__file__).parent).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fhir_mapping"):
+                assert (node.module or "").startswith("fhir_mapping.words"), path.name
+            assert not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recommenders")), path.name
 
 
 # --- ISCN -----------------------------------------------------------------------------------------------------
