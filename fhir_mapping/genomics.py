@@ -63,6 +63,8 @@ def offer(reader: ObservationReader, report: str, candidate: Candidate, resource
             _offer(reader, path, one.verdict == "present", candidate, resource, flags)
         elif one.verdict == "contradictory":
             reader.notes.add(candidate.item.name, f"contradictory: the text says yes and no of {path}")
+            doubted = replace(dictionary.blank_finding(path), reason="contradictory", flags=("from-text",))
+            reader.changes.setdefault(path, reader.stamped(doubted, candidate, resource))
         else:
             reader.notes.add(candidate.item.name, f"not read: what the text says of {path} is no result")
     if not told:

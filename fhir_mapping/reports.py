@@ -9,7 +9,7 @@ from fhir_mapping import genomics
 from fhir_mapping.delivery.selection import Candidate, Slot
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import texts_of
-from fhir_mapping.words import assertions, grades
+from fhir_mapping.words import assertions, cytogenetics, grades
 from fhir_mapping.words.fold import compiled, fold
 from fhir_mapping.words.targets import LONGEST
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
@@ -39,8 +39,9 @@ def read(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: O
         told += _lesions(conclusion)
     for fact in told:
         _take(fact, item, resource, stamp, reader)
-    spoken = genomics.offer(reader, conclusion, _candidate(item, stamp), resource)
-    return spoken or bool(told)
+    if not cytogenetics.read(conclusion):
+        return bool(told)
+    return genomics.offer(reader, conclusion, _candidate(item, stamp), resource) or bool(told)
 
 
 def _candidate(item: Item, stamp: Stamp | None) -> Candidate:
@@ -51,15 +52,12 @@ def _take(
     fact: Finding | Reading, item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: ObservationReader
 ) -> None:
     """Take what words tell, unless a result of its own tells it of that day or later."""
-    path = _PATHS.get(fact.name, fact.name)
+    path = fact.name
     known = reader.changes.get(path)
     if known is not None and known.is_known and not _is_newer(stamp, known):
         return
     told: Fact = reader.stamped(fact, _candidate(item, stamp), resource)
     reader.take(path, told, [_candidate(item, stamp)])
-
-
-_PATHS: dict[str, str] = {}
 
 
 def _is_newer(stamp: Stamp | None, known: Fact) -> bool:

@@ -175,7 +175,7 @@ PIECES += [
 def test_the_work_on_a_text_is_bounded_whatever_it_repeats(pieces: list[str]) -> None:
     said = ("".join(pieces) * 20_000)[: 2 * targets.LONGEST]
     began = time.perf_counter()
-    assertions.said.__wrapped__(said) if hasattr(assertions.said, "__wrapped__") else assertions.said(said)
+    assertions.said(said)
     cytogenetics.read(said)
     grades.escc(said)
     grades.marrow(said)

@@ -141,23 +141,33 @@ def settle(rule: DiagnosisRule, statements: Sequence[Statement], context: Readin
         by.setdefault(one.says, []).append(one)
     if "contradictory" in by and "present" not in by:
         return _found(blank, by["contradictory"], rule, None, "contradictory")
-    for claim in ("present", "suspected"):
-        if claim not in by:
-            continue
-        if "absent" in by:
-            later = _later(by["absent"], by[claim])
-            if later is None:
-                return _found(blank, [*by[claim], *by["absent"]], rule, None, "contradictory")
-            if later:
-                return _found(blank, by["absent"], rule, False, None)
-        if claim == "suspected":
-            return _found(blank, by[claim], rule, None, "suspected")
-        return _aged(_found(blank, by[claim], rule, True, None), by[claim], rule, context)
+    claim: Verdict | None = next((one for one in ("present", "suspected") if one in by), None)
+    if claim is not None:
+        return _against(by.get("absent", ()), claim, by[claim], rule, context)
     if "absent" in by and not rule.yes_only:
         return _found(blank, by["absent"], rule, False, None)
     if "unread" in by and blank.is_known:
         return _found(blank, by["unread"], rule, None, "no-value")
     return None
+
+
+def _against(
+    refuted: Sequence[Statement],
+    claim: Verdict,
+    claimed: Sequence[Statement],
+    rule: DiagnosisRule,
+    context: ReadingContext,
+) -> Finding:
+    """Set what is claimed beside what refutes it: the later one counts, of equal or unknown date both contradict."""
+    blank = dictionary.blank_finding(rule.fact)
+    later = _later(refuted, claimed) if refuted else False
+    if later is None:
+        return _found(blank, [*claimed, *refuted], rule, None, "contradictory")
+    if later:
+        return _found(blank, refuted, rule, False, None)
+    if claim == "suspected":
+        return _found(blank, claimed, rule, None, "suspected")
+    return _aged(_found(blank, claimed, rule, True, None), claimed, rule, context)
 
 
 def _later(refuted: Sequence[Statement], claimed: Sequence[Statement]) -> bool | None:

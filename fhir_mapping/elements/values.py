@@ -168,8 +168,17 @@ def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingCo
     blank = dictionary.blank_reading(rule.fact)
     number = number_of(element, context, negative_is_zero=rule.negative_is_zero)
     if isinstance(number, str):
-        return replace(blank, reason=number)
+        return _marrow_in_words(element, blank) or replace(blank, reason=number)
     return measured(number, rule, blank)
+
+
+def _marrow_in_words(element: Mapping[str, Any], blank: Reading) -> Reading | None:
+    """Read the plasma cells of a marrow that are told in a sentence (浆细胞占35%)."""
+    said = element.get("valueString")
+    found = grades.marrow(said) if blank.name == "mm.bmpc" and isinstance(said, str) else None
+    if found is None:
+        return None
+    return replace(blank, low=found.low, high=found.high, reason=None, sent=said, flags=("from-text",))
 
 
 _PLAIN = re.compile(r"[\w\s<>≤≥=＜＞.,，。、/*^%µ°·()（）\[\]{}+:∶：~–-]{1,60}")
@@ -370,7 +379,7 @@ def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, b
         said.append(f"{Decimal(str(quantity['value'])).normalize():f}")
     if path == "spine.escc":
         grade = _escc(said, blank)
-        return _no_word(element, blank) if grade is None else grade
+        return replace(_no_word(element, blank), sent=said[0] if said else None) if grade is None else grade
     for one in said:
         word = dictionary.word_of(path, allowed, one)
         if word is not None:

@@ -363,10 +363,18 @@ def judge(folded: str, start: int, end: int, *, target: str = "", needs_evidence
 
 def said(text: str) -> tuple[Assertion, ...]:
     """Give every target that occurs in a text with what is said of it, in order of place."""
-    return _said(text[:LONGEST])
+    return _remembered(text) if len(text) <= REMEMBERED else _said(text[:LONGEST])
+
+
+REMEMBERED = 2_000
+"""Characters of a text whose reading is remembered: names and conclusions come again, long reports do not."""
 
 
 @lru_cache(maxsize=4096)
+def _remembered(text: str) -> tuple[Assertion, ...]:
+    return _said(text)
+
+
 def _said(text: str) -> tuple[Assertion, ...]:
     folded = fold(text)
     mentions = find(folded)

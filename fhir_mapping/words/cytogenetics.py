@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from fhir_mapping.words import iscn
-from fhir_mapping.words.assertions import Verdict, judge_all
+from fhir_mapping.words.assertions import REMEMBERED, Verdict, judge_all
 from fhir_mapping.words.fold import compiled, fold
 from fhir_mapping.words.targets import LONGEST, MENTIONS, Mention
 
@@ -128,10 +128,14 @@ def read(text: str, cutoffs: Mapping[str, Decimal] | None = None) -> dict[str, T
     `cutoffs` are the site's shares of cells in % by fact path, for percentages without a cut-off beside them.
     """
     limits = tuple(sorted((cutoffs or {}).items()))
-    return dict(_read(text[:LONGEST], limits))
+    return dict(_remembered(text, limits) if len(text) <= REMEMBERED else _read(text[:LONGEST], limits))
 
 
 @lru_cache(maxsize=1024)
+def _remembered(text: str, cutoffs: tuple[tuple[str, Decimal], ...]) -> tuple[tuple[str, Told], ...]:
+    return _read(text, cutoffs)
+
+
 def _read(text: str, cutoffs: tuple[tuple[str, Decimal], ...]) -> tuple[tuple[str, Told], ...]:
     folded = fold(text)
     if not any(stem in folded for stem in _STEMS):

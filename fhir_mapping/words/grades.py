@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fhir_mapping.words.assertions import judge_all
@@ -112,7 +111,6 @@ def escc(said: str, *, of_its_own: bool = False) -> tuple[str, ...]:
     return _escc(said[:LONGEST], of_its_own)
 
 
-@lru_cache(maxsize=1024)
 def _escc(said: str, of_its_own: bool) -> tuple[str, ...]:
     folded = fold(said).strip()
     if of_its_own:
