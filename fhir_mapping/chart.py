@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications
 from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
+from fhir_mapping.delivery.index import ObservationIndex
+from fhir_mapping.delivery.items import Item, Selected, relative
+from fhir_mapping.delivery.notes import Notes
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.delivery.selection import (
-    MEDICATION_KINDS,
-    Item,
-    Notes,
-    ObservationIndex,
-    Selected,
-    Selection,
-    relative,
-)
+from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
 from fhir_mapping.elements import values
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import medications, service_orders
 from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.items import is_patient
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.delivery.selection import is_patient
 from fhir_mapping.elements import dosing
 from fhir_mapping.elements.dosing import BLANK, words
 from fhir_mapping.elements.indications import indications

@@ -17,7 +17,7 @@ from recommenders.vocabulary.facts import Fact, Finding, replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fhir_mapping.delivery.selection import Candidate
+    from fhir_mapping.delivery.items import Candidate
     from fhir_mapping.observations import ObservationReader
 
 _GENES = {

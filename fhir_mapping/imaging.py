@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fhir_mapping import genomics
-from fhir_mapping.delivery.selection import Candidate, Slot
+from fhir_mapping.delivery.items import Candidate, Slot
 from fhir_mapping.elements import values
 from fhir_mapping.service_orders import bone_site
 from fhir_mapping.terms import dates
@@ -17,7 +17,7 @@ from recommenders.vocabulary.records import Study
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fhir_mapping.delivery.selection import Item
+    from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import Used
-from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
+from fhir_mapping.delivery.items import Candidate
+from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.selection import Item, Notes, Selected
+    from fhir_mapping.delivery.items import Item, Selected
+    from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dictionary import ReadingRule
 
 SKIP = "skip"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import imaging
-from fhir_mapping.delivery.selection import relative
+from fhir_mapping.delivery.items import relative
 from fhir_mapping.places.laterality import (
     Place,
     one_side,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fhir_mapping.conditions import ConditionReader
-    from fhir_mapping.delivery.selection import Item
+    from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fhir_mapping.chart import Unavailable
+from hooks.fhir_server.addresses import configured_base, next_query
 from hooks.fhir_server.fetch import (
     BREAKER_FAILURES,
     BREAKER_SECONDS,
@@ -21,9 +22,7 @@ from hooks.fhir_server.fetch import (
     MAX_PAGES,
     Breakers,
     Fetched,
-    configured_base,
     fetch_missing,
-    next_query,
 )
 from tests import fhir_servers as fhir
 from tests.fhir_servers import Answer, Server, bundle, condition, serving

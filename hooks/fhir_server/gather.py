@@ -14,7 +14,8 @@ from fhir_mapping.chart import Unavailable
 from fhir_mapping.delivery.context import Note
 from fhir_mapping.terms.queries import templates
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import configured_base, fetch_missing
+from hooks.fhir_server.addresses import configured_base
+from hooks.fhir_server.fetch import fetch_missing
 from hooks.fhir_server.references import unresolved, with_resources
 
 if TYPE_CHECKING:

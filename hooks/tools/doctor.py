@@ -18,7 +18,9 @@ from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import shipped_rows
 from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import Breakers, FetchError, base_of, download, fetch_missing, next_query
+from hooks.fhir_server.addresses import base_of, next_query
+from hooks.fhir_server.download import FetchError, download
+from hooks.fhir_server.fetch import Breakers, fetch_missing
 from hooks.tools.validating import UNUSABLE, Look, Unmapped, look_at_resources, unmapped_json
 from recommenders.vocabulary.dictionary import DICTIONARY, LABELS
 

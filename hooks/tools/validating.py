@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.chart import Unavailable, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.delivery.selection import NOT_READ, SUPERSEDED
+from fhir_mapping.delivery.notes import NOT_READ, SUPERSEDED
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import is_standard
 from fhir_mapping.terms.decode import TooManyEntriesError

@@ -30,7 +30,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from flask import request
 
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import FetchError, base_of, download, in_parallel
+from hooks.fhir_server.addresses import base_of
+from hooks.fhir_server.download import FetchError, download, in_parallel
 from hooks.settings import ClientSettings, Settings, SettingsError, is_loopback
 from hooks.store.database import StoreUnavailable
 
