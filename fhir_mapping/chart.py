@@ -27,7 +27,7 @@ from fhir_mapping.terms.decode import Delivered, ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import text
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
+from recommenders.vocabulary.facts import Fact, Finding, Reading, Reason, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
 from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions
 
@@ -178,13 +178,14 @@ class _Chart:
         facts = Facts(as_of=self.context.today).with_facts(self._silence(changes))
         facts = replace(
             facts,
-            lesions=Lesions(entered),
+            lesions=Lesions(entered, whole=not self.found.cut.keys() & {"observations", "conditions"}),
             sre=_in_order([*conditions.events, *procedures.events]),
             studies=_in_order(reader.studies),
             courses=read_drugs.courses,
             orders=orders,
             series=reader.series,
             unavailable=frozenset(unavailable),
+            cut=frozenset(self.found.cut),
         )
         used = {*reader.used, *_other_uses(changes, facts, conditions, reader, read_drugs)}
         ordered = sorted(used, key=lambda one: (one.fact, one.resource, one.path, one.code))
@@ -208,7 +209,10 @@ class _Chart:
         for items in self.found.items.values():
             self._by_name |= {item.name: item for item in items}
         self.context = replace(
-            self.context, delivered=frozenset(self.found.delivered), truncated=frozenset(self.found.truncated)
+            self.context,
+            delivered=frozenset(self.found.delivered),
+            truncated=frozenset(self.found.truncated),
+            cut=dict(self.found.cut),
         )
         return unavailable | self.found.unavailable
 
@@ -338,7 +342,7 @@ class _Chart:
         if not isinstance(found, Reading):
             return {}
         reader.take("lab.creatinine_baseline", found, before)
-        return {"lab.creatinine_baseline": replace(found, name=blank.name)}
+        return {"lab.creatinine_baseline": replace(reader.changes["lab.creatinine_baseline"], name=blank.name)}
 
     # --- the end ---
 
@@ -364,12 +368,25 @@ class _Chart:
         changes["dx.bone_met"] = stated(blank, True, date=day, resources=(name,), flags=("from-report",))
 
     def _silence(self, changes: dict[str, Fact]) -> dict[str, Fact]:
-        """A closed-world "no" holds only where the list it would stand in came, and came whole."""
+        """
+        A closed-world "no" holds only where the list it would stand in came, and came whole.
+
+        What only Observations tell is not "not on record" while their list is cut, and the first of something is
+        not known from a part.
+        """
         whole = self.found.delivered - self.found.truncated - self._faulty_keys()
+        cut = self.found.cut.keys()
         found = dict(changes)
         for path, keys in dictionary.CLOSED.items():
             if path not in changes and not whole.issuperset(keys):
-                found[path] = dictionary.blank_finding(path).forget("not-delivered")
+                reason: Reason = "list-cut" if cut & set(keys) else "not-delivered"
+                found[path] = dictionary.blank_finding(path).forget(reason)
+        if "observations" in cut:
+            for path in _OBSERVED - found.keys():
+                found[path] = dictionary.blank(path).forget("list-cut")
+        for key, paths in _FIRST_OF.items():
+            if key in cut:
+                found |= {path: found[path].forget("list-cut") for path in paths if path in found}
         return found
 
     def _faulty_keys(self) -> frozenset[str]:
@@ -387,6 +404,15 @@ class _Chart:
         for item in items.get("Medication", ()):
             self.notes.add(item.name, "a Medication: read where an order or a dose refers to it")
 
+
+_OBSERVED = frozenset({*dictionary.READINGS, *dictionary.FINDINGS, *dictionary.MOMENTS.values()})
+"""Facts that stand in Observations."""
+_FIRST_OF: Mapping[str, tuple[str, ...]] = {
+    "conditions": ("mm.onset_date",),
+    "medications": ("mm.antimyeloma_start",),
+    "medicationAdministrations": ("mm.antimyeloma_start",),
+}
+"""Prefetch key -> facts that are the first of their kind in its list."""
 
 _PREPARED: dict[int, tuple[SiteMapping, CodeTable, ObservationIndex]] = {}
 """Tables by site mapping; a process has one or a few of those."""
@@ -452,7 +478,7 @@ def _reading(reader: ObservationReader, path: str) -> Reading:
 
 
 def _tells(fact: Fact) -> bool:
-    return fact.reason != "not-delivered"
+    return fact.reason not in {"not-delivered", "list-cut", "unidentified"}
 
 
 def _in_order(events: Sequence[Any]) -> tuple[Any, ...]:

@@ -579,7 +579,7 @@ def silence(path: str, context: ReadingContext) -> Finding:
     blank: Finding = _blank(path)
     assert DICTIONARY[path].closed, path  # noqa: S101 - a mistake in the table above, found at the first call
     if KEY not in context.delivered or KEY in context.truncated:
-        return blank.forget("not-delivered")
+        return blank.forget("list-cut" if KEY in context.cut else "not-delivered")
     return blank  # of a closed fact that is no
 
 

@@ -179,9 +179,12 @@ class ObservationReader:
                 self.notes.add(candidate.item.name, SUPERSEDED)
 
     def take(self, path: str, fact: Fact | None, candidates: Sequence[Candidate]) -> None:
-        """Keep a fact and note where it came from."""
+        """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""
         if fact is None:
             return
+        kinds = {name.partition("/")[0] for name in fact.resources}
+        if any(self.context.may_be_newer(kind, fact.date) for kind in kinds):
+            fact = fact.forget("list-cut")
         self.changes[path] = fact
         self.used += self._provenance(path, fact, candidates)
 
@@ -226,8 +229,9 @@ class ObservationReader:
             if wanted is None:
                 found = self.newest(candidates, read, highest=rule.highest)
                 self.take(path, found, candidates)
-                if rule.series and isinstance(found, Reading) and found.is_known:
-                    self.series[path] = (found,)
+                now = self.changes.get(path)
+                if rule.series and isinstance(now, Reading) and now.is_known:
+                    self.series[path] = (now,)
             else:
                 self._with_series(path, rule, candidates, read, wanted)
 
@@ -245,7 +249,7 @@ class ObservationReader:
         listed = [fact for fact in self.timeline(earlier, read, highest=rule.highest) if isinstance(fact, Reading)]
         if isinstance(newest, Reading) and newest.date not in {fact.date for fact in listed}:
             listed.insert(0, newest)
-        known = [fact for fact in listed if fact.is_known]
+        known = [fact for fact in listed if fact.is_known and not self.context.may_be_newer("Observation", fact.date)]
         self.series[path] = tuple(reversed(known))
         kept = {name for fact in listed for name in fact.resources}
         for candidate in candidates:

@@ -111,6 +111,7 @@ class Selected:
     items: dict[str, list[Item]] = field(default_factory=dict)
     delivered: set[str] = field(default_factory=set)
     truncated: set[str] = field(default_factory=set)
+    cut: dict[str, dt.date | None] = field(default_factory=dict)
     unavailable: set[str] = field(default_factory=set)
     by_reference: dict[str, msgspec.Raw | bytes] = field(default_factory=dict)
 

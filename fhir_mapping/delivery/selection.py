@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError
 from fhir_mapping.words import text
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from fhir_mapping.delivery.index import ObservationIndex
@@ -115,11 +115,14 @@ class Selection:
             self.found.delivered.add(key)
         if one.truncated or (one.outcome and one.entries):
             self.found.truncated.add(key)
-            self.notes.add(f"prefetch/{key}", "only a part was delivered: what is not found may still exist")
+            whole_from = self._whole_from(one)
+            self.found.cut[key] = whole_from
+            since = f", but from {whole_from.isoformat()} on all of it" if whole_from else ""
+            self.notes.add(
+                f"prefetch/{key}", f"list-cut: only a part was delivered{since}; what is not found may still exist"
+            )
         decode_head, slots, subjects, not_read = decode.head_of, self.index.slots, self._subjects, self._not_read
         for number, entry in enumerate(one.entries):
-            if entry.search is not None and entry.search.mode == "outcome":
-                continue
             raw: msgspec.Raw | bytes = entry.resource
             try:
                 head = decode_head(raw)
@@ -150,6 +153,27 @@ class Selection:
                 not_read.append(f"Observation/{head.id}")
                 continue
             self._entry(key, number, raw, head)
+
+    def _whole_from(self, one: Delivered) -> dt.date | None:
+        """
+        Give the first day from which a cut list is whole: the day after the oldest entry of a list that runs
+        from the newest to the oldest. That it does is not taken from the server's word alone.
+        """
+        if one.whole_from is not None:
+            stamp = dates.parse(one.whole_from, self.timezone)
+            return stamp.day if stamp else None
+        if not one.newest_first or one.outcome:
+            return None
+        last: dt.date | None = None
+        for entry in one.entries:
+            try:
+                stamp, _ = when(decode.head_of(entry.resource), entry.resource, self.timezone)
+            except ResourceFaultError:
+                return None
+            if stamp is not None and last is not None and stamp.day > last:
+                return None
+            last = stamp.last if stamp is not None else last
+        return None if last is None else last + dt.timedelta(1)
 
     def _shown(self, key: str, raw: msgspec.Raw | bytes, head: Head) -> msgspec.Raw | bytes | None:
         """
@@ -193,11 +217,6 @@ class Selection:
         if kind == "Patient":
             self._patient(key, number, raw, head)
             return
-        if kind == "OperationOutcome":
-            self.found.unavailable.add(key)
-            self.found.truncated.add(key)
-            self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came among the entries")
-            return
         if kind == "Bundle":
             self._bundle(key, raw)
             return
@@ -210,6 +229,10 @@ class Selection:
     def _bundle(self, key: str, raw: msgspec.Raw | bytes) -> None:
         """A Bundle inside a Bundle is a server's answer in a batch: one level is opened."""
         inner = decode.open_key(bytes(raw))
+        if inner.outcome:
+            self.found.unavailable.add(key)
+            self.found.truncated.add(key)
+            self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came among the entries")
         for number, entry in enumerate(inner.entries):
             try:
                 head = decode.head_of(entry.resource)

@@ -280,7 +280,14 @@ class Speaker:
             values = self.listed([f"{number(rival)} {shown}".strip() for rival in sorted(fact.rivals)])
         day = fact.date.isoformat() if fact.date else frame("unknown", self.language)
         sent = escape(fact.sent) if fact.sent else label(fact.name, self.language)
-        return self.frame(fact.reason, fact=label(fact.name, self.language), values=values, value=sent, day=day)
+        return self.frame(
+            fact.reason,
+            fact=label(fact.name, self.language),
+            values=values,
+            value=sent,
+            day=day,
+            where=", ".join(fact.resources),
+        )
 
 
 def _same_number(reading: Reading) -> bool:

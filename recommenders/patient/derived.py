@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Setting = Literal["chart", "order"]
 GUIDANCE = guidance("common")
+MANY = Decimal(1000)
+"""The upper end of a number of lesions of which only a part is known."""
+AT_LEAST = ("at-least",)
 ENDLESS_RATIO = Decimal(10**9)
 """The upper end of a light chain ratio that is only known from below."""
 
@@ -52,7 +55,7 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
     """
     Give the facts as they count today: what is older than its window is unknown (`stale`), or history.
 
-    A fact without a usable date is stale; a finding that only ages into history counts when undated.
+    Without a date it is `undated` where a window applies; a finding that only ages into history then counts.
     """
     limits = windows(setting, site)
     child = _is_child(facts)
@@ -91,7 +94,7 @@ def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
     silent = isinstance(fact, Finding) and fact.value in {False, "none"} and not fact.resources and spec.closed
     narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
     if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
-        return fact.forget("stale")
+        return fact.forget("stale" if fact.date is not None else "undated")
     return fact
 
 
@@ -117,7 +120,8 @@ def _baseline(facts: Facts, days: int) -> dict[str, Fact]:
         if best is not None:
             found[path] = replace(best, decimals=blank.decimals)
         elif own.is_known or own.reason == "contradictory" or candidates:
-            found[path] = (candidates[0] if candidates else own).forget("stale")
+            oldest = candidates[0] if candidates else own
+            found[path] = oldest.forget("stale" if oldest.date is not None else "undated")
     return found
 
 
@@ -131,7 +135,7 @@ def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
                     fact: Fact = getattr(lesion, name)
                     day = fact.date or lesion.date
                     if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
-                        changes[name] = fact.forget("stale")
+                        changes[name] = fact.forget("stale" if day is not None else "undated")
         seen.append(replace(lesion, **changes) if changes else lesion)
     return Lesions(tuple(seen))
 
@@ -521,12 +525,13 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
         told = dx.bone_met_count.value if dx.bone_met_count.is_known else None
         number = max(Decimal(len(counted)), told or Decimal(0))
         if told is None or number > told:
-            found["dx.bone_met_count"] = exactly(
+            count = exactly(
                 dx.bone_met_count,
                 number,
                 date=max((x.date for x in counted if x.date), default=None),
                 resources=tuple(name for x in counted for name in x.resources),
             )
+            found["dx.bone_met_count"] = count if facts.lesions.whole else replace(count, high=MANY, flags=AT_LEAST)
         lytic = [x for x in facts.lesions if x.nature.value == "myeloma" and x.type.value == "osteolytic"]
         if lytic and not mm.lytic_lesions.is_known:
             found["mm.lytic_lesions"] = exactly(
@@ -545,7 +550,10 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
             if s.modality in {"spect", "pet"} and s.date and facts.as_of - s.date <= dt.timedelta(span)
         ]
         said = dx.bone_met_count.is_known and "stated" in dx.bone_met_count.flags
-        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=bool(recent) or said)
+        known_extent = bool(recent) or said
+        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=known_extent)
+        if not known_extent and facts.is_cut("observations", "procedures"):
+            found["dx.isolated_stated"] = dx.isolated_stated.forget("list-cut")
     if not cyto.high_risk_riss.is_known:
         parts = (cyto.del17p, cyto.t4_14, cyto.t14_16)
         found["cyto.high_risk_riss"] = _or_finding(cyto.high_risk_riss, *parts)
@@ -578,6 +586,8 @@ def _isolated(facts: Facts, found: Mapping[str, Fact]) -> Finding:
     if not isinstance(count, Reading) or not count.is_known:
         return replace(dx.bone_met_isolated, lacks=(dx.bone_met_count.name,))
     one = (count >= 1) & (count <= 1) & ~documented(dx.multiple_stated) & ~documented(dx.diffuse_metastases)
+    if one.unknown and not facts.lesions.whole:
+        return dx.bone_met_isolated.forget("list-cut")
     return _finding(dx.bone_met_isolated, one.holds, count)
 
 

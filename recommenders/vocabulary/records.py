@@ -91,10 +91,12 @@ class Lesions:
     """
     The lesions of a patient.
 
-    Over an empty list nothing is known: a chart without lesion entries does not say that there are none.
+    Over an empty list nothing is known: a chart without lesion entries does not say that there are none. Of a list
+    that is not `whole` (further pages did not come) there may be others.
     """
 
     items: tuple[Lesion, ...] = ()
+    whole: bool = True
 
     def __iter__(self) -> Iterator[Lesion]:
         return iter(self.items)
@@ -103,16 +105,19 @@ class Lesions:
         return len(self.items)
 
     def any(self, condition: Callable[[Lesion], Logical]) -> Criterion:
-        """Tell whether some lesion fulfils it; unknown over an empty list."""
-        if not self.items:
-            return leaf(Condition("lesions[]", "is", True, Finding(name="lesions[]"), None))
-        return any_of(condition(lesion) for lesion in self.items)
+        """Tell whether some lesion fulfils it; unknown over an empty list, and never no over a part of one."""
+        found = [condition(lesion) for lesion in self.items]
+        if found and self.whole:
+            return any_of(found)
+        unknown = Finding(name="lesions[]", reason="missing" if self.whole else "list-cut")
+        others = leaf(Condition("lesions[]", "is", True, unknown, None))
+        return any_of((*found, others)) if found else others
 
     def all(self, condition: Callable[[Lesion], Logical]) -> Criterion:
-        """Tell whether every lesion fulfils it; unknown over an empty list."""
+        """Tell whether every lesion fulfils it; unknown over an empty list, and never yes over a part of one."""
         if not self.items:
             return self.any(condition)
-        return ~any_of(~condition(lesion).criterion() for lesion in self.items)
+        return ~self.any(lambda lesion: ~condition(lesion).criterion())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
