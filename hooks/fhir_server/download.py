@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -46,6 +47,8 @@ Reason = Literal[
     "timeout",
     "connection",
     "tls",
+    "certificate",  # signed by nobody we trust
+    "scope",  # the token does not allow it, so it was not asked
     "truncated",
     "too-large",
     "not-json",
@@ -64,11 +67,16 @@ _STATUS: Final[Mapping[int, Reason]] = {
 
 
 class FetchError(Exception):
-    """A request that brought nothing usable; `reason` is a word, never a URL or a value."""
+    """
+    A request that brought nothing usable; `reason` is a word, never a URL or a value.
 
-    def __init__(self, reason: Reason) -> None:
+    `retry_after`: so many seconds the server wants to be left alone, if it says so.
+    """
+
+    def __init__(self, reason: Reason, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class _Connections(threading.local):
@@ -152,14 +160,21 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
-def download(url: str, headers: Mapping[str, str], deadline: float, limit: int = MAX_RESPONSE) -> bytes:
+def download(
+    url: str,
+    headers: Mapping[str, str],
+    deadline: float,
+    limit: int = MAX_RESPONSE,
+    ca_file: str | None = None,
+) -> bytes:
     """
     The body of a GET that was answered with 200, at most `limit` bytes of it, before `deadline` (monotonic seconds).
 
-    Follows no redirect, sends and keeps no cookie, asks no proxy and no .netrc. Raises `FetchError`.
+    `ca_file` holds the certificates (PEM) to trust instead of the public ones. Follows no redirect, sends and keeps
+    no cookie, asks no proxy and no .netrc. Raises `FetchError`.
     """
     try:
-        body = _download(url, headers, deadline, limit)
+        body = _download(url, headers, deadline, limit, ca_file)
     except FetchError as error:
         failure: FetchError | None = error
     else:
@@ -172,7 +187,7 @@ def download(url: str, headers: Mapping[str, str], deadline: float, limit: int =
     return body
 
 
-def _download(url: str, headers: Mapping[str, str], deadline: float, limit: int) -> bytes:
+def _download(url: str, headers: Mapping[str, str], deadline: float, limit: int, ca_file: str | None) -> bytes:
     left = deadline - time.monotonic()
     if left <= 0:
         raise FetchError("timeout")
@@ -190,17 +205,32 @@ def _download(url: str, headers: Mapping[str, str], deadline: float, limit: int)
                 timeout=(left, left),
                 allow_redirects=False,
                 stream=True,
+                verify=ca_file or True,
             ) as response:
                 _check_status(response)
                 return _body(response, deadline, limit)
         except requests.Timeout:
             raise FetchError("timeout") from None
-        except requests.exceptions.SSLError:
-            raise FetchError("tls") from None
+        except requests.exceptions.SSLError as error:
+            raise FetchError("certificate" if _is_untrusted(error) else "tls") from None
         except requests.exceptions.ChunkedEncodingError:
             raise FetchError("truncated") from None
         except (requests.RequestException, LocationParseError, OSError):
             raise FetchError("connection") from None
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    """Tell whether a failed handshake failed over the certificate: the cause lies some wrappings deep."""
+    causes: list[object] = [error]
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(cause, BaseException) and len(causes) < MOST_CAUSES:
+            causes += [*cause.args, getattr(cause, "reason", None)]
+    return False
+
+
+MOST_CAUSES: Final = 20
 
 
 def _check_status(response: requests.Response) -> None:
@@ -209,7 +239,10 @@ def _check_status(response: requests.Response) -> None:
         return
     if 300 <= status < 400:
         raise FetchError("redirect")
-    raise FetchError("server-error" if status >= 500 else _STATUS.get(status, "status"))
+    reason = "server-error" if status >= 500 else _STATUS.get(status, "status")
+    told = response.headers.get("Retry-After", "").strip()
+    # The form with a date is a matter of hours; a call has seconds.
+    raise FetchError(reason, float(told) if told.isascii() and told.isdecimal() and len(told) <= 6 else None)
 
 
 def _body(response: requests.Response, deadline: float, limit: int) -> bytes:

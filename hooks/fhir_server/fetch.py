@@ -14,26 +14,31 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from fhir_mapping.chart import Unavailable
+from fhir_mapping.terms.decode import NOT_FOLLOWED
 from hooks.fhir_server.addresses import next_query
 from hooks.fhir_server.download import MAX_RESPONSE, FetchError, Reason, download, in_parallel
+from hooks.fhir_server.includes import METADATA
+from hooks.fhir_server.pages import NewestFirst, Together, cut_links, decoded, is_sorted, next_link
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 log = logging.getLogger("oncobone.fetch")
 
-MAX_PAGES: Final = 10
+MAX_PAGES: Final = 100
 MAX_ENTRIES: Final = 5_000
 MAX_CALL: Final = 4 * MAX_RESPONSE  # bytes of all pages of one call together
 MAX_KEYS: Final = 32  # fetched at once
 RETRY_ABOVE: Final = 0.4  # of the budget must be left for a second try
+LEAST_FOR_A_TRY: Final = 0.2  # seconds that must be left after waiting as long as the server asks for
 BREAKER_FAILURES: Final = 5
 BREAKER_SECONDS: Final = 30.0
 DEFAULT_SECONDS: Final = 3.0
-# The link of a Bundle that holds less than the server has; readers of Bundles know it as "there is more".
-NOT_FOLLOWED: Final = "urn:oncobone:not-followed"
 
 # What another try may mend, and what speaks of the server's health.
 _TRANSIENT: Final[frozenset[Reason]] = frozenset({"server-error", "timeout", "connection", "truncated"})
@@ -94,36 +99,13 @@ BREAKERS: Final = Breakers()
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came for each key, and a word for each: `ok`, `cut` (there is more than we may take), or the reason."""
+    """
+    What came for each key, and a word for each: `ok`, `cut` (there is more than we may take), `old` (the rest is older
+    than anybody asks for), or the reason.
+    """
 
     data: dict[str, bytes | Unavailable] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
-
-
-class _Link(msgspec.Struct):
-    relation: str | None = None
-    url: str | None = None
-
-
-class _Page(msgspec.Struct):
-    type: str | None = msgspec.field(name="resourceType", default=None)
-    id: str | None = None
-    total: int | None = None
-    link: list[_Link] | None = None
-    entry: list[msgspec.Raw] | None = None
-
-
-_PAGE = msgspec.json.Decoder(_Page)
-
-
-class _Together(msgspec.Struct, omit_defaults=True):
-    """The pages of a search as one Bundle."""
-
-    resource_type: str = msgspec.field(name="resourceType", default="")
-    type: str = ""
-    total: int | None = None
-    link: list[_Link] | None = None
-    entry: list[msgspec.Raw] | None = None
 
 
 def fetch_missing(
@@ -133,23 +115,28 @@ def fetch_missing(
     token: str | None,
     seconds: float = DEFAULT_SECONDS,
     breakers: Breakers = BREAKERS,
+    anonymous: bool = False,
+    ca_file: str | None = None,
+    until: Mapping[str, dt.date] | None = None,
 ) -> Fetched:
     """
     Fetches what is missing, all keys at once, within `seconds` in all.
 
     `wanted`: for each key a read (`Patient/1`) or search (`Condition?patient=1`) relative to the base; or the raw
     Bundle that was delivered, of which the following pages are wanted. `base` is a configured base, never a sent one.
-    A Bundle of more than ten pages or 5,000 entries is cut, and keeps a `next` link to say so.
+    Without a token nothing is asked, unless the base may be read anonymously. `until` tells of keys whose list runs
+    from the newest result to the oldest to which day it is followed. A Bundle of more than a hundred pages or 5,000
+    entries is cut, and keeps a `next` link to say so, with the day from which on it is whole if that is known.
     """
     deadline = time.monotonic() + seconds
-    reason = _refused(base, token, breakers) if wanted else None
-    if reason or token is None:
+    reason = _refused(base, token, breakers, anonymous=anonymous) if wanted else None
+    if reason or not wanted:
         return _all_unavailable(wanted, reason or "no-token")
-    getter = _Getter(base.rstrip("/"), token, seconds, deadline, breakers)
+    getter = _Getter(base.rstrip("/"), token, seconds, deadline, breakers, ca_file)
     keys = list(wanted)
     if len(keys) > MAX_KEYS:
         log.warning("more keys wanted than are fetched", extra={"component": "fetch"})
-    jobs = {key: getter.job(wanted[key]) for key in keys[:MAX_KEYS]}
+    jobs = {key: getter.job(wanted[key], (until or {}).get(key)) for key in keys[:MAX_KEYS]}
     found = in_parallel(jobs, deadline)
     fetched = _all_unavailable(dict.fromkeys(keys[MAX_KEYS:]), "too-large")
     for key in jobs:
@@ -164,10 +151,10 @@ def fetch_missing(
     return fetched
 
 
-def _refused(base: str, token: str | None, breakers: Breakers) -> Reason | None:
-    if not token:
-        return "no-token"  # nothing is asked for anonymously
-    if not _TOKEN.fullmatch(token):
+def _refused(base: str, token: str | None, breakers: Breakers, *, anonymous: bool) -> Reason | None:
+    if not token and not anonymous:
+        return "no-token"
+    if token and not _TOKEN.fullmatch(token):
         return "bad-token"
     return None if breakers.allows(base) else "paused"
 
@@ -179,54 +166,69 @@ def _all_unavailable(wanted: Mapping[str, object], reason: Reason) -> Fetched:
 class _Getter:
     """The requests of one call to one base."""
 
-    def __init__(self, base: str, token: str, seconds: float, deadline: float, breakers: Breakers) -> None:
+    def __init__(
+        self, base: str, token: str | None, seconds: float, deadline: float, breakers: Breakers, ca_file: str | None
+    ) -> None:
         self._base = base
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/fhir+json"}
+        # A server may answer a search from its cache: a result of this minute would be missing.
+        self._headers = {"Accept": "application/fhir+json", "Cache-Control": "no-cache"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._ca_file = ca_file
         self._seconds = seconds
         self._deadline = deadline
         self._breakers = breakers
         self._room = MAX_CALL
 
-    def job(self, wanted: str | bytes) -> Callable[[], tuple[bytes, str]]:
+    def job(self, wanted: str | bytes, until: dt.date | None = None) -> Callable[[], tuple[bytes, str]]:
         """The work for one key: gives its JSON, and a word on it."""
         if isinstance(wanted, bytes):
-            return lambda: self._pages(wanted)
+            return lambda: self._pages(wanted, until)
+        if wanted == METADATA:
+            return lambda: (self._get(f"/{wanted}"), "ok")
         if not _QUERY.fullmatch(wanted) or ".." in wanted.partition("?")[0] or "#" in wanted:
             raise ValueError("a query is a read or search of our own, relative to the base")
         read = _READ.fullmatch(wanted)
-        return lambda: self._read(wanted, read[1]) if read else self._pages(self._get(f"/{wanted}"))
+        return lambda: self._read(wanted, read[1]) if read else self._pages(self._get(f"/{wanted}"), until)
 
     def _read(self, query: str, resource_type: str) -> tuple[bytes, str]:
         body = self._get(f"/{query}")
-        _decoded(body, resource_type)
+        decoded(body, resource_type)
         return body, "ok"
 
-    def _pages(self, first: bytes) -> tuple[bytes, str]:
+    def _pages(self, first: bytes, until: dt.date | None = None) -> tuple[bytes, str]:
         """A search result with its following pages, as one Bundle."""
-        page = _decoded(first, "Bundle")
+        page = decoded(first, "Bundle")
         entries, total = list(page.entry or ()), page.total
-        following = _next(page)
+        order = NewestFirst(sorts=any(link.relation == "self" and is_sorted(link.url) for link in page.link or ()))
+        order.look_at(entries)
+        following = next_link(page)
         if following is None:
             return first, "ok"
         seen: set[str] = set()
         pages = 1
-        while following is not None:
+        while following is not None and not order.is_past(until):
             query = next_query(following, self._base)
             if query is None or query in seen or pages == MAX_PAGES or len(entries) >= MAX_ENTRIES:
                 break
             seen.add(query)
             try:
-                page = _decoded(self._get(query), "Bundle")
+                page = decoded(self._get(query), "Bundle")
             except FetchError:
                 break  # what came is kept, and said to be a part
             entries += page.entry or ()
+            order.look_at(page.entry or ())
             pages += 1
-            following = _next(page)
+            following = next_link(page)
         if len(entries) > MAX_ENTRIES:
             entries, following = entries[:MAX_ENTRIES], NOT_FOLLOWED
-        link = [_Link("next", NOT_FOLLOWED)] if following is not None else None
-        together = _Together("Bundle", "searchset", total, link, entries or None)
-        return msgspec.json.encode(together), "ok" if link is None else "cut"
+            order = NewestFirst(sorts=order.sorts)
+            order.look_at(entries)
+        if following is None:
+            return msgspec.json.encode(Together("Bundle", "searchset", total, None, entries or None)), "ok"
+        link = cut_links(order.whole_from)
+        together = Together("Bundle", "searchset", total, link, entries or None)
+        return msgspec.json.encode(together), "old" if order.is_past(until) else "cut"
 
     def _get(self, query: str) -> bytes:
         """One GET, tried a second time when that can help and there is time for it."""
@@ -234,8 +236,12 @@ class _Getter:
             return self._try(query)
         except FetchError as error:
             left = self._deadline - time.monotonic()
-            if error.reason not in _TRANSIENT or left < RETRY_ABOVE * self._seconds:
+            wait = error.retry_after
+            if wait is None and (error.reason not in _TRANSIENT or left < RETRY_ABOVE * self._seconds):
                 raise
+            if wait is not None and wait + LEAST_FOR_A_TRY > left:
+                raise  # it said when; there is no time for it
+            time.sleep(wait or 0)
         return self._try(query)
 
     def _try(self, query: str) -> bytes:
@@ -243,31 +249,11 @@ class _Getter:
         if limit <= 0:
             raise FetchError("too-large")
         try:
-            body = download(self._base + query, self._headers, self._deadline, limit)
+            body = download(self._base + query, self._headers, self._deadline, limit, self._ca_file)
         except FetchError as error:
             # A refusal comes from a server in good health.
-            self._breakers.tell(self._base, healthy=error.reason not in _TRANSIENT | {"tls"})
+            self._breakers.tell(self._base, healthy=error.reason not in _TRANSIENT | {"tls", "certificate"})
             raise
         self._breakers.tell(self._base, healthy=True)
         self._room -= len(body)
         return body
-
-
-def _decoded(body: bytes, resource_type: str) -> _Page:
-    try:
-        page = _PAGE.decode(body)
-    except RecursionError:
-        raise FetchError("too-deep") from None
-    except msgspec.ValidationError:
-        raise FetchError("wrong-type") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise FetchError("not-json") from None
-    if page.type == "OperationOutcome":
-        raise FetchError("operation-outcome")
-    if page.type != resource_type:
-        raise FetchError("wrong-type")
-    return page
-
-
-def _next(page: _Page) -> str | None:
-    return next((link.url for link in page.link or () if link.relation == "next" and link.url), None)

@@ -79,6 +79,7 @@ class Client:
     tenant: str
     fhir_servers: tuple[str, ...] = ()
     calls_per_second: float = 500.0
+    fhir_anonymous: bool = False
 
 
 class Problem(NamedTuple):
@@ -440,7 +441,9 @@ class Inspection:
         tenant = str(self.claims["tenant"]) if settings.tenants else settings.issuer
         if len(tenant) > LONGEST_TENANT:
             tenant = sha256(tenant.encode()).hexdigest()
-        return Client(settings.issuer, tenant, settings.fhir_servers, settings.calls_per_second)
+        return Client(
+            settings.issuer, tenant, settings.fhir_servers, settings.calls_per_second, settings.fhir_anonymous
+        )
 
 
 class Authenticator:
