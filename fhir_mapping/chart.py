@@ -27,7 +27,7 @@ from fhir_mapping.terms.decode import Delivered, ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import text
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Fact, Finding, Reading, Reason, replace, round_half_up, stated
+from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
 from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions
 
@@ -157,6 +157,7 @@ class _Chart:
         )
         _single_observations(reader, conditions)
         self._after(reader)
+        reader.tell_of_what_does_not_count()
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))
         minor = lesions.minor_fracture(conditions, entered)
         if minor is not None:
@@ -379,8 +380,7 @@ class _Chart:
         found = dict(changes)
         for path, keys in dictionary.CLOSED.items():
             if path not in changes and not whole.issuperset(keys):
-                reason: Reason = "list-cut" if cut & set(keys) else "not-delivered"
-                found[path] = dictionary.blank_finding(path).forget(reason)
+                found[path] = self._unsaid(path, keys, whole)
         if "observations" in cut:
             for path in _OBSERVED - found.keys():
                 found[path] = dictionary.blank(path).forget("list-cut")
@@ -388,6 +388,16 @@ class _Chart:
             if key in cut:
                 found |= {path: found[path].forget("list-cut") for path in paths if path in found}
         return found
+
+    def _unsaid(self, path: str, keys: Sequence[str], whole: set[str]) -> Finding:
+        """Give a closed-world fact of which nothing is said, and why that is no "no"."""
+        blank = dictionary.blank_finding(path)
+        if self.found.cut.keys() & set(keys):
+            return blank.forget("list-cut")
+        names = tuple(sorted(name for key in keys for name in self.found.unidentified.get(key, ())))
+        if names and whole.issuperset(set(keys) - self.found.unidentified.keys()):
+            return replace(blank.forget("unidentified"), resources=names)
+        return blank.forget("not-delivered")
 
     def _faulty_keys(self) -> frozenset[str]:
         """Give the keys of which a resource could not be read: it may be the diagnosis or drug that is looked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactl
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
@@ -42,6 +42,8 @@ class ObservationReader:
         self.series: dict[str, tuple[Reading, ...]] = {}
         self.used: list[Used] = []
         self.studies: list[Study] = []
+        self.passed: dict[str, list[Fact]] = {}
+        """By name, facts of results without a value: they leave the place to others, and are not "not on record"."""
         self.reported_bone_metastasis: list[tuple[str, dt.date | None]] = []
         """Reports whose conclusion code is a bone metastasis."""
 
@@ -109,8 +111,10 @@ class ObservationReader:
             fact = read(candidate)
             if fact is None:
                 continue
-            if fact.reason in {"no-value", "missing"} and not _is_open(fact):
+            if fact.reason in {"no-value", "missing", "haemolysed"} and not _is_open(fact):
                 self.notes.add(candidate.item.name, f"no-value: nothing to read for {fact.name}")
+                if not _was_not_done(self.element(candidate) or {}):
+                    self.passed.setdefault(fact.name, []).append(fact)
                 continue
             answers.append((candidate, fact))
         if not answers:
@@ -287,9 +291,32 @@ class ObservationReader:
             extra = [flag for flag in (rule.flag, rule.flags.get(candidate.slot.concept, "")) if flag]
             if resource.get("note") and re.search(r"ha?emoly|溶血", _notes(resource)):
                 extra.append("haemolysed-sample")
+            if fact.reason == "no-value" and _HAEMOLYSED.search(_said(element, resource)):
+                fact = replace(fact, reason="haemolysed")
             return self.stamped(fact, candidate, resource, flags=extra, **more)  # type: ignore[no-any-return] # the same kind of fact
 
         return read
+
+    def tell_of_what_does_not_count(self) -> None:
+        """
+        Give facts that nothing tells the reason that is on record: pending, without a value, in the future.
+
+        A known one with a newer result pending says so.
+        """
+        for path in (*dictionary.READINGS, *dictionary.FINDINGS):
+            blank, found = dictionary.blank(path), self.changes.get(path)
+            passed = self.passed.get(blank.name, ())
+            aside = self.selected.aside.get(path, ())
+            if found is None and not (isinstance(blank, Finding) and blank.is_known):
+                told = [(one.date, one.reason, one.resources, one.sent) for one in passed]
+                told += [(one.day, one.reason, (one.name,), None) for one in aside]
+                if told:
+                    day, reason, names, sent = max(told, key=lambda one: (one[0] or dt.date.min, one[2]))
+                    self.changes[path] = replace(blank, date=day, reason=reason, resources=names, sent=sent)
+            elif found is not None and found.is_known:
+                pending = [one.day for one in aside if one.reason == "pending" and one.day]
+                if pending and (found.date is None or max(pending) > found.date):
+                    self.changes[path] = replace(found, flags=(*found.flags, "newer-pending"))
 
     # --- scores ---
 
@@ -548,6 +575,27 @@ _PAIN_ORDER = {"72514-3": 0, "38208-5": 2, "38214-3": 3, "38221-8": 4}
 def _is_person(performer: object) -> bool:
     reference = performer.get("reference") if isinstance(performer, dict) else None
     return isinstance(reference, str) and re.search(r"(?:^|/)(?:Patient|RelatedPerson)/", reference) is not None
+
+
+_HAEMOLYSED = text.compiled(r"ha?emoly[sz]|溶血")
+
+
+def _said(element: Mapping[str, Any], resource: Mapping[str, Any]) -> str:
+    """Give what a result without a value says instead."""
+    said = [
+        element.get("valueString"),
+        *texts_of(element.get("dataAbsentReason")),
+        *texts_of(element.get("interpretation")),
+    ]
+    said += texts_of(element.get("valueCodeableConcept"))
+    return " ".join([*(text.fold(one) for one in said if isinstance(one, str)), _notes(resource)])
+
+
+def _was_not_done(element: Mapping[str, Any]) -> bool:
+    return bool({code_text(one.get("code")) for one in codings(element.get("dataAbsentReason"))} & _NOT_DONE)
+
+
+_NOT_DONE = frozenset({"not-performed", "not-asked"})
 
 
 def _has_value(element: Mapping[str, Any]) -> bool:

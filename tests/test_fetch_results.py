@@ -1,4 +1,4 @@
-"""Results read from a FHIR server: whatever it sorts, filters and cuts, the answer is that of the whole list or unknown."""
+"""Results read from a FHIR server: whatever it sorts, filters and cuts, the answer is right or said to be cut."""
 
 from __future__ import annotations
 

@@ -80,6 +80,8 @@ class ReadingContext:
     """Prefetch keys of which something is not known: a part of the list, or what an entry in it says."""
     cut: Mapping[str, dt.date | None] = field(default_factory=dict)
     """Prefetch keys whose list goes on beyond what came, and from which day on it is whole (None: nobody knows)."""
+    unidentified: tuple[str, ...] = ()
+    """Resources on medications that stand, of which nobody can tell which drug they are."""
     delivered: frozenset[str] = frozenset()
     """Prefetch keys that came (an empty list is delivered too)."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dates import Stamp
     from fhir_mapping.terms.decode import Head
+    from recommenders.vocabulary.facts import Reason
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +50,10 @@ class Item:
         if self._copy is None and not self.is_faulty:
             try:
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
-                self._copy = readable(decode.whole(self.raw), timezone, without=without)
+                respelled: list[str] = []
+                self._copy = readable(decode.whole(self.raw), timezone, without=without, respelled=respelled)
+                for element in respelled:
+                    notes.add(self.name, f"date-respelled: {element} is not written as FHIR has it")
             except ResourceFaultError as error:
                 self.is_faulty = True
                 notes.add(self.name, str(error))
@@ -103,9 +107,23 @@ class Candidate:
     behind: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A result that is on record and does not count: why, which, and of when."""
+
+    reason: Reason
+    name: str
+    day: dt.date | None
+
+
 @dataclass(slots=True)
 class Selected:
-    """What was found: candidates per target, items per resource type, and what came of each prefetch key."""
+    """
+    What was found: candidates per target, items per resource type, and what came of each prefetch key.
+
+    `aside` are results that do not count, per fact; `unidentified` the resources, per key, of which nobody can tell
+    what they are.
+    """
 
     candidates: dict[str, list[Candidate]] = field(default_factory=dict)
     items: dict[str, list[Item]] = field(default_factory=dict)
@@ -113,6 +131,8 @@ class Selected:
     truncated: set[str] = field(default_factory=set)
     cut: dict[str, dt.date | None] = field(default_factory=dict)
     unavailable: set[str] = field(default_factory=set)
+    aside: dict[str, list[Aside]] = field(default_factory=dict)
+    unidentified: dict[str, list[str]] = field(default_factory=dict)
     by_reference: dict[str, msgspec.Raw | bytes] = field(default_factory=dict)
 
 

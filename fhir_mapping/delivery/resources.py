@@ -12,7 +12,8 @@ from fhir.resources.R4B.reference import Reference
 from pydantic import ValidationError
 
 from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
-from fhir_mapping.delivery.tidying import codeable
+from fhir_mapping.delivery.tidying import PERIOD, a_day, a_time, codeable
+from fhir_mapping.terms import dates
 from fhir_mapping.terms.decode import ResourceFaultError
 
 _SUBJECT = {"AllergyIntolerance": "patient", "BodyStructure": "patient"}
@@ -22,12 +23,17 @@ _UNREADABLE = (ValidationError, ValueError, KeyError, TypeError, RecursionError,
 
 
 def readable(
-    resource: Mapping[str, Any], timezone: dt.tzinfo, *, without: frozenset[str] = frozenset()
+    resource: Mapping[str, Any],
+    timezone: dt.tzinfo,
+    *,
+    without: frozenset[str] = frozenset(),
+    respelled: list[str] | None = None,
 ) -> dict[str, Any]:
     """
     Give the tidy, validated copy of a resource with only the elements that are read, and its type and id.
 
-    `without` names elements that this time nobody reads.
+    `without` names elements that this time nobody reads; `respelled` gathers those whose date is not written as FHIR
+    has it.
 
     Tolerated: one object for a list, a time without zone (local), a number for a code, blanks, a missing
     subject. Raises `ResourceFaultError` with the path of the faulty element, without its value.
@@ -49,6 +55,8 @@ def readable(
             raise ResourceFaultError(f"invalid at {name}") from None
         if kept is not None:
             copy[name] = kept
+            if respelled is not None and tidy in _DATES and _is_odd(value, kept, timezone):
+                respelled.append(name)
     checked: dict[str, Any] = dict(copy)
     if kind not in _NEEDS_NO_SUBJECT:
         checked.setdefault(_SUBJECT.get(kind, "subject"), _NO_SUBJECT)
@@ -75,6 +83,18 @@ def readable(
     if isinstance(resource.get("contained"), list):
         copy["contained"] = resource["contained"]
     return copy
+
+
+_DATES = (a_time, a_day, PERIOD)
+
+
+def _is_odd(sent: object, kept: object, timezone: dt.tzinfo) -> bool:
+    if isinstance(sent, dict) and isinstance(kept, dict):
+        return any(_is_odd(sent.get(end), kept.get(end), timezone) for end in ("start", "end"))
+    if not isinstance(sent, str) or not isinstance(kept, str):
+        return False
+    told = dates.parse(sent, timezone)
+    return told is None or (told.precision == "time" and "T" not in kept)
 
 
 _CODEABLES: Mapping[str, frozenset[str]] = {

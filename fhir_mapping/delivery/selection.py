@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.delivery.items import JUDGED_BY_RANGE, Candidate, Item, Selected, Slot, is_patient, name_of, relative
+from fhir_mapping.delivery.items import (
+    JUDGED_BY_RANGE,
+    Aside,
+    Candidate,
+    Item,
+    Selected,
+    Slot,
+    is_patient,
+    name_of,
+    relative,
+)
 from fhir_mapping.delivery.notes import NOT_READ, Notes
 from fhir_mapping.delivery.shapes import ELEMENTS
-from fhir_mapping.delivery.timing import status_counts, version, when
+from fhir_mapping.delivery.timing import PENDING, status_counts, version, when
 from fhir_mapping.terms import codes, dates, decode, dictionary, drugs
 from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
 from fhir_mapping.words import text
@@ -167,7 +177,7 @@ class Selection:
         last: dt.date | None = None
         for entry in one.entries:
             try:
-                stamp, _ = when(decode.head_of(entry.resource), entry.resource, self.timezone)
+                stamp = when(decode.head_of(entry.resource), entry.resource, self.timezone).stamp
             except ResourceFaultError:
                 return None
             if stamp is not None and last is not None and stamp.day > last:
@@ -288,6 +298,7 @@ class Selection:
             return
         item = self._counted(key, "Observation", raw, head)
         if item is None:
+            self._set_aside(raw, head, (*own, *(slot for _, slots in parts for slot in slots)))
             return
         for slot in own:
             self._candidate(item, slot, None)
@@ -312,16 +323,32 @@ class Selection:
         if head.modifierExtension:
             self.notes.add(name, "unknown-modifier: a modifierExtension may change its meaning")
             return None
-        stamp, dated_by = when(head, raw, self.timezone)
+        stamp, dated_by, respelled = when(head, raw, self.timezone)
         if stamp is not None and stamp.is_future(self.now):
             self.notes.add(name, "future-dated: more than 24 hours ahead")
             return None
+        if stamp is None:
+            self.notes.add(name, "undated: no date, so it counts only where age does not matter")
         if head.subject is None or head.subject.reference is None:
             self.notes.add(name, "no-subject: used, since it came with this patient's data")
         item = Item(kind, name, key, raw, head, stamp, dated_by, dates.parse(head.issued, self.timezone))
         if dated_by == "issued":
             item.flags = ("issued-date",)
+        if respelled:
+            item.flags = (*item.flags, "date-respelled")
+            self.notes.add(name, f"date-respelled: {dated_by} is not written as FHIR has it")
         return self._keep(item)
+
+    def _set_aside(self, raw: msgspec.Raw | bytes, head: Head, slots: Iterable[Slot]) -> None:
+        """Remember that there is a result which does not count yet, or not now: it is not "not on record"."""
+        stamp = when(head, raw, self.timezone).stamp
+        future = stamp is not None and stamp.is_future(self.now)
+        if (head.status or "").strip() not in PENDING and not future:
+            return
+        one = Aside("future-dated" if future else "pending", name_of("Observation", head), stamp.day if stamp else None)
+        for slot in slots:
+            if slot.topic in {"reading", "finding"}:
+                self.found.aside.setdefault(slot.target, []).append(one)
 
     # --- the others ---
 
@@ -340,6 +367,7 @@ class Selection:
             self._not_read.append(name)
             if kind == "Condition":
                 self.found.by_reference[name] = raw  # a reason may refer to it
+                self._unidentified_condition(key, name, raw, head)
             return
         if head.modifierExtension:
             self.notes.add(name, "unknown-modifier: a modifierExtension may change its meaning")
@@ -376,9 +404,9 @@ class Selection:
         return self._drug_carries(head)
 
     def _drug_carries(self, head: Head) -> bool:
-        """Tell whether a medication resource names a drug that rules know, or leaves it to a reference."""
+        """Tell whether a medication resource names a drug that rules know, leaves it to a reference, or to a guess."""
         coded = head.medicationCodeableConcept
-        if coded is None or coded == []:
+        if coded is None or coded == [] or self._is_unidentified(coded, _LISTS_ALL_DRUGS):
             return True
         for coding in decode.codings(coded):
             code = codes.code_text(coding.code)
@@ -393,6 +421,36 @@ class Selection:
                     if known:
                         return True
         return False
+
+    def _is_unidentified(self, coded: decode.Codeable | list[decode.Codeable] | None, complete: frozenset[str]) -> bool:
+        """
+        Tell whether nobody can say what is meant: no words, and no code that our table, or a system that lists
+        everything under the code that it must have, would know.
+        """
+        for codeable in decode.codeables(coded):
+            if codeable.text or any(coding.display for coding in decode.codings(codeable)):
+                return False
+        for coding in decode.codings(coded):
+            code = codes.code_text(coding.code)
+            if code and (
+                codes.normal_system(coding.system or "") in complete or self.table.lookup(coding.system or "", code)
+            ):
+                return False
+        return True
+
+    def _unidentified_condition(self, key: str, name: str, raw: msgspec.Raw | bytes, head: Head) -> None:
+        """Note a standing problem of which nobody can tell what it is: it may be the one that is looked for."""
+        if not self._is_unidentified(head.code, _LISTS_ALL_DISEASES):
+            return
+        try:
+            status = decode.whole(raw).get("clinicalStatus")
+        except ResourceFaultError:
+            return
+        if {codes.code_text(coding.get("code")) for coding in codes.codings(status)} & _OVER:
+            return
+        self.notes.add(name, "unidentified: no words, and a code that nobody here knows")
+        self.found.truncated.add(key)
+        self.found.unidentified.setdefault(key, []).append(name)
 
     def _condition_carries(self, head: Head) -> bool:
         for coding in decode.codings(head.code):
@@ -449,6 +507,11 @@ class Selection:
         for candidates in self.found.candidates.values():
             candidates[:] = [candidate for candidate in candidates if stays(candidate.item)]
 
+
+_LISTS_ALL_DRUGS = frozenset({codes.ATC})
+"""Systems in which a substance has one code of its own: a code that is not in our table is another drug."""
+_LISTS_ALL_DISEASES = frozenset({codes.ICD10, codes.ICD10_CM, codes.ICD10_CN})
+_OVER = frozenset({"inactive", "remission", "resolved"})
 
 _REPORTED = frozenset({"final", "amended", "corrected", "appended"})
 

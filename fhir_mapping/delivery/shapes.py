@@ -30,6 +30,7 @@ from fhir_mapping.delivery.tidying import (
     RATIO,
     Tidy,
     a_code,
+    a_day,
     a_list,
     a_number,
     a_reference,
@@ -128,7 +129,7 @@ _MEDICATION: dict[str, Tidy] = {"medicationCodeableConcept": codeable, "medicati
 _EFFECTIVE: dict[str, Tidy] = {"effectiveDateTime": a_time, "effectivePeriod": PERIOD}
 
 ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
-    "Patient": {"birthDate": a_text, "gender": a_code, "deceasedBoolean": as_it_is, "deceasedDateTime": a_time},
+    "Patient": {"birthDate": a_day, "gender": a_code, "deceasedBoolean": as_it_is, "deceasedDateTime": a_time},
     "Observation": {
         "status": a_code,
         "code": codeable,

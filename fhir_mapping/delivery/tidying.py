@@ -14,6 +14,7 @@ from fhir_mapping.terms.decode import MAX_DIGITS, MAX_MAGNITUDE, ResourceFaultEr
 Tidy = Callable[[Any, dt.tzinfo], Any]
 """Makes one element tidy; None means that nothing usable is left of it."""
 
+LENGTH_OF_DAY = 10
 _NUMERAL = re.compile(r"-?\d{1,20}(\.\d{1,20})?$")
 
 
@@ -34,10 +35,23 @@ def a_code(value: object, _: dt.tzinfo) -> object:
 
 
 def a_time(value: object, timezone: dt.tzinfo) -> object:
-    """Give a date or time, a time with its zone."""
-    if isinstance(value, str):
-        return dates.with_zone(value.strip(), timezone) or None
-    return value
+    """Give a date or time, a time with its zone, one that people wrote as FHIR has it."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if dates.parse(text, timezone) is None and (stamp := dates.written(text, timezone)) is not None:
+        return dates.as_fhir(stamp)
+    return dates.with_zone(text, timezone) or None
+
+
+def a_day(value: object, timezone: dt.tzinfo) -> object:
+    """Give a date; of one with a time the day that is written, whatever the zone."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if len(text) > LENGTH_OF_DAY and dates.parse(text, timezone) is not None:
+        return text[:LENGTH_OF_DAY]
+    return a_time(text, timezone)
 
 
 def a_number(value: object, _: dt.tzinfo) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fhir_mapping.terms import dates, decode
 from fhir_mapping.terms.decode import ResourceFaultError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _COUNTS = frozenset({"final", "amended", "corrected"})
-_PENDING = frozenset({"registered", "preliminary"})
+PENDING = frozenset({"registered", "preliminary", "partial"})
 
 
 def status_counts(name: str, status: str | None, notes: Notes) -> bool:
@@ -26,7 +26,7 @@ def status_counts(name: str, status: str | None, notes: Notes) -> bool:
     told = (status or "").strip()
     if told in _COUNTS:
         return True
-    if told in _PENDING:
+    if told in PENDING:
         notes.add(name, f"status: {told}, pending")
     else:
         notes.add(name, f"status: {told if told in _KNOWN_STATUS else 'not one that counts'}")
@@ -36,24 +36,46 @@ def status_counts(name: str, status: str | None, notes: Notes) -> bool:
 _KNOWN_STATUS = frozenset({"entered-in-error", "cancelled", "unknown"})
 
 
-def when(head: Head, raw: msgspec.Raw | bytes, timezone: dt.tzinfo) -> tuple[Stamp | None, str]:
-    """Give when an Observation or report was true, and the element that told; None when nothing tells."""
-    period = head.effectivePeriod
-    told: list[tuple[str, str | None]] = [
+class Dated(NamedTuple):
+    """When something was, which element told, and whether it is written as FHIR has it."""
+
+    stamp: Stamp | None
+    by: str = ""
+    respelled: bool = False
+
+
+def when(head: Head, raw: msgspec.Raw | bytes, timezone: dt.tzinfo) -> Dated:
+    """Tell when an Observation or report was true; dates that are not written as FHIR has it come last."""
+    told = _told(head)
+    for element, value in told:
+        if (stamp := dates.parse(value, timezone)) is not None:
+            return Dated(stamp, element)
+    for element, value in told:
+        if (stamp := dates.written(value, timezone)) is not None:
+            return Dated(stamp, element, respelled=True)
+    if head.specimen is not None and (head.specimen.reference or "").startswith("#"):
+        collected = _collected(raw, str(head.specimen.reference)[1:], timezone)
+        if collected is not None:
+            return Dated(collected, "specimen.collection")
+    issued = dates.parse(head.issued, timezone)
+    if issued is None and head.issued:
+        issued = dates.written(head.issued, timezone)
+    return Dated(issued, "issued") if issued else Dated(None)
+
+
+def _told(head: Head) -> list[tuple[str, str]]:
+    """Give the elements that tell when, the best first; of several events the last counts."""
+    period, timing = head.effectivePeriod, head.effectiveTiming
+    bounds = timing.repeat.boundsPeriod if timing and timing.repeat else None
+    found = [
         ("effectiveDateTime", head.effectiveDateTime),
         ("effectivePeriod.end", period.end if period else None),
         ("effectivePeriod.start", period.start if period else None),
         ("effectiveInstant", head.effectiveInstant),
+        ("effectiveTiming.event", max(timing.event, default=None) if timing and timing.event else None),
+        ("effectiveTiming.repeat.boundsPeriod", bounds.end or bounds.start if bounds else None),
     ]
-    for element, value in told:
-        if value and (stamp := dates.parse(value, timezone)) is not None:
-            return stamp, element
-    if head.specimen is not None and (head.specimen.reference or "").startswith("#"):
-        collected = _collected(raw, str(head.specimen.reference)[1:], timezone)
-        if collected is not None:
-            return collected, "specimen.collection"
-    stamp = dates.parse(head.issued, timezone)
-    return stamp, "issued" if stamp else ""
+    return [(element, value) for element, value in found if value]
 
 
 def _collected(raw: msgspec.Raw | bytes, number: str, timezone: dt.tzinfo) -> Stamp | None:

@@ -62,6 +62,17 @@ class Period(msgspec.Struct, gc=False):
     end: str | None = None
 
 
+class _Repeat(msgspec.Struct, gc=False):
+    boundsPeriod: Period | None = None  # noqa: N815 - FHIR's own names
+
+
+class Timing(msgspec.Struct, gc=False):
+    """A Timing, as far as it says when something was."""
+
+    event: list[str] | None = None
+    repeat: _Repeat | None = None
+
+
 class Part(msgspec.Struct, gc=False):
     """One component of an Observation."""
 
@@ -81,6 +92,7 @@ class Head(msgspec.Struct, gc=False):
     effectiveDateTime: str | None = None  # noqa: N815 - FHIR's own names
     effectivePeriod: Period | None = None  # noqa: N815 - FHIR's own names
     effectiveInstant: str | None = None  # noqa: N815 - FHIR's own names
+    effectiveTiming: Timing | None = None  # noqa: N815 - FHIR's own names
     issued: str | None = None
     specimen: Ref | None = None
     modifierExtension: list[msgspec.Raw] | None = None  # noqa: N815 - FHIR's own names
@@ -381,6 +393,7 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
         effectiveDateTime=_string(members.get("effectiveDateTime")),
         effectivePeriod=_period(members.get("effectivePeriod")),
         effectiveInstant=_string(members.get("effectiveInstant")),
+        effectiveTiming=_timing(members.get("effectiveTiming")),
         issued=text["issued"],
         specimen=_ref(members.get("specimen")),
         modifierExtension=[msgspec.Raw(b"{}")] if members.get("modifierExtension") else None,
@@ -433,6 +446,14 @@ def _refs(value: object) -> list[Ref]:
 
 def _period(value: object) -> Period | None:
     return Period(_string(value.get("start")), _string(value.get("end"))) if isinstance(value, dict) else None
+
+
+def _timing(value: object) -> Timing | None:
+    if not isinstance(value, dict):
+        return None
+    events, repeat = value.get("event"), value.get("repeat")
+    told = [one for one in (events if isinstance(events, list) else [events]) if isinstance(one, str)]
+    return Timing(told, _Repeat(_period(repeat.get("boundsPeriod"))) if isinstance(repeat, dict) else None)
 
 
 def codeables(value: Codeable | list[Codeable] | None) -> Iterator[Codeable]:

@@ -56,7 +56,7 @@ def templates(hook: Hook, narrow: Mapping[str, Mapping[str, str]] | None = None)
     if unknown := sorted(set(narrowed) - set(_SEARCHES)):
         raise QueryError(f"prefetch: {unknown[0]!r} cannot be narrowed; use one of {', '.join(_SEARCHES)}.")
     for key, kind in _SEARCHES.items():
-        parameters = _SORTED.get(key, {}) | dict(_checked(key, narrowed.get(key, {})))
+        parameters = {**_SORTED.get(key, {})} | dict(_checked(key, narrowed.get(key, {})))
         extra = "".join(f"&{name}={value}" for name, value in parameters.items())
         found[key] = f"{kind}?patient={{{{context.patientId}}}}{extra}"
     return found

@@ -18,6 +18,8 @@ from recommenders.vocabulary.logic import Condition, Criterion, Logical, any_of,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from recommenders.vocabulary.facts import Reason
+
 
 Side = Literal["left", "right"]
 
@@ -235,10 +237,22 @@ class Course:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Courses:
-    """§1.8 all courses of bone-modifying agents; `delivered` is False when no medication list came."""
+    """
+    §1.8 all courses of bone-modifying agents.
+
+    `delivered` is False when "none" cannot be concluded: no medication list came, only a part of it (`cut`), or it
+    holds drugs that nobody could identify (`unidentified`, their references).
+    """
 
     items: tuple[Course, ...] = ()
     delivered: bool = True
+    cut: bool = False
+    unidentified: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> Reason:
+        """Why "none" cannot be concluded."""
+        return "unidentified" if self.unidentified else "list-cut" if self.cut else "not-delivered"
 
     def __iter__(self) -> Iterator[Course]:
         return iter(self.items)
