@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fhir_mapping.chart import read_chart
 from hooks.cards.wording import LANGUAGES, Language, Speaker
 from recommenders.assessing.assessment import assess
 from recommenders.patient.derived import as_seen
-from recommenders.vocabulary.facts import Fact
 from tests.fhir import (
+    NOW,
     RXNORM,
     SUBJECT,
     administration,
@@ -20,9 +23,13 @@ from tests.fhir import (
     days_ago,
     observation,
     patient,
+    prefetch,
     quantity,
     reasons,
 )
+
+if TYPE_CHECKING:
+    from recommenders.vocabulary.facts import Fact
 
 Json = dict[str, Any]
 CREATININE = "2160-0"
@@ -217,3 +224,57 @@ def test_a_problem_that_nobody_can_identify_leaves_open_what_it_may_be(
     assert mapped.facts.dx.lung_cancer.value is True
     if reason:
         assert mapped.facts.dx.mm.resources == ("Condition/x",)
+
+
+# Drafts that cannot be judged
+
+
+def drafted(**members: Any) -> Any:
+    one = {"resourceType": "MedicationRequest", "id": "d", "status": "draft", "intent": "order", "subject": SUBJECT}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one | members}]}
+    sent = prefetch(LUNG)
+    return read_chart(sent, patient_id="p1", now=NOW, timezone=dt.UTC, draft_orders=json.dumps(bundle).encode())
+
+
+UNTOLD = coded("http://hospital.example/drugs", "D-17")
+
+
+@pytest.mark.parametrize(
+    ("members", "unjudged", "hint"),
+    [
+        ({"medicationCodeableConcept": UNTOLD}, "drug", None),
+        ({"medicationReference": {"reference": "Medication/refused"}}, "drug", None),
+        (
+            {"medicationCodeableConcept": UNTOLD, "dosageInstruction": [{"text": "Zometa 4 mg over 15 min"}]},
+            "drug",
+            "zoledronic acid",
+        ),
+        ({"medicationCodeableConcept": UNTOLD, "note": [{"text": "唑来膦酸"}]}, "drug", "zoledronic acid"),
+        (
+            {
+                "medicationCodeableConcept": {"text": "zoledronic acid"},
+                "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": 1, "unit": "vial"}}]}],
+            },
+            "dose",
+            None,
+        ),
+        (
+            {
+                "medicationCodeableConcept": {"text": "zoledronic acid"},
+                "dosageInstruction": [{"doseAndRate": [{"doseQuantity": quantity(4, "mg", code="mg")}]}],
+            },
+            None,
+            None,
+        ),
+        ({"medicationCodeableConcept": {"text": "omeprazole 20 mg"}}, None, None),
+    ],
+)
+def test_a_draft_that_cannot_be_judged_is_noted_and_what_hints_at_one_of_ours_is_marked(
+    members: Json, unjudged: str | None, hint: str | None
+) -> None:
+    mapped = drafted(**members)
+    (order,) = mapped.facts.orders
+    assert (order.unjudged, order.hint) == (unjudged, hint)
+    word = {"drug": "unidentified", "dose": "dose-not-told"}.get(unjudged or "", "")
+    told = [reason for reason in reasons(mapped).get("MedicationRequest/d", ()) if word and reason.startswith(word)]
+    assert bool(told) is (unjudged is not None)

@@ -290,6 +290,8 @@ class Order:
     for drafts that are background only (order-select, not selected). An order may be of several kinds
     (calcium with vitamin D). `drug` is a `BmaClass` for bone-modifying agents, else the ingredient.
     `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day.
+    `unjudged` says what kept it from being judged: nobody can tell which drug it is, or how much of one of ours;
+    `hint` names one of our drugs that its other words speak of, where the drug itself cannot be told.
     """
 
     reference: str
@@ -323,6 +325,8 @@ class Order:
     text: Finding = finding("order.text", "order text", "医嘱文本")
     product_mismatch: bool = False
     from_text: bool = False
+    unjudged: Literal["drug", "dose"] | None = None
+    hint: str | None = None
     replaces: tuple[str, ...] = ()
     rt_dose_gy: Decimal | None = None
     rt_fractions: int | None = None
