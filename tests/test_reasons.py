@@ -13,6 +13,7 @@ from hooks.cards.wording import LANGUAGES, Language, Speaker
 from recommenders.assessing.assessment import assess
 from recommenders.patient.derived import as_seen
 from tests.fhir import (
+    LOINC,
     NOW,
     RXNORM,
     SUBJECT,
@@ -26,6 +27,7 @@ from tests.fhir import (
     prefetch,
     quantity,
     reasons,
+    report,
 )
 
 if TYPE_CHECKING:
@@ -278,3 +280,24 @@ def test_a_draft_that_cannot_be_judged_is_noted_and_what_hints_at_one_of_ours_is
     word = {"drug": "unidentified", "dose": "dose-not-told"}.get(unjudged or "", "")
     told = [reason for reason in reasons(mapped).get("MedicationRequest/d", ()) if word and reason.startswith(word)]
     assert bool(told) is (unjudged is not None)
+
+
+# Examinations whose finding was not read
+
+
+@pytest.mark.parametrize("conclusion", [None, "Multiplanar images of the whole spine were acquired."])
+def test_an_mri_whose_report_was_not_understood_was_done_and_is_unread(conclusion: str | None) -> None:
+    one = report("r", coded(LOINC, "36801-9", "MRI whole spine"), when="2026-11-20")
+    mapped = chart(LUNG, one | ({"conclusion": conclusion} if conclusion else {}))
+    (study,) = mapped.facts.studies
+    assert study.is_unread
+    assert mapped.facts.mm.mri_focal.reason == "unread"
+    assert any(reason.startswith("unread") for reason in reasons(mapped)["DiagnosticReport/r"])
+    assert "2026-11-20 was not read" in said(mapped.facts, mapped.facts.mm.mri_focal, "en")
+    assert "2026-11-20" in said(mapped.facts, mapped.facts.mm.mri_focal, "zh-CN")
+
+
+def test_an_mri_that_was_understood_is_read() -> None:
+    one = report("r", coded(LOINC, "36801-9", "MRI whole spine"), conclusion="No evidence of bone metastasis.")
+    (study,) = chart(LUNG, one).facts.studies
+    assert not study.is_unread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.vocabulary.facts import Finding, Moment
+from recommenders.vocabulary.facts import Finding, Moment, replace
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, leaf
 from recommenders.vocabulary.records import Event, Study
@@ -234,6 +234,8 @@ def imaged_within(
         return _none_if_whole(facts, NO, f"img.{min(wanted)}", "observations", "procedures")
     done = Moment(name=f"img.{newest.modality}", date=newest.date, reason=None, resources=newest.resources)
     within = done.within(days, facts.as_of)
+    if within.yes and all(study.is_unread for study in found if study.date == newest.date):
+        return leaf(Condition(done.name, "within", days, replace(done, reason="unread"), None))
     return _none_if_whole(facts, within, done.name, "observations", "procedures")
 
 

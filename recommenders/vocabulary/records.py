@@ -151,7 +151,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """§1.10 one imaging study that was done; `site` None when it does not name a bone region."""
+    """
+    §1.10 one imaging study that was done; `site` None when it does not name a bone region.
+
+    Without a `result` it was done, but what it found was not read: a state of its own.
+    """
 
     modality: Literal["xray", "ct", "mri", "spect", "pet"]
     date: dt.date | None
@@ -159,6 +163,11 @@ class Study:
     whole_body: bool = False
     result: Literal["positive", "negative", "equivocal"] | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it was done and nobody here knows what it found."""
+        return self.result is None
 
 
 BmaClass = Literal[
