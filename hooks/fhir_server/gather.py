@@ -19,7 +19,7 @@ from fhir_mapping.terms.site import NO_SITE
 from hooks.errors import Refused
 from hooks.fhir_server import results
 from hooks.fhir_server.addresses import configured_base
-from hooks.fhir_server.fetch import fetch_missing
+from hooks.fhir_server.fetch import BREAKERS, fetch_missing
 from hooks.fhir_server.includes import INCLUDES, METADATA
 from hooks.fhir_server.reasons import sentence
 from hooks.fhir_server.references import unresolved, with_resources
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fhir_mapping.terms.site import SiteMapping
-    from hooks.fhir_server.fetch import Fetched
+    from hooks.fhir_server.fetch import Breakers, Fetched
     from hooks.protocol import Call
     from hooks.settings import Settings
     from hooks.trust.tokens import Client
@@ -114,7 +114,7 @@ def gather(asked: Call, settings: Settings, client: Client | None = None, mappin
         }
         _tell({"fhirServer": "not-listed"})
         return Gathered(unlisted, (Note("fhirServer", f"not-listed: {sentence('not-listed')}"),))
-    found = _Reading(asked, base, settings, client, mapping).complete(prefetch, queries)
+    found = Reading(asked, base, settings, client, mapping).complete(prefetch, queries)
     _tell(found.fetched)
     return replace(found, notes=tuple(_said(found.fetched)))
 
@@ -146,12 +146,21 @@ GOOD = frozenset({"ok", "old"})
 PAGE_SIZE = 500
 
 
-class _Reading:
+class Reading:
     """What one call reads from its FHIR server."""
 
-    def __init__(self, asked: Call, base: str, settings: Settings, client: Client | None, mapping: SiteMapping) -> None:
+    def __init__(
+        self,
+        asked: Call,
+        base: str,
+        settings: Settings,
+        client: Client | None,
+        mapping: SiteMapping,
+        breakers: Breakers = BREAKERS,
+    ) -> None:
         self._asked = asked
         self._base = base
+        self._breakers = breakers
         self._settings = settings
         self._codes = tuple(row[3] for row in mapping.rows if "Observation" in row[1])
         self._anonymous = settings.fhir_anonymous if client is None else client.fhir_anonymous
@@ -200,6 +209,7 @@ class _Reading:
             base=self._base,
             token=self._token,
             seconds=self._settings.fetch_seconds - (time.monotonic() - self._started),
+            breakers=self._breakers,
             anonymous=self._anonymous,
             ca_file=self._settings.ca_file,
             until={results.KEY: until} if self._settings.observation_search == "two" else None,
