@@ -133,6 +133,15 @@ def test_nothing_is_fetched_for_null_and_empty(ehr: Ehr, asking: Server) -> None
     assert ehr.asked == []
 
 
+def test_a_list_whose_total_is_larger_than_what_came_is_asked_for_again(ehr: Ehr, asking: Server) -> None:
+    body = call(ehr)
+    body["prefetch"]["conditions"]["total"] = len(body["prefetch"]["conditions"]["entry"]) + 1
+    answered = asking.call(body)
+    assert answered.status_code == 200
+    assert ehr.asked == ["Condition"]
+    assert not [note for note in notes(answered) if "list-cut" in note["reason"]]
+
+
 def test_a_trailing_slash_is_no_other_server(ehr: Ehr, asking: Server) -> None:
     assert asking.call(call(ehr, prefetch={}) | {"fhirServer": f"{ehr.url}/"}).status_code == 200
 

@@ -173,7 +173,7 @@ class Reading:
         wanted: dict[str, str | bytes] = {}
         forbidden: list[str] = []
         for key, found in prefetch.items():
-            if not isinstance(found, Unavailable) and not _has_more(found):
+            if not isinstance(found, Unavailable) and not is_part(found):
                 continue
             query = filled(queries[key], self._asked)
             if query is None:
@@ -183,7 +183,8 @@ class Reading:
             elif key == results.KEY:
                 wanted |= results.searches(self._sized(query), self._settings.observation_search, self._codes)
             else:
-                wanted[key] = found if isinstance(found, bytes) else self._sized(query)
+                goes_on = isinstance(found, bytes) and _has_more(found)
+                wanted[key] = found if isinstance(found, bytes) and goes_on else self._sized(query)
         fetched = results.together(self._fetch(wanted), prefetch[results.KEY])
         # Of a list whose further pages did not come the delivered part is still good; the mapping sees that it is one.
         usable = {
@@ -271,6 +272,11 @@ def _is_outcome(raw: bytes) -> bool:
         return True
     opened = decode.open_key(raw) if found.entry and found.type == "Bundle" else None
     return opened is not None and opened.outcome and not opened.entries
+
+
+def is_part(raw: bytes) -> bool:
+    """Tell whether it is a list of which the server has more: it goes on, or its total is larger than what came."""
+    return (b'"next"' in raw or b'"total"' in raw) and decode.open_key(raw).truncated
 
 
 def _has_more(raw: bytes) -> bool:
