@@ -11,8 +11,10 @@ from typing import Any
 
 import jwt
 import pytest
+from click.testing import CliRunner
 
-from hooks.trust.keys import new_key, public_jwk
+from hooks.tools.cli import main
+from hooks.trust.keys import new_key, public_jwk, signed_token
 from tests import fhir_servers
 from tests.conftest import Server, start
 from tests.site import ISSUER, KEY, PUBLIC
@@ -266,3 +268,16 @@ def test_the_canary_sings_when_somebody_comes(canary: fhir_servers.Server) -> No
     before = canary.connections
     assert requests.get(canary.base, timeout=5).status_code == 200
     assert canary.connections == before + 1
+
+
+def test_call_from_the_command_line_works_against_a_signed_service(signed: Server, tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(call_body()), encoding="utf-8")
+    token = signed_token(KEY, ISSUER, f"{PUBLIC}{PATH}", kid="k1")
+    address = f"{signed.url.removeprefix('http://')}/cds-services"
+    done = CliRunner().invoke(main, ["call", "--request", str(file), "--url", address, "--token", token])
+    assert done.exit_code == 0, done.output
+    assert "fired:" in done.output
+    again = CliRunner().invoke(main, ["call", "--request", str(file), "--url", address, "--token", token])
+    assert again.exit_code == 1
+    assert "each call needs a new one" in again.output

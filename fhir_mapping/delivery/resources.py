@@ -9,10 +9,10 @@ from typing import Any
 
 from fhir.resources.R4B.codeableconcept import CodeableConcept
 from fhir.resources.R4B.reference import Reference
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
-from fhir_mapping.delivery.tidying import PERIOD, a_day, a_time, codeable
+from fhir_mapping.delivery.tidying import PERIOD, Tidy, a_day, a_time, codeable
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.decode import ResourceFaultError
 
@@ -42,6 +42,28 @@ def readable(
     elements, model = ELEMENTS.get(kind), MODELS.get(kind)
     if elements is None or model is None:
         raise ResourceFaultError(f"{kind} is not read")
+    copy = _tidied(resource, kind, elements, timezone, without, respelled)
+    _validate(model, kind, copy)
+    number = resource.get("id")
+    if isinstance(number, str | int) and not isinstance(number, bool):
+        copy["id"] = str(number)
+    for name in ("_valueQuantity", "_valueString", "_valueCodeableConcept", "_valueInteger", "_valueBoolean"):
+        if isinstance(resource.get(name), dict):
+            copy[name] = resource[name]
+    if isinstance(resource.get("contained"), list):
+        copy["contained"] = resource["contained"]
+    return copy
+
+
+def _tidied(
+    resource: Mapping[str, Any],
+    kind: str,
+    elements: Mapping[str, Tidy],
+    timezone: dt.tzinfo,
+    without: frozenset[str],
+    respelled: list[str] | None,
+) -> dict[str, Any]:
+    """Give the elements that are read, each made tidy."""
     copy: dict[str, Any] = {"resourceType": kind}
     for name, value in resource.items():
         tidy = elements.get(name)
@@ -57,6 +79,10 @@ def readable(
             copy[name] = kept
             if respelled is not None and tidy in _DATES and _is_odd(value, kept, timezone):
                 respelled.append(name)
+    return copy
+
+
+def _validate(model: type[BaseModel], kind: str, copy: Mapping[str, Any]) -> None:
     checked: dict[str, Any] = dict(copy)
     if kind not in _NEEDS_NO_SUBJECT:
         checked.setdefault(_SUBJECT.get(kind, "subject"), _NO_SUBJECT)
@@ -74,15 +100,6 @@ def readable(
         raise ResourceFaultError(f"invalid at {_place(error)}") from None
     except _UNREADABLE:
         raise ResourceFaultError("invalid") from None
-    number = resource.get("id")
-    if isinstance(number, str | int) and not isinstance(number, bool):
-        copy["id"] = str(number)
-    for name in ("_valueQuantity", "_valueString", "_valueCodeableConcept", "_valueInteger", "_valueBoolean"):
-        if isinstance(resource.get(name), dict):
-            copy[name] = resource[name]
-    if isinstance(resource.get("contained"), list):
-        copy["contained"] = resource["contained"]
-    return copy
 
 
 _DATES = (a_time, a_day, PERIOD)

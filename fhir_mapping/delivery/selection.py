@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fhir_mapping.delivery.carrying import LISTS_ALL_DISEASES, Carrying
 from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.delivery.items import (
     JUDGED_BY_RANGE,
@@ -24,9 +25,8 @@ from fhir_mapping.delivery.items import (
 from fhir_mapping.delivery.notes import NOT_READ, Notes
 from fhir_mapping.delivery.shapes import ELEMENTS
 from fhir_mapping.delivery.timing import PENDING, status_counts, version, when
-from fhir_mapping.terms import codes, dates, decode, dictionary, drugs
+from fhir_mapping.terms import codes, dates, decode, dictionary
 from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
-from fhir_mapping.words import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +40,6 @@ READ_AT_MOST = 5_000
 MEDICATION_KINDS = frozenset(
     {"MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense"}
 )
-_DRUG_KINDS = frozenset(drugs.KINDS)
 
 
 class Selection:
@@ -66,8 +65,7 @@ class Selection:
         self._subjects: dict[str, bool] = {f"Patient/{patient_id}": True}
         self._urns: dict[str, str] = {}
         self._items: dict[str, Item] = {}
-        self._condition_words: dict[str, bool] = {}
-        self._drug_words: dict[str, bool] = {}
+        self.carrying = Carrying(table)
         self._listed: list[tuple[str, decode.Ref]] = []
         self._not_read: list[str] = []
         self._replaced: set[str] = set()
@@ -115,7 +113,8 @@ class Selection:
                     continue
                 self._urns[entry.fullUrl] = f"{head.resourceType}/{head.id}"
 
-    def _key(self, key: str, one: Delivered) -> None:
+    def _tell_of_list(self, key: str, one: Delivered) -> None:
+        """Note what came of a key as a whole: nothing, a part of it, or all."""
         if one.outcome:
             self.found.unavailable.add(key)
             self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came, or what came cannot be read")
@@ -131,6 +130,9 @@ class Selection:
             self.notes.add(
                 f"prefetch/{key}", f"list-cut: only a part was delivered{since}; what is not found may still exist"
             )
+
+    def _key(self, key: str, one: Delivered) -> None:
+        self._tell_of_list(key, one)
         decode_head, slots, subjects, not_read = decode.head_of, self.index.slots, self._subjects, self._not_read
         for number, entry in enumerate(one.entries):
             raw: msgspec.Raw | bytes = entry.resource
@@ -287,12 +289,7 @@ class Selection:
             owner = name_of("Observation", head)
             self._listed += [(owner, member) for member in head.hasMember]
         own = self.index.slots(head.code)
-        parts: list[tuple[int, tuple[Slot, ...]]] = []
-        if head.component is not None:
-            components = head.component if isinstance(head.component, list) else [head.component]
-            for number, component in enumerate(components):
-                if slots := self.index.slots(component.code):
-                    parts.append((number, slots))
+        parts = self._parts(head)
         if not own and not parts:
             self._not_read.append(name_of("Observation", head))
             return
@@ -306,6 +303,12 @@ class Selection:
             for number, slots in parts:
                 for slot in slots:
                     self._candidate(item, slot, number)
+
+    def _parts(self, head: Head) -> list[tuple[int, tuple[Slot, ...]]]:
+        """Give the components that carry a fact, by their place."""
+        listed = head.component if isinstance(head.component, list) else [head.component]
+        slots = ((number, self.index.slots(one.code)) for number, one in enumerate(listed) if one is not None)
+        return [(number, found) for number, found in slots if found]
 
     def _candidate(self, item: Item, slot: Slot, part: int | None) -> None:
         if slot.topic == "look-alike":
@@ -399,48 +402,11 @@ class Selection:
                 self._observation(key, raw, inner)
 
     def _carries(self, kind: str, head: Head) -> bool:
-        if kind == "Condition":
-            return self._condition_carries(head)
-        return self._drug_carries(head)
-
-    def _drug_carries(self, head: Head) -> bool:
-        """Tell whether a medication resource names a drug that rules know, leaves it to a reference, or to a guess."""
-        coded = head.medicationCodeableConcept
-        if coded is None or coded == [] or self._is_unidentified(coded, _LISTS_ALL_DRUGS):
-            return True
-        for coding in decode.codings(coded):
-            code = codes.code_text(coding.code)
-            if code and any(kinds & _DRUG_KINDS for _, kinds in self.table.lookup(coding.system or "", code)):
-                return True
-        for codeable in decode.codeables(coded):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
-                if said:
-                    known = self._drug_words.get(said)
-                    if known is None:
-                        known = self._drug_words[said] = bool(drugs.mentions(said))
-                    if known:
-                        return True
-        return False
-
-    def _is_unidentified(self, coded: decode.Codeable | list[decode.Codeable] | None, complete: frozenset[str]) -> bool:
-        """
-        Tell whether nobody can say what is meant: no words, and no code that our table, or a system that lists
-        everything under the code that it must have, would know.
-        """
-        for codeable in decode.codeables(coded):
-            if codeable.text or any(coding.display for coding in decode.codings(codeable)):
-                return False
-        for coding in decode.codings(coded):
-            code = codes.code_text(coding.code)
-            if code and (
-                codes.normal_system(coding.system or "") in complete or self.table.lookup(coding.system or "", code)
-            ):
-                return False
-        return True
+        return self.carrying.condition(head) if kind == "Condition" else self.carrying.drug(head)
 
     def _unidentified_condition(self, key: str, name: str, raw: msgspec.Raw | bytes, head: Head) -> None:
         """Note a standing problem of which nobody can tell what it is: it may be the one that is looked for."""
-        if not self._is_unidentified(head.code, _LISTS_ALL_DISEASES):
+        if not self.carrying.is_unidentified(head.code, LISTS_ALL_DISEASES):
             return
         try:
             status = decode.whole(raw).get("clinicalStatus")
@@ -451,21 +417,6 @@ class Selection:
         self.notes.add(name, "unidentified: no words, and a code that nobody here knows")
         self.found.truncated.add(key)
         self.found.unidentified.setdefault(key, []).append(name)
-
-    def _condition_carries(self, head: Head) -> bool:
-        for coding in decode.codings(head.code):
-            code = codes.code_text(coding.code)
-            if code and any("Condition" in kinds for _, kinds in self.table.lookup(coding.system or "", code)):
-                return True
-        for codeable in decode.codeables(head.code):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
-                if said:
-                    known = self._condition_words.get(said)
-                    if known is None:
-                        known = self._condition_words[said] = text.mentions(said)
-                    if known:
-                        return True
-        return False
 
     def _keep(self, item: Item) -> Item | None:
         """Keep an item once: the same resource delivered twice counts once, of two versions the newer."""
@@ -508,9 +459,6 @@ class Selection:
             candidates[:] = [candidate for candidate in candidates if stays(candidate.item)]
 
 
-_LISTS_ALL_DRUGS = frozenset({codes.ATC})
-"""Systems in which a substance has one code of its own: a code that is not in our table is another drug."""
-_LISTS_ALL_DISEASES = frozenset({codes.ICD10, codes.ICD10_CM, codes.ICD10_CN})
 _OVER = frozenset({"inactive", "remission", "resolved"})
 
 _REPORTED = frozenset({"final", "amended", "corrected", "appended"})

@@ -392,6 +392,22 @@ def as_text(report: Report, budget: float) -> Iterator[str]:
     slow = ": longer than the service waits; raise fetch_seconds or send prefetch" if late else ""
     yield f"  slowest patient: {report.slowest_seconds:.2f} s of {budget:g} s{slow}"
     yield ""
+    yield from _searches(report)
+    yield ""
+    yield f"Coverage: {report.score:.0%} of what any chart can be expected to hold"
+    for row in report.coverage.values():
+        if row.fact in EXPECTED or row.found:
+            why = "".join(f", {reason} x {count}" for reason, count in row.reasons.items())
+            mark = "" if row.fact in EXPECTED else " (more)"
+            yield f"  {row.found:4} of {row.of}  {row.fact}{why}{mark}"
+    yield from _unread(report)
+    yield ""
+    yield (
+        "The service can work with this server." if report.fit else "The service cannot work with this server as it is."
+    )
+
+
+def _searches(report: Report) -> Iterator[str]:
     yield f"Searches ({report.patients} patients)"
     for search in report.searches.values():
         offered = {True: "offered", False: "NOT in the capability statement", None: "not stated"}[search.offered]
@@ -406,13 +422,10 @@ def as_text(report: Report, budget: float) -> Iterator[str]:
     cures = {sentence(reason, key) for key, one in report.searches.items() for reason in one.problems}
     for cure in sorted(cures):
         yield f"  -> {cure}"
-    yield ""
-    yield f"Coverage: {report.score:.0%} of what any chart can be expected to hold"
-    for row in report.coverage.values():
-        if row.fact in EXPECTED or row.found:
-            why = "".join(f", {reason} x {count}" for reason, count in row.reasons.items())
-            mark = "" if row.fact in EXPECTED else " (more)"
-            yield f"  {row.found:4} of {row.of}  {row.fact}{why}{mark}"
+
+
+def _unread(report: Report) -> Iterator[str]:
+    """Say what no rule reads: what may well be lost first, then what only the site knows, then units and values."""
     losses = [each for each in report.unmapped if is_loss(each)]
     if losses:
         yield ""
@@ -436,7 +449,3 @@ def as_text(report: Report, budget: float) -> Iterator[str]:
         yield f"  results without a unit: {report.without_unit}"
     for what, count in report.unusable.items():
         yield f"  not usable: {what} ({count} patients)"
-    yield ""
-    yield (
-        "The service can work with this server." if report.fit else "The service cannot work with this server as it is."
-    )
