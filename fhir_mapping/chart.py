@@ -384,6 +384,9 @@ class _Chart:
         if "observations" in cut:
             for path in _OBSERVED - found.keys():
                 found[path] = dictionary.blank(path).forget("list-cut")
+        if "procedures" in cut:
+            for path in _PERFORMED:
+                found[path] = found.get(path, dictionary.blank(path)).forget("list-cut")
         for key, paths in _FIRST_OF.items():
             if key in cut:
                 found |= {path: found[path].forget("list-cut") for path in paths if path in found}
@@ -417,6 +420,8 @@ class _Chart:
 
 _OBSERVED = frozenset({*dictionary.READINGS, *dictionary.FINDINGS, *dictionary.MOMENTS.values()})
 """Facts that stand in Observations."""
+_PERFORMED = frozenset({"dental.last_exam", "mdt.last_date"})
+"""Facts that stand in Procedures as well."""
 _FIRST_OF: Mapping[str, tuple[str, ...]] = {
     "conditions": ("mm.onset_date",),
     "medications": ("mm.antimyeloma_start",),

@@ -14,6 +14,7 @@ from recommenders.patient.lesions import (
     days_ago,
     event_criterion,
     in_spine,
+    none_if_whole,
     possible_sites,
     same_place,
     site_word,
@@ -137,7 +138,8 @@ def _irradiated(case: Case, lesion: Lesion, window: Limit | None = None) -> Crit
         for event in facts.sre
         if event.type == "bone-radiotherapy" and (window is None or days_ago(facts, event.date) in span(window))
     ]
-    return any_of(_of_this_place(event, same_place(event.site, word)) for event in courses)
+    found = any_of(_of_this_place(event, same_place(event.site, word)) for event in courses)
+    return none_if_whole(facts, found, "sre[].type", "procedures")
 
 
 def _of_this_place(event: Event, here: Truth) -> Criterion:

@@ -17,6 +17,7 @@ from recommenders.patient.lesions import (
     lies_in,
     names_spine,
     newest_date,
+    none_if_whole,
     possible_sites,
     same_place,
     site_word,
@@ -257,7 +258,8 @@ def graded_since_deficit(case: Case) -> Criterion:
 
 def cord_compressed(case: Case) -> Criterion:
     """Tell whether cord compression is a current entry of the problem list (30 days, or undated)."""
-    return any_of(event_criterion(event) for event in _compressions(case))
+    found = any_of(event_criterion(event) for event in _compressions(case))
+    return none_if_whole(case.facts, found, "sre[].type", "conditions")
 
 
 def _compressions(case: Case) -> list[Event]:
@@ -709,7 +711,8 @@ def _interventional(case: Case) -> Iterator[Advice]:
             and event.date is not None
             and (facts.as_of - event.date).days > longest
         ]
-        return any_of(event_criterion(event) for event in earlier)
+        found = any_of(event_criterion(event) for event in earlier)
+        return none_if_whole(facts, found, "sre[].type", "procedures")
 
     def painful(lesion: Lesion) -> Criterion:
         return lesion.pain.one_of("moderate", "severe")

@@ -58,7 +58,7 @@ def _imaging(case: Case) -> Iterator[Advice]:
     dx, clin, spine = facts.dx, facts.clin, facts.spine
     recent = limits.imaging_recent
     reasons = diagnoses(case)
-    no_bone_metastasis = ~documented(dx.bone_met)
+    no_bone_metastasis = ~documented(dx.bone_met) & given(None if facts.is_cut("conditions") else True)
     neuro_deficit = documented(spine.neuro_deficit)
     no_mri = documented(facts.local.mri_contraindicated)
     instead_of_mri = (Phrase("mri-contraindicated"),) if no_mri.yes else ()

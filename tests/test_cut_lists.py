@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooks.errors import Refused
+from hooks.services import find_services
+from hooks.settings import Settings
+from hooks.views import Desk
 from recommenders.vocabulary.facts import Reading
 from tests.fhir import LOINC, bundle, chart, coded, condition, observation, quantity, reasons
 
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 NEXT = {"relation": "next", "url": "https://ehr.example/fhir?page=2"}
 SORTED = {"relation": "self", "url": "https://ehr.example/fhir/Observation?patient=p1&_sort=-date"}
 Json = dict[str, Any]
+REQUESTS_FOLDER = Path(__file__).parent.parent / "fixtures" / "requests"
 
 
 def creatinine(name: str, value: float, day: str, *, in_words: bool = False) -> Json:
@@ -184,3 +190,41 @@ def test_a_remark_beside_results_leaves_them_whole() -> None:
     found = answered(outcome("warning", "processing", "4119"), "outcome", lung)
     assert found.facts.dx.lung_cancer.value is True
     assert found.facts.dx.mm.value is False
+
+
+# Whole requests
+
+ASKS_FOR_WHAT_IS_NOT_KNOWN = {"DOSE-010", "MM-006", "SMM-007", "MIRELS-005", "MON-001"}
+"""Rules whose business it is to say that something is not known or documented: a cut list is a reason for that."""
+REST_ON_ANOTHER = {"RT-004", "DX-001"}
+"""They speak where another rule, or a sign with a place of its own, does not."""
+REQUESTS = sorted(file for file in REQUESTS_FOLDER.glob("*.json") if not file.name.endswith(".expected.json"))
+
+
+@pytest.fixture(scope="module")
+def desk() -> Desk:
+    return Desk.of(Settings.model_validate({"now": "2026-11-22"}))
+
+
+def fired(desk: Desk, request: Json) -> set[str] | None:
+    services = find_services(desk.services, f"oncobone-{request['hook']}")
+    try:
+        _, judged = desk.judge(json.dumps(request).encode(), services)
+    except Refused:
+        return None
+    return set(judged.assessment.of("fired"))
+
+
+@pytest.mark.parametrize("file", REQUESTS, ids=lambda file: file.stem)
+def test_no_rule_fires_because_a_list_was_cut(desk: Desk, file: Path) -> None:
+    request = json.loads(file.read_text(encoding="utf-8"))
+    whole = fired(desk, request)
+    for key, listed in request.get("prefetch", {}).items():
+        if whole is None or key == "patient" or not isinstance(listed, dict) or not listed.get("entry"):
+            continue
+        for kept in (0, len(listed["entry"]) // 2, len(listed["entry"])):
+            cut = {name: value for name, value in listed.items() if name != "total"}
+            cut |= {"entry": listed["entry"][:kept], "link": [NEXT]}
+            found = fired(desk, request | {"prefetch": request["prefetch"] | {key: cut}})
+            more = (found or set()) - whole - ASKS_FOR_WHAT_IS_NOT_KNOWN - REST_ON_ANOTHER
+            assert not more, f"{key}, {kept} of {len(listed['entry'])}"

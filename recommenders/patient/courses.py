@@ -364,7 +364,7 @@ def sre_during_bma(case: Case) -> Criterion:
     during = [event for event in events if event.date and start and event.date >= start]
     undated = any(event.date is None for event in events)
     start_open = bool(events) and (start is None or "at-least" in drugs.months.flags)
-    undelivered = bool(case.facts.unavailable & {"conditions", "procedures"})
+    undelivered = bool((case.facts.unavailable | case.facts.cut) & {"conditions", "procedures"})
     holds: Truth = True if during else None if undated or start_open or undelivered else False
     first = min(during, key=lambda event: event.date or dt.date.max, default=None)
     evidence = Moment(

@@ -147,10 +147,10 @@ def treated_since(
         for event in facts.sre
         if event.type in wanted and there(event) is True and (day := began(event)) and since <= day <= facts.as_of
     ]
-    return _none_if_whole(facts, any_of(event_criterion(event) for event in found), "sre[].type", "procedures")
+    return none_if_whole(facts, any_of(event_criterion(event) for event in found), "sre[].type", "procedures")
 
 
-def _none_if_whole(facts: Facts, found: Criterion, name: str, *keys: str) -> Criterion:
+def none_if_whole(facts: Facts, found: Criterion, name: str, *keys: str) -> Criterion:
     """Give what was found in some lists; nothing found is unknown where only a part of one of them came."""
     if found.yes or not facts.is_cut(*keys):
         return found
@@ -185,7 +185,7 @@ def happened_within(facts: Facts, kinds: Iterable[str], days: Limit) -> Criterio
     wanted = frozenset(kinds)
     recent = [event for event in facts.sre if event.type in wanted and days_ago(facts, event.date) in span(days)]
     found = any_of(event_criterion(event) for event in recent)
-    return _none_if_whole(facts, found, "sre[].date", "conditions", "procedures")
+    return none_if_whole(facts, found, "sre[].date", "conditions", "procedures")
 
 
 # --- imaging ------------------------------------------------------------------------------------------------
@@ -231,12 +231,12 @@ def imaged_within(
     ]
     newest = max(found, key=lambda study: (study.date or dt.date.min, study.modality), default=None)
     if newest is None:
-        return _none_if_whole(facts, NO, f"img.{min(wanted)}", "observations", "procedures")
+        return none_if_whole(facts, NO, f"img.{min(wanted)}", "observations", "procedures")
     done = Moment(name=f"img.{newest.modality}", date=newest.date, reason=None, resources=newest.resources)
     within = done.within(days, facts.as_of)
     if within.yes and all(study.is_unread for study in found if study.date == newest.date):
         return leaf(Condition(done.name, "within", days, replace(done, reason="unread"), None))
-    return _none_if_whole(facts, within, done.name, "observations", "procedures")
+    return none_if_whole(facts, within, done.name, "observations", "procedures")
 
 
 def shows_spine(study: Study) -> bool:

@@ -88,9 +88,15 @@ class Fact:
         return self.reason is None
 
     def within(self, days: Limit | int, as_of: dt.date) -> Criterion:
-        """Tell whether it is known and its date lies at most so many days back; closed: not found is no."""
+        """
+        Tell whether it is known and its date lies at most so many days back.
+
+        Closed: not found is no; but of a list that was cut nobody knows whether there is one.
+        """
         span = days if isinstance(days, int) else int(days.value)
-        recent = self.is_known and self.date is not None and as_of - self.date <= dt.timedelta(span)
+        recent: Truth = self.is_known and self.date is not None and as_of - self.date <= dt.timedelta(span)
+        if self.reason == "list-cut":
+            recent = None
         return leaf(Condition(self.name, "within", days, self, recent))
 
     def forget(self: FactT, reason: Reason) -> FactT:
