@@ -19,7 +19,7 @@ from hooks.ask.writing import LOCAL_FORM, Occasion, as_text, observations, perso
 from hooks.cards.wording import LANGUAGES
 from hooks.console.drawings import PLACES
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import configured_base
+from hooks.fhir_server.addresses import configured_base
 from hooks.settings import is_loopback
 from hooks.trust.gate import refuse_overload
 from hooks.views import json_body

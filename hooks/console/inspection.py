@@ -16,6 +16,7 @@ from hooks.console.texts import texts
 from hooks.errors import Refused
 from hooks.services import find_services
 from hooks.tools.explaining import not_looked_at
+from hooks.tools.validating import described, is_loss, look_at_text, mapping_line
 from recommenders.vocabulary.facts import Fact
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Inspection:
     not_looked_at: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     unavailable: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+    losses: list[tuple[str, str]] = field(default_factory=list)
+    """Codes that no rule reads and that may well carry a fact, each with the line for the site's mapping."""
     other: Mapping[str, Any] | None = None
 
     def of(self, state: str) -> list[FactRow]:
@@ -114,6 +118,8 @@ def inspect(desk: Desk, body: bytes, services: Mapping[str, str], language: Lang
     found.assessment = assessment
     found.notes = list(judged.mapped.notes)
     found.unavailable = sorted(assessment.facts.unavailable)
+    found.cut = sorted(assessment.facts.cut)
+    found.losses = list(_losses(desk, body))
     identity = CallIdentity(chosen.id, judged.call.hook, judged.call.hook_instance, judged.call.patient_id)
     other = next(name for name in LANGUAGES if name != language)
     found.other = answer(assessment, judged.mapped.notes, language=other, call=identity, drafts=judged.mapped.drafts)
@@ -123,6 +129,14 @@ def inspect(desk: Desk, body: bytes, services: Mapping[str, str], language: Lang
     found.rules = list(_rules(assessment, speaker))
     found.not_looked_at = list(not_looked_at(judged))
     return found
+
+
+def _losses(desk: Desk, body: bytes) -> Iterator[tuple[str, str]]:
+    try:
+        look = look_at_text(body, desk.settings, desk.mapping)
+    except Refused:
+        return
+    yield from ((plain(described(each)), plain(mapping_line(each))) for each in look.unmapped if is_loss(each))
 
 
 def _hook_of(body: bytes) -> str:

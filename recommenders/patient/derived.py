@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.records import Lesion
 
 GUIDANCE = guidance("common")
+MANY = Decimal(1000)
+"""The upper end of a number of lesions of which only a part is known."""
+AT_LEAST = ("at-least",)
 ENDLESS_RATIO = Decimal(10**9)
 """The upper end of a light chain ratio that is only known from below."""
 
@@ -402,7 +405,10 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
             if s.modality in {"spect", "pet"} and s.date and facts.as_of - s.date <= dt.timedelta(span)
         ]
         said = dx.bone_met_count.is_known and "stated" in dx.bone_met_count.flags
-        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=bool(recent) or said)
+        known_extent = bool(recent) or said
+        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=known_extent)
+        if not known_extent and facts.is_cut("observations", "procedures"):
+            found["dx.isolated_stated"] = dx.isolated_stated.forget("list-cut")
     if not cyto.high_risk_riss.is_known:
         parts = (cyto.del17p, cyto.t4_14, cyto.t14_16)
         found["cyto.high_risk_riss"] = _or_finding(cyto.high_risk_riss, *parts)
@@ -439,6 +445,8 @@ def _lesions_counted(facts: Facts, limits: Limits) -> dict[str, Fact]:
     metastases = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
     told = count.value if count.is_known else None
     number = _counted(count, metastases, at_least=told or Decimal(0))
+    if not facts.lesions.whole:
+        number = replace(number, high=MANY, flags=AT_LEAST)
     if told is None or (number > told).yes:
         found["dx.bone_met_count"] = number
     lytic = [x for x in facts.lesions if _is_myeloma_osteolysis(x, limits)]
@@ -471,6 +479,8 @@ def _isolated(facts: Facts, found: Mapping[str, Fact]) -> Finding:
     if not isinstance(count, Reading) or not count.is_known:
         return replace(dx.bone_met_isolated, lacks=(dx.bone_met_count.name,))
     one = (count >= 1) & (count <= 1) & ~documented(dx.multiple_stated) & ~documented(dx.diffuse_metastases)
+    if one.unknown and not facts.lesions.whole:
+        return dx.bone_met_isolated.forget("list-cut")
     return _finding(dx.bone_met_isolated, one.holds, count)
 
 
