@@ -24,6 +24,7 @@ from recommenders.patient.bone_agents import (
     zoledronic_acid_for_hypercalcaemia,
     zoledronic_recently,
 )
+from recommenders.patient.cancer import any_cancer
 from recommenders.patient.checklist import CheckItem, calcium_and_creatinine, electrolytes, imaging
 from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.courses import (
@@ -38,7 +39,6 @@ from recommenders.patient.courses import (
     sre_during_bma,
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
-from recommenders.patient.derived import any_cancer
 from recommenders.patient.explanations import explanations
 from recommenders.patient.myeloma_bone import (
     SWITCHABLE,

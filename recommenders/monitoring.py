@@ -171,8 +171,8 @@ def jaw(case: Case) -> Iterator[Advice]:
 
 def antiresorptives(case: Case) -> Mapping[str, Fill]:
     """Name the antiresorptives on record, else those being ordered: the order at hand may be a tooth's."""
-    on_record: list[str] = [course.drug for course in case.once(bma).any.courses]
-    drugs = tuple(dict.fromkeys(on_record or [order.drug for order in bma_orders(case) if order.drug]))
+    drugs: tuple[str, ...] = tuple(dict.fromkeys(course.drug for course in case.once(bma).any.courses))
+    drugs = drugs or tuple(dict.fromkeys(order.drug for order in bma_orders(case) if order.drug))
     return {"drug": drugs} if drugs else {}
 
 

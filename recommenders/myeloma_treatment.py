@@ -92,7 +92,8 @@ def rules(case: Case) -> Iterator[Advice]:
 
 def _adult_myeloma(case: Case) -> Criterion:
     """Tell whether an adult has myeloma: none of the studies quoted here treated children."""
-    child = documented(case.facts.patient.age < case.limits(GUIDANCE).adult_age)
+    limits = case.limits(GUIDANCE)
+    child = documented(case.facts.patient.age < limits.adult_age)
     return (case.facts.dx.mm | case.once(myeloma_class).is_active_mm) & ~child
 
 
@@ -150,9 +151,9 @@ def _before_a_transplant(case: Case, myeloma: Criterion) -> Iterator[Advice]:
 
 def _is_new(case: Case) -> Criterion:
     """Tell whether PET-CT, MRD or FISH is recent enough to be news."""
-    facts, span = case.facts, case.limits(GUIDANCE).tier_is_new
+    facts, limits = case.facts, case.limits(GUIDANCE)
     looked_at = (facts.mm.pet_pretransplant, facts.mm.mrd, facts.cyto.high_risk_riss)
-    return any_of(finding.within(span, facts.as_of) for finding in looked_at)
+    return any_of(finding.within(limits.tier_is_new, facts.as_of) for finding in looked_at)
 
 
 def _lower_dose_meant(case: Case) -> Criterion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService
@@ -10,10 +11,21 @@ from recommenders.patient.mesna import mesna_beside, mesna_per_day, mesna_requir
 from recommenders.patient.remarks import less_safe, plain
 from recommenders.vocabulary.facts import Reading, exactly, known, round_half_up
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import YES, Condition, Criterion, any_of, at_least, documented, given, leaf
+from recommenders.vocabulary.logic import (
+    NO,
+    YES,
+    Condition,
+    Criterion,
+    all_of,
+    any_of,
+    at_least,
+    documented,
+    given,
+    leaf,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from recommenders.patient.advice import Case, Fill, Service, Value
     from recommenders.vocabulary.facts import Fact
@@ -122,16 +134,18 @@ def _bladder_protection(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits = case.facts, case.limits(GUIDANCE)
     mesna = protects_bladder(case)
     long_infusion = ~documented(order.infusion_min < limits.long_infusion)
-    dose = _shown(order.daily_mg if order.daily_mg.is_known else order.dose_mg)
+    ifosfamide = order.daily_mg if order.daily_mg.is_known else order.dose_mg
+    dose, told = _shown(ifosfamide), ifosfamide.is_known
     yield Advice(
         rule="SARC-010",
         because=YES,
         unless=documented(mesna),
         holds={
+            "unidentified": given(_is_unidentified(facts.meds.mesna)),
             "list-missing": given(mesna.unknown or not facts.courses.delivered),
             "long-infusion": long_infusion,
         },
-        fill={"ifo_mg_day": dose},
+        fill={"ifo_dose": Phrase("mg-a-day", {"x": dose}) if told else ""},
         proposals=(
             *_mesna(case, order, None),
             Proposal(button="hydration", items=(ProposedService(service="hydration"),)),
@@ -177,6 +191,11 @@ def _mesna(case: Case, order: Order, instead_of: Order | None) -> tuple[Proposal
             fill={"mesna_dose_mg": dose},
         ),
     )
+
+
+def _is_unidentified(fact: Fact) -> bool:
+    """Whether it is unknown because a drug of the list could not be identified (`unidentified`)."""
+    return str(fact.reason) == "unidentified"
 
 
 def _unknown(reading: Reading, name: str) -> Criterion:
@@ -260,27 +279,45 @@ def _brain(case: Case, order: Order) -> Advice:
 
 
 def _tests_needed(case: Case, order: Order) -> Advice:
-    facts = case.cautious()
+    facts, limits = case.cautious(), case.limits(GUIDANCE)
     lab = facts.lab
     needed = (lab.wbc.choose("lowest"), lab.platelets.choose("lowest"), lab.creatinine, lab.albumin)
-    lacking = {reading.name for reading in needed if not reading.is_known}
-    wanted: tuple[tuple[str, bool, tuple[Service, ...]], ...] = (
-        ("blood-count", bool({lab.wbc.name, lab.platelets.name} & lacking), ("blood-count",)),
-        ("creatinine", lab.creatinine.name in lacking, ("creatinine", "electrolytes")),
-        ("albumin", lab.albumin.name in lacking, ("albumin",)),
-        (
-            "urinalysis",
-            not facts.urine.haematuria.within(case.limits(GUIDANCE).urinalysis, facts.as_of).yes,
-            ("urinalysis",),
-        ),
-    )
+    lacking = [reading for reading in needed if not reading.is_known]
+    looked_at_urine = facts.urine.haematuria.within(limits.urinalysis, facts.as_of)
+    due: dict[str, tuple[Service, ...]] = {}
+    for reading in lacking:
+        button, services = _TEST_FOR[reading.name]
+        due[button] = services
+    if not looked_at_urine.yes:
+        due["urinalysis"] = ("urinalysis",)
+    tests = [services[0] for button, services in due.items() if button != "urinalysis"]
     return Advice(
         rule="SARC-015",
         because=any_of(~known(reading) for reading in needed),
-        fill={"list": tuple(_why_lacking(case, reading) for reading in needed if not reading.is_known)},
-        proposals=tuple(_laboratory(button, *services) for button, due, services in wanted if due),
+        unless=_asked_for(case, tests),
+        fill={"list": tuple(_why_lacking(case, reading) for reading in lacking)},
+        proposals=tuple(_laboratory(button, *services) for button, services in due.items()),
         order=order.reference,
     )
+
+
+_TEST_FOR: dict[str, tuple[str, tuple[Service, ...]]] = {
+    "lab.wbc": ("blood-count", ("blood-count",)),
+    "lab.platelets": ("blood-count", ("blood-count",)),
+    "lab.creatinine": ("creatinine", ("creatinine", "electrolytes")),
+    "lab.albumin": ("albumin", ("albumin",)),
+}
+"""A value that is needed before ifosfamide -> its button, and what that orders."""
+
+
+def _asked_for(case: Case, tests: Sequence[Service]) -> Criterion:
+    """Tell whether these tests are on their way, or one is drafted beside (then the list was read); never unknown."""
+    if not tests:
+        return NO
+    requested, pending = case.facts.requested, int(case.limits(GUIDANCE).urinalysis.value)
+    since = case.facts.as_of - dt.timedelta(pending)
+    drafted = any(one.status == "draft" and one.service in tests for one in requested)
+    return given(drafted) | all_of(documented(requested.criterion(test, since=since)) for test in tests)
 
 
 def _why_lacking(case: Case, fact: Fact) -> Phrase:
@@ -322,6 +359,8 @@ def _counts_and_interactions(case: Case, order: Order) -> Advice:
             "low-counts": documented(low_counts),
         },
         fill={
+            "lab.wbc": _shown(white_cells),
+            "lab.platelets": _shown(platelets),
             "haematuria_day": haematuria.date or Phrase("undated"),
             "interacting_drug": _interacting(case, "cyp3a4_inducer" if by_inducer.yes else "cyp3a4_inhibitor"),
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fhir import LOINC, Json, chart, coded, condition, days_ago, local, observation, quantity, report
@@ -78,7 +80,7 @@ def test_a_charted_fracture_score_is_read_and_an_impossible_one_is_not() -> None
 
 
 def test_the_items_of_both_scores_are_parts_of_a_lesion() -> None:
-    parts = {
+    parts: dict[str, Any] = {
         "vertebral_collapse": ">50%",
         "pain_mechanical": "mechanical",
         "posterolateral_involvement": "bilateral",

@@ -526,7 +526,7 @@ def test_every_limit_and_phrase_is_used(guidance: Guidance, modules: tuple[str, 
     patterns += re.findall(r'\("([a-z-]+)", mm\.', text)  # what makes it smouldering myeloma
     patterns += [f"event-{key}" for key in re.findall(r'Arm\("([a-z-]+)"', text)]
     patterns += ["(group|risk)-.+", "class-.+"]
-    patterns += [key for key in guidance.phrases if f'"{key}"' in text]
+    patterns += [re.escape(key) for key in guidance.phrases if f'"{key}"' in text]
     unused = [key for key in guidance.phrases if not any(re.fullmatch(pattern, key) for pattern in patterns)]
     assert unused == []
 
@@ -566,7 +566,6 @@ def test_every_number_of_a_limit_stands_in_the_wording_of_a_rule(guidance: Guida
     )
     numbers = set(re.findall(r"\d+(?:\.\d+)?", text))
     spelled = {"m_protein_none", "mayo_2018_high", "event_window", "kidney_disease_before"}
-    spelled |= {"melphalan_counted", "adult_age"}
     missing = [
         name
         for name, entries in guidance.entries.items()

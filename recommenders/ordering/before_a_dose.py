@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from recommenders.ordering.parts import (
     shown_day,
 )
 from recommenders.patient import remarks
-from recommenders.patient.advice import Advice, Label, Proposal, ProposedService
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.precautions import supplements_lacking
 from recommenders.patient.renal import (
@@ -85,6 +86,8 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
             {
                 "creatinine_limit_umol_l": creatinine_limit,
                 "weight_limit_kg": weight_limit,
+                "lab.creatinine": shown(lab.creatinine),
+                "creatinine_last": last_result(case, "lab.creatinine"),
                 "sent": lab.creatinine.sent,
                 "gap": tuple(Label(name) for name in gaps if name != lab.creatinine.name) or None,
             }
@@ -92,6 +95,18 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
         proposals=tuple(_kidney_tests(facts, recorded)),
         order=order.reference,
     )
+
+
+def last_result(case: Case, path: str) -> Fill:
+    """Give the newest result although it is too old: its value with the day, as far as they are told."""
+    fact = case.facts.fact(path)
+    earlier = [reading for reading in case.facts.series.get(path, ()) if reading.is_known and reading.date]
+    newest = max(earlier, key=lambda reading: reading.date or dt.date.min, default=None)
+    value: Fill | None = fact.sent if newest is None else newest
+    day = fact.date if newest is None else newest.date
+    if value is None:
+        return shown_day(day)
+    return Phrase("value-of-day", {"value": value, "day": shown_day(day)})
 
 
 def _is(fact: Fact, *reasons: str) -> Criterion:
@@ -122,7 +137,7 @@ def _calcium_needed(case: Case, order: Order) -> Advice:
             "unusable": _is(calcium, "implausible", "unit"),
             "ionised-only": given(ionised.is_known),
         },
-        fill=filled({"sent": calcium.sent}),
+        fill=filled({"sent": calcium.sent, "ca_last": last_result(case, "lab.ca_total")}),
         proposals=(ordering("calcium", "calcium", "albumin"),),
         order=order.reference,
     )
@@ -135,7 +150,7 @@ def _below_the_laboratorys_limit(case: Case, order: Order) -> Advice:
         rule="DOSE-012",
         because=(calcium >= limits.hypocalcaemia) & _below_own_range(facts),
         holds={"no-supplements": lacking, "on-supplements": ~lacking},
-        fill={"ca_corrected_mmol_l": shown(calcium)},
+        fill={"ca_corrected_mmol_l": shown(calcium), "lab.ca_lln": shown(facts.lab.ca_lln)},
         proposals=(ordering("calcium", "calcium", "albumin"),),
         values=pieces({"ca_corrected_mmol_l": calcium.rounded}),
         order=order.reference,

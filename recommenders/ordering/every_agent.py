@@ -246,7 +246,7 @@ def pushed(case: Case, order: Order) -> Iterator[Advice]:
     """
     Yield whether an infusion is ordered as a push, in seconds, or faster than its label where no other rule says so.
 
-    Ibandronate 3 mg for osteoporosis is a push by its label.
+    Ibandronate 3 mg for osteoporosis is a push by its label; it has no shortest infusion.
     """
     shortest = shortest_infusion(case, order)
     if shortest is None:
@@ -254,13 +254,10 @@ def pushed(case: Case, order: Order) -> Iterator[Advice]:
     minutes, limits = order.infusion_min, case.limits(GUIDANCE)
     in_seconds = given(minutes.value is not None and minutes.value < limits.one_minute.value)  # 30 s is no minute
     told_elsewhere = given(order.drug in INFUSED)  # DOSE-002, -006, -009, -029 speak of a number of minutes
-    bone_loss = intent_of(case, order).bone_loss if order.is_bma else NO
-    labelled_push = given(order.drug == "ibandronate") & bone_loss
     change = ChangedOrder(order=order.reference, infusion_min=int(shortest.value))
     yield Advice(
         rule="DOSE-026",
         because=~by_mouth(order)
-        & ~labelled_push
         & any_of(
             (documented(order.push), documented(in_seconds), ~told_elsewhere & (minutes < shortest) & known(minutes))
         ),

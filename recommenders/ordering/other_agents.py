@@ -147,7 +147,7 @@ def incadronate(case: Case, order: Order) -> Iterator[Advice]:
     elderly = facts.patient.age > limits.incadronate_elderly_age
     too_much = (elderly & (order.dose_mg > limits.incadronate_elderly_dose)) | (order.dose_mg > limits.incadronate_dose)
     maximum = incadronate_maximum(case)
-    fill = filled({"incadronate_max_dose_mg": maximum})
+    fill = filled({"incadronate_max_dose_mg": limits.incadronate_dose.value if maximum is None else maximum})
     reduced = ChangedOrder(order=order.reference, dose_mg=maximum)
     offered = maximum is not None and (order.dose_mg > maximum).yes
     yield Advice(

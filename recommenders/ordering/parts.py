@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.patient.courses import is_active
 from recommenders.patient.remarks import plain
 from recommenders.vocabulary.facts import Finding
 from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
@@ -152,8 +153,10 @@ def removal(order: Order, button: str = "remove") -> tuple[Proposal, ...]:
 
 
 def denosumab_instead(case: Case, order: Order, button: str) -> tuple[Proposal, ...]:
-    """Suggest denosumab 120 mg in the place of a draft; nothing for a draft that has no id to be named by."""
-    if not order.has_id or case.hook not in ORDER_HOOKS:
+    """Suggest denosumab 120 mg in the place of a draft; nothing where it runs or is drafted, or the draft has no id."""
+    others = [other.drug for other in case.facts.orders if other is not order]
+    others += [course.drug for course in case.facts.courses if is_active(course)]
+    if not order.has_id or case.hook not in ORDER_HOOKS or "denosumab-120" in others:
         return ()
     limits, dx = case.limits(GUIDANCE), case.facts.dx
     denosumab = ProposedMedication(

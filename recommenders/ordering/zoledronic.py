@@ -76,7 +76,7 @@ def _dose_by_clearance(case: Case, order: Order, intent: OrderIntent) -> Advice:
             "ready-bag": drawn & ~documented(form.is_("concentrate")),
             "no-indication": intent.open,
         },
-        fill={"zoledronic_recommended_dose_mg": table.shown}
+        fill={"zoledronic_recommended_dose_mg": table.shown, "crcl_ml_min": shown(crcl)}
         | filled(
             {
                 "prep_concentrate_ml": preparation.concentrate_ml if preparation else None,

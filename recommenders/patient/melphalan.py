@@ -84,7 +84,8 @@ def _adjoins(case: Case, one: _Daily, other: _Daily, drafts: list[_Daily]) -> bo
         return False
     if one.first is None or other.first is None:
         return True
-    gap = dt.timedelta(1 + int(case.limits(GUIDANCE).melphalan_days_apart.value))
+    limits = case.limits(GUIDANCE)
+    gap = dt.timedelta(1 + int(limits.melphalan_days_apart.value))
     dated = sorted((d for d in drafts if d.counts and d.first), key=lambda draft: draft.first or dt.date.min)
     run: list[_Daily] = []
     for draft in dated:

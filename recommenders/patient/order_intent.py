@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.scope import scope_of
-from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Criterion, any_of, documented, given, known
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
     from recommenders.vocabulary.records import Order
 
-ORDERS = guidance("order_safety")
-
-OSTEOPOROSIS_STRENGTHS: frozenset[str] = frozenset({"zoledronic-5", "denosumab-60", "ibandronate-oral"})
+OSTEOPOROSIS_STRENGTHS: frozenset[str] = frozenset(
+    {"zoledronic-5", "denosumab-60", "ibandronate-3", "ibandronate-oral"}
+)
 """Classes that are made for osteoporosis; that one is ordered says so only where no cancer in bone is on record."""
 
 
@@ -57,7 +56,7 @@ def intent_of(case: Case, order: Order) -> OrderIntent:
     stated = known(order.indication)
     silent = ~stated
     cancer = documented(dx.bone_met | dx.mm | dx.smm)
-    made_for_bone_loss = given(order.drug in OSTEOPOROSIS_STRENGTHS) | _quarterly_ibandronate(case, order)
+    made_for_bone_loss = given(order.drug in OSTEOPOROSIS_STRENGTHS)
     bone_loss_on_record = documented(dx.osteoporosis) | given(scope_of(case).kind == "osteoporosis-order")
     calcium_normal = documented(facts.lab.ca_corr <= case.limits(COMMON).hypercalcaemia)
     treats_calcium = given(order.drug in {"zoledronic", "denosumab-120", "ibandronate", "pamidronate", "clodronate"})
@@ -72,15 +71,6 @@ def intent_of(case: Case, order: Order) -> OrderIntent:
         | (silent & treats_calcium & diagnosed & ~calcium_normal),
         giant_cell_tumour=documented(order.indication.is_("giant-cell-tumour")) | (silent & tumour),
     )
-
-
-def _quarterly_ibandronate(case: Case, order: Order) -> Criterion:
-    """3 mg every three months is ibandronate's osteoporosis injection: dose and interval together tell."""
-    limits = case.limits(ORDERS)
-    quarterly = order.dose_mg.equals(limits.ibandronate_osteoporosis_dose) & (
-        order.interval_days >= limits.ibandronate_osteoporosis_interval
-    )
-    return given(order.drug == "ibandronate") & documented(quarterly)
 
 
 def cancer_in_bone(case: Case) -> Criterion:
