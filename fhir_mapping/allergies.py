@@ -9,7 +9,8 @@ from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import identify
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, stated
 from recommenders.vocabulary.records import Allergy
 
@@ -57,7 +58,7 @@ def read(items: Iterable[Item], context: ReadingContext, notes: Notes) -> Allerg
         if verification in {"refuted", "entered-in-error"} or clinical in {"inactive", "resolved"}:
             notes.add(item.name, f"status: {verification if verification in _VOID else clinical}")
             continue
-        if any(_DENIED.search(text.fold(said)) for said in texts_of(resource.get("code"))):
+        if any(assertions.verdict(said, "allergy") == "absent" for said in texts_of(resource.get("code"))):
             notes.add(item.name, "its words deny the allergy")
             continue
         drugs = _drugs(resource, context)
@@ -88,7 +89,7 @@ def _record(
         for manifestation in listed(reaction.get("manifestation"))
         for said in texts_of(manifestation)[:1]
     ]
-    acute_phase_only = bool(reactions) and all(_ACUTE_PHASE.search(text.fold(said)) for said in reactions)
+    acute_phase_only = bool(reactions) and all(_ACUTE_PHASE.search(fold(said)) for said in reactions)
     stamps = (dates.parse(resource.get(name), context.timezone) for name in ("onsetDateTime", "recordedDate"))
     substances = texts_of(resource.get("code"))
     return Allergy(
@@ -102,16 +103,13 @@ def _record(
     )
 
 
-_ACUTE_PHASE = text.compiled(
+_ACUTE_PHASE = compiled(
     r"\bfever\b|\bpyrexia\b|(?:flu|influenza)[- ]like|\b(?:bone|muscle|joint) pain\b|\bmyalgia\b|\barthralgia\b"
     r"|\bchills?\b|发热|发烧|流感样|骨痛|肌(?:肉)?痛|关节痛|寒战"
 )
 """What follows a first bisphosphonate infusion in many patients and is no allergy."""
 
 
-_DENIED = text.compiled(
-    r"\b(?:no|not|denies|denied|without)\b[^.;]{0,40}\ballerg|(?:无|否认|未见)[^。；]{0,16}过敏|不过敏"
-)
 _VOID = frozenset({"refuted", "entered-in-error"})
 
 

@@ -20,7 +20,7 @@ from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, texts_of
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
 from fhir_mapping.terms.drugs import bma_class
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, stated
 from recommenders.vocabulary.records import Order

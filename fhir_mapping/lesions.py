@@ -15,7 +15,8 @@ from fhir_mapping.places.sites import NOWHERE, Place, place_of, place_of_structu
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, text_of
 from fhir_mapping.terms.decode import TooManyEntriesError, is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import results
+from fhir_mapping.words.fold import fold
 from recommenders.vocabulary.bones import REGIONS, same_bone, same_site
 from recommenders.vocabulary.dictionary import LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, replace, stated
@@ -227,23 +228,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
     day = item.stamp.day if item.stamp else None
     moment = item.stamp.moment if item.stamp else None
     common: dict[str, Any] = {"date": day, "moment": moment, "resources": (item.name,)}
-    facts: dict[str, Any] = {}
-    sides: frozenset[Side] = frozenset()
-    named = NOWHERE
-    for part in resource.get("component", ()):
-        for coding in codings(part.get("code")):
-            code = code_text(coding.get("code"))
-            if normal_system(str(coding.get("system") or "")) != LOCAL:
-                continue
-            name, fact = _component(code, part, reader)
-            if name == "site":
-                said = part.get("valueCodeableConcept") or part.get("valueString")
-                sides |= sides_of_site(said, reader.context)
-                named = place_of(said, reader.context)
-            if name:
-                if not fact.is_known:
-                    reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
-                facts[name] = replace(fact, **common)
+    facts, sides, named = _components(resource, item, common, reader)
     body_site = resource.get("bodySite")
     place = place_of(body_site, reader.context)
     site = facts.get("site")
@@ -262,6 +247,32 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
             facts["imaging"] = replace(modality, **common)
     reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
     return replace(BLANK, id=item.name, date=day, resources=(item.name,), side=side, level=level, **facts)
+
+
+def _components(
+    resource: Mapping[str, Any], item: Item, common: Mapping[str, Any], reader: ObservationReader
+) -> tuple[dict[str, Any], frozenset[Side], Place]:
+    """Give the parts of a lesion that its components tell, and what its own site component names."""
+    facts: dict[str, Any] = {}
+    sides: frozenset[Side] = frozenset()
+    named = NOWHERE
+    local = (
+        (code_text(coding.get("code")), part)
+        for part in resource.get("component", ())
+        for coding in codings(part.get("code"))
+        if normal_system(str(coding.get("system") or "")) == LOCAL
+    )
+    for code, part in local:
+        name, fact = _component(code, part, reader)
+        if name == "site":
+            said = part.get("valueCodeableConcept") or part.get("valueString")
+            sides |= sides_of_site(said, reader.context)
+            named = place_of(said, reader.context)
+        if name:
+            if not fact.is_known:
+                reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
+            facts[name] = replace(fact, **common)
+    return facts, sides, named
 
 
 def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) -> tuple[str, Any]:
@@ -285,7 +296,7 @@ def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) ->
 def _number(part: Mapping[str, Any], rule: ReadingRule, blank: Reading, reader: ObservationReader) -> Reading:
     said = part.get("valueString")
     if rule.unit == "%" and isinstance(said, str):
-        folded = text.fold(said)
+        folded = fold(said)
         fraction = next((share for written, share in _FRACTIONS.items() if written in folded), None)
         if fraction is not None:
             return replace(blank, low=Decimal(fraction), high=Decimal(fraction), reason=None, sent=said)
@@ -309,7 +320,7 @@ def _pain_score(part: Mapping[str, Any]) -> Decimal | None:
     quantity = part.get("valueQuantity")
     if isinstance(quantity, dict) and is_number(quantity.get("value")):
         return Decimal(str(quantity["value"]))
-    spoken = text.quantity(part["valueString"]) if isinstance(part.get("valueString"), str) else None
+    spoken = results.quantity(part["valueString"]) if isinstance(part.get("valueString"), str) else None
     return Decimal(spoken.low) if spoken is not None and spoken.low == spoken.high and not spoken.comparator else None
 
 
@@ -448,7 +459,7 @@ def _count_lytic(lytic: Sequence[Lesion], reader: ObservationReader, conditions:
 
     def documented(path: str) -> bool:
         fact = conditions.changes.get(path)
-        return isinstance(fact, Finding) and (fact.value is True or fact.reason == "suspected")
+        return isinstance(fact, Finding) and (fact.value is True or fact.reason in {"suspected", "contradictory"})
 
     if not any(map(documented, _PLASMA_CELL)) or any(map(documented, _OF_SOLID_CANCER)):
         return

@@ -24,7 +24,7 @@ from fhir_mapping.terms.drugs import (
     plain,
     units_in,
 )
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
@@ -12,7 +12,8 @@ from fhir_mapping.elements import tested, values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import durations
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, round_half_up
 from recommenders.vocabulary.records import Study
 
@@ -40,8 +41,10 @@ class ObservationReader:
         self.series: dict[str, tuple[Reading, ...]] = {}
         self.used: list[Used] = []
         self.studies: list[Study] = []
-        self.reported_bone_metastasis: list[tuple[str, dt.date | None]] = []
-        """Reports whose conclusion code is a bone metastasis."""
+        self.reported_bone_metastasis: list[tuple[dt.date, str, Literal["present", "suspected", "absent"]]] = []
+        """What reports conclude of bone metastasis: day, report, verdict."""
+        self.of_myeloma = False
+        """Whether a Condition speaks of a plasma-cell disorder: then reports are read for its lesions."""
 
     # --- what a candidate holds ---
 
@@ -321,7 +324,7 @@ class ObservationReader:
     ) -> Reading | None:
         """A pain score of 0 to 10; scales that the code leaves open must say so themselves."""
         blank = _blank(rule)
-        said = " ".join(text.fold(one) for one in texts_of(resource.get("code")))
+        said = " ".join(fold(one) for one in texts_of(resource.get("code")))
         if re.search(r"\bgoal\b|\bacceptable\b|目标", said, re.ASCII):
             self.notes.add(candidate.item.name, "a pain goal is no pain score")
             return None
@@ -355,7 +358,7 @@ class ObservationReader:
         said = [element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))]
         said += [note.get("text") for note in resource.get("note", ()) if isinstance(note, dict)]
         for one in said:
-            span = text.time_span(one) if isinstance(one, str) else None
+            span = durations.time_span(one) if isinstance(one, str) else None
             if span is not None:
                 flags = ("from-text", "approximate") if span.rough else ("from-text",)
                 low, high = Decimal(span.low), Decimal(span.high)
@@ -563,7 +566,7 @@ def _has_value(element: Mapping[str, Any]) -> bool:
 
 def _notes(resource: Mapping[str, Any]) -> str:
     return " ".join(
-        text.fold(note["text"])
+        fold(note["text"])
         for note in resource.get("note", ())
         if isinstance(note, dict) and isinstance(note.get("text"), str)
     )
@@ -596,24 +599,24 @@ def _graded(concept: str, *, karnofsky: bool) -> int | None:
     return int(concept[-1]) if concept.startswith("ecog_answer_") and concept[-1].isdigit() else None
 
 
-_GRADE = text.compiled(r"(?:ecog|zubrod|\bps\b|体能)?\D{0,12}?([0-5])(?:\s*[-–~]\s*([0-5]))?\s*(?:分|级)?\s*$")
+_GRADE = compiled(r"(?:ecog|zubrod|\bps\b|体能)?\D{0,12}?([0-5])(?:\s*[-–~]\s*([0-5]))?\s*(?:分|级)?\s*$")
 
 
 def _spoken_grade(said: str) -> tuple[str, str] | None:
-    folded = text.fold(said).strip()
+    folded = fold(said).strip()
     if re.search(r"karnofsky|kps|lansky|\d\d", folded):
         return None
     found = _GRADE.fullmatch(folded)
     return (found[1], found[2] or found[1]) if found else None
 
 
-_OF_TEN = text.compiled(r"(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*10")
+_OF_TEN = compiled(r"(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*10")
 
 
 def _without_ten(element: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read "7/10" as 7: the scale of the pain scores is 0 to 10."""
     said = element.get("valueString")
-    found = _OF_TEN.fullmatch(text.fold(said).strip()) if isinstance(said, str) else None
+    found = _OF_TEN.fullmatch(fold(said).strip()) if isinstance(said, str) else None
     return {**element, "valueString": found[1]} if found else element
 
 
@@ -633,7 +636,7 @@ _PAIN_WORDS = (
 def _spoken_pain(element: Mapping[str, Any], blank: Reading) -> Reading:
     for said in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))):
         if isinstance(said, str):
-            folded = text.fold(said).strip()
+            folded = fold(said).strip()
             for word, score in _PAIN_WORDS:
                 if folded.startswith(word):
                     return exactly(blank, score, sent=said, flags=("from-words",))

@@ -14,7 +14,7 @@ from fhir_mapping.terms.codes import LOINC, code_text, codings, normal_system, t
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import mentions, plain
 from fhir_mapping.terms.units import spelled
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,6 +24,7 @@ from recommenders.patient.bone_agents import (
     zoledronic_acid_for_hypercalcaemia,
     zoledronic_recently,
 )
+from recommenders.patient.cancer import any_cancer
 from recommenders.patient.checklist import CheckItem, calcium_and_creatinine, electrolytes, imaging
 from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.courses import (
@@ -38,7 +39,6 @@ from recommenders.patient.courses import (
     sre_during_bma,
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
-from recommenders.patient.derived import any_cancer
 from recommenders.patient.explanations import explanations
 from recommenders.patient.myeloma_bone import (
     SWITCHABLE,
@@ -52,7 +52,15 @@ from recommenders.patient.myeloma_bone import (
 )
 from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class
 from recommenders.patient.myeloma_risk import high_by_mayo
-from recommenders.patient.precautions import asked_for, bare, kidneys_failing, not_asked_for, services
+from recommenders.patient.precautions import (
+    asked_for,
+    bare,
+    is_minor,
+    kidneys_failing,
+    not_asked_for,
+    services,
+    trimmed,
+)
 from recommenders.patient.renal import zoledronic_dose
 from recommenders.patient.trends import evolving
 from recommenders.vocabulary.facts import known
@@ -120,14 +128,16 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
     )
 
     outside_the_recommendation = lung_bone_metastasis & too_short_to_benefit & ~treated_for_hypercalcaemia
+    months_left: Mapping[str, Fill] = {"life_expectancy": bare(trimmed(facts.status.life_expectancy))}
     if case.hook in CHART_HOOKS:
-        yield Advice(rule="BP-003", because=outside_the_recommendation, holds={"no-indication": NO})
+        yield Advice(rule="BP-003", because=outside_the_recommendation, holds={"no-indication": NO}, fill=months_left)
     for order in bma_orders(case):
         for_hypercalcaemia = documented(order.indication.is_("hypercalcaemia"))
         yield Advice(
             rule="BP-003",
             because=outside_the_recommendation & ~for_hypercalcaemia,
             holds={"no-indication": ~known(order.indication)},
+            fill=months_left,
             order=order.reference,
         )
 
@@ -377,7 +387,14 @@ def myeloma_on_treatment(case: Case) -> Iterator[Advice]:
     still_high = markers_still_high(case)
     yield Advice(
         rule="BP-030",
-        because=active_and_protected & drugs.current.includes(SWITCHABLE) & (still_high | facts.mm.bmd_decreased),
+        because=all_of(
+            (
+                active_and_protected,
+                ~is_minor(case),
+                drugs.current.includes(SWITCHABLE),
+                still_high | facts.mm.bmd_decreased,
+            )
+        ),
         holds={"only-bone-density": documented(facts.mm.bmd_decreased) & ~documented(still_high)},
         new=given(is_new(case, facts.bone.ctx.date)),
     )
@@ -488,7 +505,8 @@ def plasma_cell_disease(case: Case) -> Iterator[Advice]:
         holds={"evolving-smouldering": documented(case.criterion("SMM-006"))},
         fill={
             "marker_change": tuple(
-                Phrase(f"marker-{change.key}", {"from": bare(change.earlier), "to": change.newest}) for change in risen
+                Phrase(f"marker-{change.key}", {"from": bare(trimmed(change.earlier)), "to": trimmed(change.newest)})
+                for change in risen
             ),
             "change_since": min((change.earlier.date for change in risen if change.earlier.date), default=""),
         },
@@ -526,7 +544,7 @@ def starting_in_myeloma(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="BP-032",
         because=all_of(
-            (active_myeloma, weak_kidneys, start_in_myeloma | drugs.current.includes(BISPHOSPHONATES)),
+            (active_myeloma, ~is_minor(case), weak_kidneys, start_in_myeloma | drugs.current.includes(BISPHOSPHONATES)),
         ),
         holds={
             "zoledronic-acid-unsuitable": failing & drugs.current.includes(ZOLEDRONIC),

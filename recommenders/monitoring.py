@@ -42,7 +42,7 @@ from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, any_
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Service
     from recommenders.vocabulary.dictionary import Facts
@@ -163,10 +163,17 @@ def jaw(case: Case) -> Iterator[Advice]:
         rule="MON-013",
         because=on_antiresorptive & facts.dental.invasive_planned,
         holds={"before-first-dose": all_of((first, ~dosed, ~documented(drugs.any.any()))), "dosed": dosed},
-        fill={"dental_procedure": Phrase("dental-procedure")},
+        fill={"dental_procedure": Phrase("dental-procedure"), **antiresorptives(case)},
         order=about[0] if about else None,
         beside=about[1:],
     )
+
+
+def antiresorptives(case: Case) -> Mapping[str, Fill]:
+    """Name the antiresorptives on record, else those being ordered: the order at hand may be a tooth's."""
+    drugs: tuple[str, ...] = tuple(dict.fromkeys(course.drug for course in case.once(bma).any.courses))
+    drugs = drugs or tuple(dict.fromkeys(order.drug for order in bma_orders(case) if order.drug))
+    return {"drug": drugs} if drugs else {}
 
 
 # --- calcium ------------------------------------------------------------------------------------------------
@@ -379,7 +386,10 @@ def fifteen_minutes(order: Order) -> Proposal:
 
 def is_tablet(order: Order) -> Criterion:
     """Tell whether an order is for tablets."""
-    return order.route.is_("PO") | given(order.drug == "ibandronate-oral")
+    weekly = given(order.drug == "other-bisphosphonate") & ~documented(
+        order.route.is_("IV")
+    )  # alendronate and its like
+    return order.route.is_("PO") | given(order.drug == "ibandronate-oral") | weekly
 
 
 # --- supplements --------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
+from recommenders.patient.cancer import coded_precursor
 from recommenders.patient.explanations import causes_of, explanations
 from recommenders.patient.myeloma_class import myeloma_class, over_months, plasma_cell_disorder
 from recommenders.patient.myeloma_models import group, group_told, must_know, possible_groups, told
 from recommenders.patient.myeloma_risk import high_by_mayo, high_by_score, smouldering_risk, staging
-from recommenders.patient.precautions import asked_for, not_asked_for, services
+from recommenders.patient.precautions import asked_for, not_asked_for, services, trimmed
 from recommenders.patient.trends import evolving
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import guidance
@@ -45,7 +46,7 @@ def class_rules(case: Case) -> Iterator[Advice]:
     """MM-001 to MM-006, MM-013 and MM-014: which plasma-cell disorder it is, beside the coded one."""
     facts = case.facts
     dx, found, why = facts.dx, case.once(myeloma_class), case.once(explanations)
-    events, coded_below = found.certain_events, (dx.smm | dx.mgus) & ~dx.mm
+    events, coded_below = found.certain_events, coded_precursor(facts)
     words = class_words(case, found, why)
     attributable = {
         "explained": why.all,
@@ -107,7 +108,7 @@ def class_words(case: Case, found: MyelomaClass, why: Explanations) -> Mapping[s
     by_biopsy = facts.mm.plasmacytoma_biopsy.criterion().yes
     return {
         "events": tuple(_beside_the_marrow(case, events)),
-        "marrow": Phrase("plasmacytoma") if by_biopsy else Phrase("marrow", {"value": facts.mm.bmpc}),
+        "marrow": Phrase("plasmacytoma") if by_biopsy else Phrase("marrow", {"value": trimmed(facts.mm.bmpc)}),
         "urgent_event": tuple(event.shown.short for event in events if event.shown and event.letter in {"C", "R"}),
         "class_coded": coded_class(facts),
         **why.fill,
@@ -150,7 +151,7 @@ def _why_smouldering(case: Case) -> Iterator[Fill]:
         ("marrow", mm.bmpc, mm.bmpc >= limits.clonal_marrow),
     ):
         if there.yes:
-            yield Phrase(key, {"value": value})
+            yield Phrase(key, {"value": trimmed(value)})
 
 
 def _abnormal(facts: Facts) -> tuple[Label, ...]:
@@ -376,7 +377,9 @@ def follow_up(case: Case) -> Iterator[Advice]:
     open_events = not_excluded(found)
     event_open = given(bool(open_events))
     flags = tuple(
-        Phrase(f"flag-{change.key}", {"change": change.change, "since": change.earlier.date or Phrase("no-date")})
+        Phrase(
+            f"flag-{change.key}", {"change": trimmed(change.change), "since": change.earlier.date or Phrase("no-date")}
+        )
         for change in trend.flagged
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Advice, Phrase
-from recommenders.patient.bone_words import against
+from recommenders.patient.bone_words import against, bare
 from recommenders.patient.fracture_risk import fracture_risks, highest_of
 from recommenders.patient.lesions import (
     UPPER_LONG_BONES,
@@ -40,7 +42,6 @@ from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, all_of, any_of, documented, given, leaf
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Proposal, Value
@@ -247,7 +248,7 @@ def _row_reason(case: Case) -> Fill:
     status, limits = case.facts.status, case.limits(GUIDANCE)
     if (status.ecog > limits.poor_status).yes:
         return Phrase("row-ecog", {"ecog": status.ecog})
-    return Phrase("row-life", {"life": status.life_expectancy})
+    return Phrase("row-life", {"life": bare(status.life_expectancy)})
 
 
 def _in_numbers(case: Case, about: str) -> Fill:
@@ -331,7 +332,7 @@ def _before_radionuclide(case: Case, order: Order | None, planned: Criterion) ->
         because=planned,
         unless=all_of((counted, discussed, ~systemic)),
         fill={
-            "radionuclide": (order.label if order is not None else "") or Phrase("radionuclide"),
+            "radionuclide": _radionuclide_of(order),
             "counts": Phrase("counts", {"list": listed, "day": day}) if day else "",
             "systemic": Phrase("systemic-therapy"),
         },
@@ -344,6 +345,12 @@ def _before_radionuclide(case: Case, order: Order | None, planned: Criterion) ->
         },
         proposals=not_asked(case, test),
     )
+
+
+def _radionuclide_of(order: Order | None) -> Phrase:
+    """Name the ordered nuclide by the mass number that its order names."""
+    named = re.search(r"(?<!\d)(89|223|153)(?!\d)", order.label) if order is not None else None
+    return Phrase(f"radionuclide-{named[1]}" if named else "radionuclide")
 
 
 # --- afterwards ---------------------------------------------------------------------------------------------
@@ -381,11 +388,12 @@ def _still_painful(case: Case, event: Event, lesion: Lesion, ended: dt.date) -> 
         ("xray", "ct", "mri", "pet"),
         limits.relief_looked_for,
         lambda study: shows_spine(study) if spinal.yes else shows(study, lesion.bone),
-        felt,
+        felt + dt.timedelta(1) if felt is not None else None,  # what showed the painful lesion is not the answer to it
     )
     fractured = documented(facts.pathological_fracture.current)
     stable = imaged & lesion.trend.one_of("stable", "improving") & ~fractured
-    image = ask("mri-of-the-spine", "mri-spine", reasons) if spinal.yes else ask("ct-of", "ct", reasons, about=about)
+    by_mri = spinal.yes and facts.local.mri_contraindicated.value is not True
+    image = ask("mri-of-the-spine", "mri-spine", reasons) if by_mri else ask("ct-of", "ct", reasons, about=about)
     consult = ask(
         "interventional-radiology-consultation", "interventional-radiology-consultation", reasons, about=about
     )

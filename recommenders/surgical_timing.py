@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal
-from recommenders.patient.bone_words import against, bone_in_words
+from recommenders.patient.bone_words import against, bare, bone_in_words
 from recommenders.patient.fracture_risk import (
     FractureRisk,
     fracture_risks,
@@ -51,6 +51,7 @@ from recommenders.patient.surgery import (
     asked_together,
     bone_disease,
     diagnoses,
+    fixable,
     hurts,
     is_spinal,
     surgery,
@@ -172,15 +173,15 @@ def _open_score(case: Case, risk: FractureRisk, is_open: Criterion) -> Advice:
     not_measured = ~known(lesion.cortical_fraction)
     ct_done = imaged_within(facts, ("ct",), limits.whole_skeleton, lambda study: shows(study, lesion.bone))
     offered: list[Proposal] = []
-    if (not_measured & ~ct_done).yes:
-        offered.append(ask("ct-of", "ct", reasons, about=risk.about))
     if from_borderline.yes:
         offered.append(ask("orthopaedic-consultation", "orthopaedic-consultation", reasons, about=risk.about))
+    if (not_measured & ~ct_done).yes:
+        offered.append(ask("ct-of", "ct", reasons, about=risk.about))
     proposals = tuple(offered)
     return Advice(
         rule="MIRELS-005",
         because=risk.applies & is_open,
-        unless=risk.operated | all_asked(case, proposals, newest_date(lesion)),
+        unless=risk.operated | all_asked(case, proposals[:1], newest_date(lesion)),
         fill={
             "min": score.lowest,
             "max": score.highest,
@@ -281,7 +282,7 @@ def _cord(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="ESCC-002",
         because=in_question & grade.is_("1c"),
-        unless=spine_treated(case, grade.date, radiotherapy=True) | all_asked(case, prompt, grade.date),
+        unless=spine_treated(case, grade.date, radiotherapy=True) | all_asked(case, prompt[:1], grade.date),
         about=SPINE_KEY,
         holds={"no-deficit": ~documented(deficit)},
         proposals=not_asked(case, prompt, grade.date),
@@ -322,10 +323,8 @@ def _reported_cord(case: Case) -> Iterator[Advice]:
     cancer = any_of((facts.dx.bone_met, facts.dx.mm, facts.dx.lung_cancer, facts.dx.other_solid_cancer))
     has_mri = imaged_within(facts, ("mri",), case.limits(GUIDANCE).spine_imaged, shows_spine, since)
     offered: tuple[Proposal, ...] = ()
-    if (~reported & ~has_mri & ~documented(facts.local.mri_contraindicated)).yes:
-        offered = not_asked(
-            case, (ask("whole-spine-mri-today", "mri-whole-spine", diagnoses(case), urgent=True),), since
-        )
+    if (~reported & ~has_mri).yes:
+        offered = not_asked(case, _whole_spine(case, diagnoses(case)), since)
     undated = given(coded.yes and since is None) & ~documented(spine_lesion(case))
     yield Advice(
         rule="ESCC-005",
@@ -417,8 +416,8 @@ def _list_fill(case: Case, rule: str) -> dict[str, Fill]:
     if rule in {"SURG-006", "SURG-021"}:
         return {"study": _study(case), "date": facts.bx.bone_done.date or ""}
     by_rule: dict[str, dict[str, Fill]] = {
-        "SURG-001": {"life": facts.status.life_expectancy},
-        "SURG-011": {"life": facts.status.life_expectancy},
+        "SURG-001": {"life": bare(facts.status.life_expectancy)},
+        "SURG-011": {"life": bare(facts.status.life_expectancy)},
         "SURG-012": {"count": facts.dx.bone_met_count},
         "SURG-013": {"organs": facts.dx.visceral_met_organs},
         "SURG-014": {"unfit": Phrase("unfit") if facts.status.fit_for_surgery.value is False else Phrase("poor")},
@@ -485,16 +484,14 @@ def _compressed_nerves(case: Case, lists: Surgery) -> Iterator[Advice]:
     since = deficit.date if has_deficit.yes else nerves.date
     wanted: tuple[Proposal, ...]
     if has_deficit.yes:
-        wanted = (
-            ask("whole-spine-mri-today", "mri-whole-spine", reasons, urgent=True),
-            ask("urgent-spine-surgery-consultation", "spine-surgery-consultation", reasons, urgent=True),
-        )
+        consult = ask("urgent-spine-surgery-consultation", "spine-surgery-consultation", reasons, urgent=True)
+        wanted = (*_whole_spine(case, reasons), consult)
     else:
         wanted = (ask("spine-surgery-consultation", "spine-surgery-consultation", reasons),)
     yield Advice(
         rule="SURG-027",
         because=asked_together(lists.scope, item.found),
-        unless=item.done | all_asked(case, wanted, since),
+        unless=item.done | all_asked(case, wanted[:1] if has_deficit.no else wanted, since),
         fill={"date": since or ""},
         about=SPINE_KEY,
         holds={
@@ -505,13 +502,20 @@ def _compressed_nerves(case: Case, lists: Surgery) -> Iterator[Advice]:
     )
 
 
+def _whole_spine(case: Case, reasons: tuple[str, ...]) -> tuple[Proposal, ...]:
+    """Give the order of an urgent MRI, where one is possible."""
+    if documented(case.facts.local.mri_contraindicated).yes:
+        return ()
+    return (ask("whole-spine-mri-today", "mri-whole-spine", reasons, urgent=True),)
+
+
 def _paraplegia_risk(case: Case, lists: Surgery) -> Iterator[Advice]:
     facts = case.facts
     item, risk = lists.of("SURG-028"), facts.spine.osteolysis_paraplegia_risk
     reasons = (*diagnoses(case), "lesions[]")
     wanted = [ask("urgent-spine-surgery-consultation", "spine-surgery-consultation", reasons, urgent=True)]
     if imaged_within(facts, ("mri",), case.limits(GUIDANCE).spine_imaged, shows_spine).no:
-        wanted.append(ask("whole-spine-mri-today", "mri-whole-spine", reasons, urgent=True))
+        wanted += _whole_spine(case, reasons)
     yield Advice(
         rule="SURG-028",
         because=asked_together(lists.scope, item.found),
@@ -566,7 +570,7 @@ def _review(case: Case, lists: Surgery, about: str | None, reasons: list[Reason]
         unless=all_done((reason.found, reason.done) for reason in reasons) | asked_for,
         fill={
             "reason": _reason(case, lead),
-            "stability": Phrase(f"spine-{instability(case).value}") if instability(case).is_known else "",
+            "stability": _stability_words(case),
             "date": instability(case).date or "",
             "study": _study(case),
             "n": _in_numbers(risk) if risk else "",
@@ -593,9 +597,14 @@ def _reason(case: Case, reason: Reason | None) -> Fill:
         "study": _study(case),
         "last_treatment": _last_treatment(case, lesion),
         "pain": str(lesion.pain.value) if lesion is not None and lesion.pain.is_known else Phrase("not-graded"),
-        "stability": Phrase(f"spine-{instability(case).value}") if instability(case).is_known else "",
+        "stability": _stability_words(case),
     }
     return Phrase(f"reason-{reason.rule}", fill)
+
+
+def _stability_words(case: Case) -> Fill:
+    word = instability(case).value
+    return Phrase(f"spine-{word}") if word in {"at-risk", "unstable"} else ""
 
 
 def _last_treatment(case: Case, lesion: Lesion | None) -> Fill:
@@ -613,22 +622,31 @@ def _last_treatment(case: Case, lesion: Lesion | None) -> Fill:
 
 def _conflicts(case: Case, lists: Surgery) -> Iterator[Advice]:
     """SURG-031: where the consensus lists for and against; it stands in the dossier."""
+    facts = case.facts
+    reviewed = case.fired("SURG-030")
     urgent = lists.contraindicated & given(lists.is_urgent)
     low_score_or_xray = case.fired("MIRELS-002") & case.fired("SURG-022")
-    exactly = case.facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
-    conflicts = {"both-ways": urgent, "xray-against-score": low_score_or_xray, "exactly-three": exactly}
+    # the gap of exactly three months is open for whichever lesion a surgeon might be asked about
+    exactly = facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
+    in_question = reviewed | documented(lists.scope & facts.lesions.any(lambda x: hurts(x) & fixable(x)))
+    conflicts = {
+        "both-ways": reviewed & documented(urgent),
+        "xray-against-score": reviewed & low_score_or_xray,
+        "exactly-three": in_question & documented(exactly),
+    }
     leads = [reason for reason in lists.reasons if reason.found.yes]
     about = next((reason.about for reason in leads if reason.about), None)
     risk = highest_of(case, about) if about else None
+    rules_found = tuple(dict.fromkeys(reason.rule for reason in leads))[:2]
     yield Advice(
         rule="SURG-031",
-        because=case.fired("SURG-030") & any_of(documented(conflict) for conflict in conflicts.values()),
+        because=any_of(conflicts.values()),
         fill={
-            "reason": tuple(Phrase(f"item-{rule}") for rule in dict.fromkeys(reason.rule for reason in leads))[:2],
+            "reason": tuple(Phrase(f"item-{rule}") for rule in rules_found),
             "n": _in_numbers(risk) if risk else "",
         },
         about=about,
-        holds={name: documented(conflict) for name, conflict in conflicts.items()},
+        holds=conflicts,
     )
 
 
@@ -747,7 +765,7 @@ def _myeloma(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="SURG-036",
         because=(facts.dx.mm | facts.dx.smm) & documented(case.once(bone_risk_tier).high),
-        unless=all_done(findings) | all_asked(case, tuple(offered), since),
+        unless=all_done(findings) | all_asked(case, tuple(offered)[:1], since),
         fill={"fracture_site": _fracture_site(case)},
         about=about,
         holds={

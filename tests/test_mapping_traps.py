@@ -536,7 +536,7 @@ def test_an_abatement_ends_a_condition_that_still_says_active() -> None:
         ("未见骨转移", False, None),
         ("bone metastasis ruled out", False, None),
         ("未见新发骨转移", None, "missing"),
-        ("无骨转移", None, "missing"),
+        ("无骨转移", False, None),
         ("骨转移风险", None, "missing"),
         ("at risk of bone metastasis", None, "missing"),
         ("无症状骨转移", True, None),

@@ -114,6 +114,9 @@ def test_the_bone_of_an_order_is_read_with_its_side() -> None:
     assert found.criterion("orthopaedic-consultation", about=LEFT_FEMUR).yes
     assert found.criterion("orthopaedic-consultation", about=RIGHT_FEMUR).no
     assert found.criterion("orthopaedic-consultation", about="femur").unknown
+    unsided = asked(service_request("one", {"text": "Orthopaedic consultation"}, bodySite=[{"text": "femur"}]))
+    assert unsided.criterion("orthopaedic-consultation", about="femur").yes
+    assert unsided.criterion("orthopaedic-consultation", about=LEFT_FEMUR).unknown
     assert found.criterion("orthopaedic-consultation").yes
 
 

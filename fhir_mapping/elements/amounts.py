@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fhir_mapping.terms.codes import code_text
 from fhir_mapping.terms.drugs import plain
 from fhir_mapping.terms.units import MILLIGRAMS_IN, fold
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

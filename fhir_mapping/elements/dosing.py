@@ -24,7 +24,7 @@ from fhir_mapping.elements.routes import route_of, text_route
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import DRUGS, is_local, plain
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.facts import Finding, Reading
 from recommenders.vocabulary.records import Order
 

@@ -8,7 +8,7 @@ from fhir_mapping.elements.amounts import words
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words import text as free_text
+from fhir_mapping.words import assertions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -109,7 +109,7 @@ def _of(codeable: object, context: ReadingContext) -> set[str]:
     coded = {_CONCEPTS[match.concept] for match in matches if match.concept in _CONCEPTS}
     spoken: set[str] = set()
     for text in texts_of(codeable):
-        verdicts = free_text.verdicts(text)
+        verdicts = assertions.verdicts(text)
         for term, reason in _TERMS.items():
             verdict = verdicts.get(term)
             if verdict == "present":

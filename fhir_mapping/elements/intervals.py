@@ -15,7 +15,7 @@ from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.drugs import plain
 from fhir_mapping.terms.units import fold, ordered_days
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

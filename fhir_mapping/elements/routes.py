@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -280,6 +280,12 @@ class CodeTable:
                 found.setdefault((full.concept, full.system, full.code), full)
         return tuple(found.values())
 
+    def is_icd10(self, system: object) -> bool:
+        """Tell whether an address is one of ICD-10 in whatever edition, those of the site included."""
+        if not isinstance(system, str):
+            return False
+        return self.normal(system) in {ICD10, ICD10_CM, ICD10_CN, ICD10_NATIONAL}
+
     def codes_of(self, *concepts: str) -> tuple[tuple[str, str], ...]:
         """Give the exact (system, code) pairs of concepts, as the table lists them (ICD without its dot)."""
         return self._index.codes_of(frozenset(concepts))
@@ -412,6 +418,17 @@ STANDARD = CodeTable(shipped_rows)
 def concepts(codeable: object, *kinds: str) -> tuple[Match, ...]:
     """Give the concepts of a CodeableConcept by the shipped table; see `CodeTable.concepts`."""
     return STANDARD.concepts(codeable, *kinds)
+
+
+def is_terminology(system: str) -> bool:
+    """Tell whether a normal system is a terminology that others share too, not a site's own list."""
+    return system in _SHARED
+
+
+_SHARED = frozenset(
+    {SNOMED, LOINC, RXNORM, ATC, ICD10, ICD10_CM, ICD10_CN, ICD10_NATIONAL, ICD10_PCS, ICD9_CM, ICD9_PROCEDURES}
+    | {ICD_O_3, HGNC, HCPCS, CPT, MEDIS}
+)
 
 
 def is_standard(system: object) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms.codes import ATC, RXNORM, SNOMED, STANDARD, codings, normal_system, texts_of
 from fhir_mapping.terms.units import MILLIGRAMS_IN
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -46,7 +46,7 @@ def _silences(graver: Utterance, other: Utterance) -> bool:
         return graver.problem == other.problem
     if subject == "bone":
         one, two = graver.advice.about, other.advice.about
-        return one is not None and two is not None and (one == two or same_bone(bone_of(one), bone_of(two)) is True)
+        return one == two or (None not in {one, two} and same_bone(bone_of(str(one)), bone_of(str(two))) is True)
     return True
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from recommenders.patient.advice import Advice, Case, Fill
+    from recommenders.vocabulary.facts import Reading
     from recommenders.vocabulary.records import Lesion
 
 
@@ -94,6 +95,13 @@ def pain(case: Case, advice: Advice) -> Fill | None:
     return Phrase("pain-score", {"score": score}) if score.is_known else None
 
 
+def bare(reading: Reading) -> Fill:
+    """Give a number for a sentence that has its unit: 2, or the range 1–2."""
+    if reading.rounded is not None:
+        return reading.rounded
+    return f"{reading.low:f}–{reading.high:f}" if reading.low is not None and reading.high is not None else ""
+
+
 def against(case: Case) -> tuple[Fill, ...]:
     """
     Give what speaks against an operation, with its number.
@@ -108,7 +116,7 @@ def _against(case: Case) -> Iterator[Fill]:
     facts, lists = case.facts, surgery(case)
     limits = case.limits(SURGICAL)
     if lists.of("SURG-011").found.yes:
-        yield Phrase("against-life", {"life": facts.status.life_expectancy})
+        yield Phrase("against-life", {"life": bare(facts.status.life_expectancy)})
     many = (facts.dx.bone_met_count > limits.many_metastases) | facts.dx.diffuse_metastases
     if lists.of("SURG-012").found.yes and many.yes:
         yield Phrase("against-many")

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from recommenders.patient.cancer import any_cancer
 from recommenders.vocabulary import formulas
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, round_half_up, stated
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import Criterion, Truth, any_of, documented
+from recommenders.vocabulary.logic import Truth, any_of, documented
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -504,13 +505,6 @@ def _sarcoma_setting(facts: Facts) -> str | None:
     if dx.sts.value is True:
         return "advanced-first-line" if first else "advanced-second-line-plus" if later else None
     return None
-
-
-def any_cancer(facts: Facts) -> Criterion:
-    """Tell whether an active malignancy is on record, whichever; a bone metastasis is one by itself."""
-    dx = facts.dx
-    named = (dx.lung_cancer, dx.other_solid_cancer, dx.mm, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts)
-    return any_of((*named, documented(dx.bone_met)))
 
 
 def _judgements(facts: Facts, limits: Limits) -> dict[str, Fact]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.advice import Phrase
 from recommenders.patient.derived import derive
+from recommenders.patient.precautions import trimmed
 from recommenders.patient.series import history
 from recommenders.vocabulary.facts import Finding, Reading
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import Condition, Criterion, all_of, any_of, documented, leaf
+from recommenders.vocabulary.logic import YES, Condition, Criterion, all_of, any_of, documented, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,9 @@ class Arm:
     @property
     def short(self) -> Phrase:
         """The event in a few words, with its value."""
-        fill: dict[str, Fill] = {"value": self.value}
-        return Phrase(f"event-{self.key}", fill if self.beside is None else {**fill, "beside": self.beside})
+        fill: dict[str, Fill] = {"value": trimmed(self.value)}
+        beside: dict[str, Fill] = {} if self.beside is None else {"beside": trimmed(self.beside)}
+        return Phrase(f"event-{self.key}", {**fill, **beside})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,8 @@ def myeloma_class(case: Case) -> MyelomaClass:
     any_event = any_of(event.criterion for event in events)
     no_event = ~any_event
     concerned = case.once(plasma_cell_disorder)
+    if concerned.yes:
+        concerned = YES  # what brought somebody here is no reason for the class
 
     clonal_marrow = mm.bmpc >= limits.clonal_marrow
     active = concerned & (clonal_marrow | mm.plasmacytoma_biopsy) & any_event

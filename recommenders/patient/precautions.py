@@ -136,6 +136,13 @@ def services(button: str, *names: Service, reasons: tuple[str, ...] = ()) -> Pro
 # --- how it is said -----------------------------------------------------------------------------------------
 
 
+def trimmed(reading: Reading) -> Reading:
+    """Give the reading without needless decimals, for a sentence: 62 %, not 62.0 %."""
+    if reading.rounded is None:
+        return reading
+    return replace(reading, low=reading.rounded, high=reading.rounded, decimals=None)
+
+
 def bare(reading: Reading) -> Reading:
     """Give the reading without its unit, for a sentence that writes the unit itself."""
     return replace(reading, unit="1")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.patient.derived import GUIDANCE, any_cancer
+from recommenders.patient.cancer import any_cancer
+from recommenders.patient.derived import GUIDANCE
 from recommenders.vocabulary.guidance import CHART_HOOKS
 from recommenders.vocabulary.logic import Criterion, any_of, given
 from recommenders.vocabulary.records import ONCOLOGIC
@@ -64,6 +65,9 @@ def scope_of(case: Case) -> Scope:
             facts.local.ortho_first_presentation,
             any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia),
             codes_disagree(facts),
+            # what the record contradicts is asked about: unknown for that reason is in scope
+            *(finding.is_contradictory() for finding in (dx.lung_cancer, dx.bone_met, dx.plasmacytoma, dx.pcl)),
+            *(finding.is_contradictory() for finding in (dx.osteosarcoma, dx.sts)),
         )
     )
     if case.hook in CHART_HOOKS:

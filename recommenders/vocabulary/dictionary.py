@@ -111,6 +111,7 @@ class DiagnosisFacts:
         "dx.lung_histology", "lung histology", "肺癌组织学", "nsclc-adeno", "nsclc-squamous", "nsclc-other", "sclc"
     )
     other_solid_cancer: Finding = finding("dx.other_solid_cancer", "other solid cancer", "其他实体瘤", closed=True)
+    any_cancer: Finding = finding("dx.any_cancer", "an active malignancy", "活动性恶性肿瘤", closed=True)
     bone_met: Finding = finding("dx.bone_met", "imaging-confirmed bone metastasis", "影像确诊的骨转移")
     bone_met_count: Reading = reading("dx.bone_met_count", "{count}", 0, "number of bone metastases", "骨转移数目")
     bone_met_isolated: Finding = finding(

@@ -230,6 +230,10 @@ class Finding(Fact, Logical):
         """Tell whether it is unknown because it was recorded as suspected; never unknown."""
         return leaf(Condition(self.name, "is", "suspected", self, self.reason == "suspected"))
 
+    def is_contradictory(self) -> Criterion:
+        """Tell whether it is unknown because the record says two things; never unknown."""
+        return leaf(Condition(self.name, "is", "contradictory", self, self.reason == "contradictory"))
+
     def forget(self, reason: Reason) -> Finding:
         """Give the same fact as unknown, keeping where it came from."""
         return replace(self, value=None, possible=(), reason=reason)

@@ -429,6 +429,8 @@ class Requests:
         if about is None or request.site is None:
             return True
         bone = bone_of(about)
+        if request.bone.whole.key == about:
+            return True  # the order names the bone as exactly as the chart does
         if request.level is None and request.site in SPINE_REGIONS:
             return same_place(request.site, bone.site)  # an order for the spine covers each of its bones
         return same_bone(request.bone, bone)
