@@ -194,6 +194,7 @@ class _Chart:
             orders=orders,
             allergies=tuple(allergic.records),
             taken=medications.taken(read_drugs, self.drafted_drugs),
+            melphalan_given=medications.melphalan_given(read_drugs),
             requested=self._requested(items.get("ServiceRequest", ())),
             series=reader.series,
             unavailable=frozenset(unavailable),

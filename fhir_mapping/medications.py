@@ -840,6 +840,19 @@ def with_drafted(medications: Medications, drafted: Sequence[Drafted], *, contex
     return changes
 
 
+def melphalan_given(medications: Medications) -> tuple[Dose, ...]:
+    """Give the melphalan infusions that were given; of an order in force without one, the day that it is for."""
+    found: list[Dose] = []
+    for entry in medications.entries:
+        if "melphalan" not in entry.classes or entry.doses.route.value in {"PO", "SC", "IM", "ID", "other"}:
+            continue
+        found += entry.given
+        if entry.kind == "request" and entry.standing == "current" and not entry.given and entry.day is not None:
+            mg = entry.doses.dose_mg.value
+            found.append(Dose(date=entry.day, kind="order-date", mg=mg, resources=(entry.reference,)))
+    return tuple(sorted(found, key=lambda dose: dose.date))
+
+
 def taken(medications: Medications, drafted: Sequence[Drafted]) -> tuple[Taken, ...]:
     """Give each drug that is taken or stands ordered, and each drafted one, by the name it was recorded under."""
     current = [

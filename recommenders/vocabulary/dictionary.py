@@ -21,6 +21,7 @@ from recommenders.vocabulary.facts import (
 from recommenders.vocabulary.records import (
     Allergy,
     Courses,
+    Dose,
     Event,
     Lesion,
     Lesions,
@@ -564,6 +565,7 @@ class Facts:
     orders: tuple[Order, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     taken: tuple[Taken, ...] = ()
+    melphalan_given: tuple[Dose, ...] = ()
     requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
