@@ -6,7 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from fhir_mapping.terms import dates, dictionary
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
+from fhir_mapping.words.fold import fold
 from recommenders.vocabulary.facts import stated
 
 if TYPE_CHECKING:
@@ -48,16 +49,16 @@ def _of_report(item: Item, reader: ObservationReader) -> tuple[dt.date | None, s
     conclusion = resource.get("conclusion")
     if not isinstance(conclusion, str) or (stamp is not None and stamp.is_future(reader.context.now)):
         return None
-    verdict = text.verdict(conclusion, "cord_compression")
-    if verdict not in {"present", "absent", "nothing"}:
+    verdict = assertions.verdict(conclusion, "cord_compression")
+    if verdict not in {"present", "absent"}:
         return None
     return stamp.day if stamp else None, item.name, verdict == "present", _quote(conclusion)
 
 
 def _quote(conclusion: str) -> str:
     """Give the words that speak of the cord, with a little before and after."""
-    folded = text.fold(conclusion)
-    found = next((one for one in text.said(conclusion) if one.term == "cord_compression"), None)
+    folded = fold(conclusion)
+    found = next((one for one in assertions.said(conclusion) if one.target == "cord_compression"), None)
     if found is None:
         return ""
     begin = max(folded.rfind(mark, 0, found.where[0]) for mark in (".", ";", "。", "；", "，", ",")) + 1

@@ -15,7 +15,8 @@ from fhir_mapping.places.sites import NOWHERE, Place, place_of, place_of_structu
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, text_of
 from fhir_mapping.terms.decode import TooManyEntriesError, is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import results
+from fhir_mapping.words.fold import fold
 from recommenders.vocabulary.bones import REGIONS, same_bone, same_site
 from recommenders.vocabulary.dictionary import LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, replace, stated
@@ -83,7 +84,9 @@ def read(reader: ObservationReader, conditions: ConditionReader, structures: Ite
     continues = {candidate.item.name: before for candidate in entries if (before := _continues(candidate, reader))}
     tumours = _tumours(reader, structures)
     found += tumours
-    found += _lytic(reader)
+    lytic = _lytic(reader)
+    _count_lytic(lytic, reader, conditions)
+    found += lytic
     found.sort(key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id))
     found = _joined(found, continues)
     added = {name for name, before in continues.items() if before.startswith(_ADDED_BY_FORM)}
@@ -293,7 +296,7 @@ def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) ->
 def _number(part: Mapping[str, Any], rule: ReadingRule, blank: Reading, reader: ObservationReader) -> Reading:
     said = part.get("valueString")
     if rule.unit == "%" and isinstance(said, str):
-        folded = text.fold(said)
+        folded = fold(said)
         fraction = next((share for written, share in _FRACTIONS.items() if written in folded), None)
         if fraction is not None:
             return replace(blank, low=Decimal(fraction), high=Decimal(fraction), reason=None, sent=said)
@@ -317,7 +320,7 @@ def _pain_score(part: Mapping[str, Any]) -> Decimal | None:
     quantity = part.get("valueQuantity")
     if isinstance(quantity, dict) and is_number(quantity.get("value")):
         return Decimal(str(quantity["value"]))
-    spoken = text.quantity(part["valueString"]) if isinstance(part.get("valueString"), str) else None
+    spoken = results.quantity(part["valueString"]) if isinstance(part.get("valueString"), str) else None
     return Decimal(spoken.low) if spoken is not None and spoken.low == spoken.high and not spoken.comparator else None
 
 
@@ -440,7 +443,42 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
                 **common,
             )
         )
+    known = reader.changes.get("mm.lytic_lesions")
+    if found and reader.of_myeloma and (known is None or not known.is_known):
+        newest = max(found, key=lambda one: (one.date or dt.date.min, one.id))
+        rule, blank = dictionary.READINGS["mm.lytic_lesions"], dictionary.blank_reading("mm.lytic_lesions")
+        reader.changes["mm.lytic_lesions"] = replace(
+            blank, low=Decimal(1), high=rule.high, reason=None, date=newest.date, resources=newest.resources
+        )
     return found
+
+
+_PLASMA_CELL = ("dx.mm", "dx.smm", "dx.mgus", "dx.plasmacytoma", "dx.pcl")
+_OF_SOLID_CANCER = ("dx.bone_met", "dx.lung_cancer", "dx.other_solid_cancer")
+
+
+def _count_lytic(lytic: Sequence[Lesion], reader: ObservationReader, conditions: ConditionReader) -> None:
+    """
+    Take "lytic lesion" in a plasma-cell disease as one lesion at least, where no later count is known.
+
+    Beside a bone metastasis or a solid cancer nobody knows whose lesion it is: then it counts as none.
+    """
+
+    def documented(path: str) -> bool:
+        fact = conditions.changes.get(path)
+        return isinstance(fact, Finding) and (fact.value is True or fact.reason == "suspected")
+
+    if not any(map(documented, _PLASMA_CELL)) or any(map(documented, _OF_SOLID_CANCER)):
+        return
+    newest = max(((one.date, one.resources) for one in lytic if one.date is not None), default=None)
+    known = reader.changes.get("mm.lytic_lesions")
+    if newest is None or (known is not None and known.is_known and (known.date or dt.date.min) >= newest[0]):
+        return
+    day, names = newest
+    blank = dictionary.blank_reading("mm.lytic_lesions")
+    reader.changes["mm.lytic_lesions"] = replace(
+        blank, low=Decimal(1), high=Decimal(100), reason=None, date=day, resources=names
+    )
 
 
 def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) -> list[Lesion]:

@@ -16,7 +16,8 @@ from fhir_mapping.service_orders import fractionation, read_service
 from fhir_mapping.terms import dates, dictionary, units
 from fhir_mapping.terms.codes import HCPCS, texts_of
 from fhir_mapping.terms.decode import is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Finding, stated
 from recommenders.vocabulary.records import Event
 
@@ -45,10 +46,8 @@ _RADIOTHERAPY = frozenset(
         "rt_technique_2d",
     }
 )
-_CANCER_CONCEPTS = text.compiled(
-    r"cancer|metasta|myeloma|plasmacytoma|sarcoma|pathological_fracture(?!_osteo)|malignan"
-)
-_CANCER_WORDS = text.compiled(
+_CANCER_CONCEPTS = compiled(r"cancer|metasta|myeloma|plasmacytoma|sarcoma|pathological_fracture(?!_osteo)|malignan")
+_CANCER_WORDS = compiled(
     r"metasta|cancer|carcinoma|tumou?r|myeloma|sarcoma|malignan|patholog\w+ fracture|转移|癌|瘤|病理性骨折"
 )
 FRACTURE_DAYS = 30
@@ -101,7 +100,7 @@ class ProcedureReader:
         item: Item,
         resource: Mapping[str, Any],
         concepts: set[str],
-        words: Mapping[str, text.Verdict],
+        words: Mapping[str, assertions.Verdict],
         stamp: Stamp | None,
         radiotherapy: list[Event],
     ) -> bool:
@@ -143,11 +142,11 @@ class ProcedureReader:
             self.notes.add(item.name, "no-subject: used, since it came with this patient's data")
         return True
 
-    def _words(self, resource: Mapping[str, Any], *, known: bool) -> Mapping[str, text.Verdict]:
+    def _words(self, resource: Mapping[str, Any], *, known: bool) -> Mapping[str, assertions.Verdict]:
         """Words count only where no code is known."""
         if known:
             return {}
-        return text.verdicts("; ".join(texts_of(resource.get("code"))))
+        return assertions.verdicts("; ".join(texts_of(resource.get("code"))))
 
     def _when(self, resource: Mapping[str, Any]) -> Stamp | None:
         period = resource.get("performedPeriod")
@@ -243,7 +242,7 @@ class ProcedureReader:
                 match.concept for match in self.context.concepts(reason)
             }:
                 return True
-            if any(text.verdict(said, "bone_metastasis") == "present" for said in texts_of(reason)):
+            if any(assertions.verdict(said, "bone_metastasis") == "present" for said in texts_of(reason)):
                 return True
         return False
 
@@ -291,7 +290,7 @@ class ProcedureReader:
     def _is_cancer(self, reason: object) -> bool:
         if any(_CANCER_CONCEPTS.search(match.concept) and not match.is_trap for match in self.context.concepts(reason)):
             return True
-        return any(_CANCER_WORDS.search(text.fold(said)) for said in texts_of(reason))
+        return any(_CANCER_WORDS.search(fold(said)) for said in texts_of(reason))
 
     def _near_fracture(self, stamp: Stamp | None) -> bool:
         days = [event.date for event in self.conditions.events if event.type == "pathological-fracture" and event.date]
@@ -321,7 +320,7 @@ class ProcedureReader:
             standing.append(resource)
             order = read_service(resource, context=self.context)
             concepts = {match.concept for match in self.context.concepts(resource.get("code"))}
-            said = text.verdicts("; ".join(texts_of(resource.get("code"))))
+            said = assertions.verdicts("; ".join(texts_of(resource.get("code"))))
             authored = dates.parse(resource.get("authoredOn"), self.context.timezone)
             day = authored.day if authored else None
             if "invasive-dental" in order.kinds:
@@ -348,7 +347,7 @@ class ProcedureReader:
             resource = item.copy(self.context.timezone, self.notes)
             if resource is None:
                 continue
-            said = text.verdicts("; ".join(texts_of(resource.get("type"))))
+            said = assertions.verdicts("; ".join(texts_of(resource.get("type"))))
             period = resource.get("period")
             stamp = dates.parse(period.get("start"), self.context.timezone) if isinstance(period, dict) else None
             path = next((fact for term, fact in _ENCOUNTERS if said.get(term) == "present"), None)

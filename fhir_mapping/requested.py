@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
-from fhir_mapping.elements.dosing import words
+from fhir_mapping.elements.amounts import words
 from fhir_mapping.places.sites import body_sites, places_in
 from fhir_mapping.proposals import SERVICE_CODES
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, normal_system, texts_of
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 from recommenders.patient.advice import Service
 from recommenders.vocabulary.records import Request
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.elements.dosing import number, words
+from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.indications import indications
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in
 from fhir_mapping.terms.codes import LOINC, code_text, codings, normal_system, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import mentions, plain
 from fhir_mapping.terms.units import spelled
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

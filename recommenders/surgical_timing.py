@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recommenders.bone_protection import bone_risk_tier
-from recommenders.patient.advice import Advice, Label, Phrase
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal
 from recommenders.patient.bone_words import against, bare, bone_in_words
 from recommenders.patient.fracture_risk import (
     FractureRisk,
@@ -30,6 +29,7 @@ from recommenders.patient.lesions import (
     weight_bearing,
     whole_skeleton,
 )
+from recommenders.patient.myeloma_bone import bone_risk_tier
 from recommenders.patient.services import all_asked, ask, not_asked
 from recommenders.patient.spine import (
     compressions,

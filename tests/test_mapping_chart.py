@@ -548,7 +548,7 @@ def test_the_examples_give_the_facts_that_a_reader_finds_in_them() -> None:
             "unmapped",
         ),
         ("mef--csv-condition-bundle", "Condition/conditionId-1", "display-mismatch"),
-        ("r4core--diagnosticreport-example", "Observation/r8", "not read"),
+        ("r4core--diagnosticreport-example", "Observation/r8", "trap"),
         ("mef--surgical-radiation-procedure-bundle", "Procedure/procedure-2", "not read"),
     ],
 )

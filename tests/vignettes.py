@@ -14,6 +14,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactl
 from recommenders.vocabulary.records import (
     BISPHOSPHONATES,
     DENOSUMAB,
+    Allergy,
     Course,
     Courses,
     Dose,
@@ -24,6 +25,7 @@ from recommenders.vocabulary.records import (
     Request,
     Requests,
     Study,
+    Taken,
 )
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "vignettes"
@@ -36,6 +38,8 @@ KEYS = {
     "lesions",
     "courses",
     "orders",
+    "allergies",
+    "taken",
     "sre",
     "studies",
     "requested",
@@ -118,6 +122,13 @@ def facts_of(case: dict[str, Any]) -> Facts:
                 for n, row in enumerate(case.get("requested", ()), 1)
             ),
             delivered=not case.get("no_request_list", False),
+        ),
+        allergies=tuple(
+            Allergy(**{key: _tupled(value) for key, value in row.items()}) for row in case.get("allergies", ())
+        ),
+        taken=tuple(
+            Taken(name=row["name"], drugs=tuple(row.get("drugs", ())), classes=frozenset(row.get("classes", ())))
+            for row in case.get("taken", ())
         ),
         sre=tuple(Event(**row) for row in case.get("sre", ())),
         studies=tuple(Study(**row) for row in case.get("studies", ())),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.bones import PAIRED
 
 if TYPE_CHECKING:

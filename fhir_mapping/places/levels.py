@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 LARGEST = {"C": 7, "T": 12, "L": 5, "S": 5}
 """Letter of a vertebra -> how many there are."""

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.places.laterality import one_side, sides_in, sides_of_extensions
 from fhir_mapping.places.sites import Place, body_sites, places_in
 from fhir_mapping.terms.codes import texts_of
-from fhir_mapping.words.text import LONGEST, MENTIONS, compiled, fold, judge
+from fhir_mapping.words.assertions import judge
+from fhir_mapping.words.fold import compiled, fold
+from fhir_mapping.words.targets import LONGEST, MENTIONS
 
 if TYPE_CHECKING:
     import re
@@ -58,7 +60,7 @@ def _load() -> tuple[re.Pattern[str], tuple[_Kind, ...]]:
 
 _UNDONE, _KINDS = _load()
 CONCEPTS = frozenset(concept for kind in _KINDS for concept in kind.concepts)
-_HAPPENED = frozenset({"present", "history"})
+_HAPPENED = frozenset({"present", "historical"})
 
 
 def operation_of(resource: Mapping[str, Any], context: ReadingContext) -> Operation | None:

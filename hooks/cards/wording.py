@@ -244,6 +244,8 @@ class Speaker:
             return label(value.fact, self.language)
         if isinstance(value, Ready):
             return str(value)
+        if isinstance(value, Reading):
+            return self.compact(value)
         if isinstance(value, Fact):
             return self.value(value)
         if isinstance(value, dt.date):
@@ -320,6 +322,8 @@ class Speaker:
         return self.value(fact, with_unit=False)
 
     def _rivals(self, reading: Reading) -> list[str]:
+        if reading.rivals_sent:  # two laboratories, two units: the reader knows the numbers as they were sent
+            return [escape(rival) for rival in reading.rivals_sent]
         shown = unit(reading.unit, self.language)
         return [f"{number(rival)} {shown}".strip() for rival in sorted(reading.rivals)]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hooks.cards.wording import Language, Speaker, fixed, label, unit, word
 from hooks.console.safe import plain
 from hooks.console.texts import texts
-from recommenders.patient.series import history
 from recommenders.patient.fracture_risk import fracture_risks
+from recommenders.patient.series import history
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.facts import Reading
 from recommenders.vocabulary.guidance import guidance, sources

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from recommenders.vocabulary.guidance import LimitEntry, RuleInfo
 
-FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures"
-"""Beside the packages, in a checkout as in an installation."""
+_HOOKS = Path(__file__).resolve().parent.parent
+FIXTURES = next(place for place in (_HOOKS / "fixtures", _HOOKS.parent / "fixtures") if place.is_dir())
+"""Inside this package in an installation, beside it in a checkout."""
 
 
 @dataclass(frozen=True, slots=True)

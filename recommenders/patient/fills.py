@@ -9,6 +9,7 @@ from recommenders.patient.bone_words import BONE_FILLS
 from recommenders.patient.courses import bma
 from recommenders.patient.lesions import imaging
 from recommenders.patient.reasons import order_of
+from recommenders.patient.remarks import plain
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import ONCOLOGIC
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from recommenders.patient.advice import Advice, Case, Fill
+    from recommenders.vocabulary.facts import Reading
 
 GUIDANCE = guidance("fills")
 """The phrases of this module; their placeholders are facts or given here."""
@@ -77,10 +79,8 @@ def life_expectancy(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 
 def bone_disease(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the shape of a fill
     """Name the bone disease: metastasis, myeloma, smouldering myeloma."""
     dx = case.facts.dx
-    for fact in (dx.bone_met, dx.mm, dx.smm):
-        if fact.value is True:
-            return Label(fact.name)
-    return None
+    diseases = {"bone-metastasis": dx.bone_met, "myeloma": dx.mm, "smouldering-myeloma": dx.smm}
+    return next((Phrase(key) for key, fact in diseases.items() if fact.value is True), None)
 
 
 def route(case: Case, advice: Advice) -> Fill | None:
@@ -96,7 +96,7 @@ def as_ordered(case: Case, advice: Advice) -> Fill | None:
         return None
     parts: list[Fill] = []
     if order.dose_mg.is_known:
-        parts.append(Phrase("dose", {"dose": order.dose_mg}))
+        parts.append(Phrase("dose", {"dose": _bare(order.dose_mg)}))
     if order.route.is_known:
         parts.append(Phrase(f"route-{order.route.value}"))
     if order.interval_days.is_known:
@@ -104,6 +104,11 @@ def as_ordered(case: Case, advice: Advice) -> Fill | None:
     if order.infusion_min.is_known:
         parts.append(Phrase("infusion", {"minutes": order.infusion_min}))
     return tuple(parts) or None
+
+
+def _bare(reading: Reading) -> Fill:
+    """Give a reading's number without needless zeros where there is one number."""
+    return reading if reading.rounded is None else plain(reading.rounded)
 
 
 def nephrotoxic_drugs(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the shape of a fill

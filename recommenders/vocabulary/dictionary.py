@@ -18,7 +18,17 @@ from recommenders.vocabulary.facts import (
     reading,
     replace,
 )
-from recommenders.vocabulary.records import Courses, Event, Lesion, Lesions, Order, Requests, Study
+from recommenders.vocabulary.records import (
+    Allergy,
+    Courses,
+    Event,
+    Lesion,
+    Lesions,
+    Order,
+    Requests,
+    Study,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,6 +110,7 @@ class DiagnosisFacts:
         "dx.lung_histology", "lung histology", "肺癌组织学", "nsclc-adeno", "nsclc-squamous", "nsclc-other", "sclc"
     )
     other_solid_cancer: Finding = finding("dx.other_solid_cancer", "other solid cancer", "其他实体瘤", closed=True)
+    any_cancer: Finding = finding("dx.any_cancer", "an active malignancy", "活动性恶性肿瘤", closed=True)
     bone_met: Finding = finding("dx.bone_met", "imaging-confirmed bone metastasis", "影像确诊的骨转移")
     bone_met_count: Reading = reading("dx.bone_met_count", "{count}", 0, "number of bone metastases", "骨转移数目")
     bone_met_isolated: Finding = finding(
@@ -134,6 +145,7 @@ class DiagnosisFacts:
         "other",
     )
     osteoporosis: Finding = finding("dx.osteoporosis", "osteoporosis", "骨质疏松", closed=True)
+    giant_cell_tumour: Finding = finding("dx.giant_cell_tumour", "giant-cell tumour of bone", "骨巨细胞瘤", closed=True)
     hypercalcaemia_malignancy: Finding = finding(
         "dx.hypercalcaemia_malignancy", "hypercalcaemia of malignancy", "恶性高钙血症", closed=True
     )
@@ -286,6 +298,7 @@ class LaboratoryFacts:
     balp: Reading = reading("lab.balp", "U/L", 0, "bone alkaline phosphatase", "骨碱性磷酸酶")
     ldh: Reading = reading("lab.ldh", "U/L", 0, "LDH", "乳酸脱氢酶")
     hb: Reading = reading("lab.hb", "g/L", 1, "haemoglobin", "血红蛋白")
+    ferritin: Reading = reading("lab.ferritin", "ug/L", 0, "ferritin", "铁蛋白")
     platelets: Reading = reading("lab.platelets", "10*9/L", 1, "platelets", "血小板")
     wbc: Reading = reading("lab.wbc", "10*9/L", 2, "white cells", "白细胞")
     anc: Reading = reading("lab.anc", "10*9/L", 2, "neutrophils", "中性粒细胞")
@@ -386,7 +399,11 @@ class DentalFacts:
         "dental.unrestorable_teeth", "unrestorable teeth", "不可修复患牙", closed=True
     )
     invasive_planned: Finding = finding(
-        "dental.invasive_planned", "invasive dental procedure planned", "计划侵入性牙科操作", closed=True
+        "dental.invasive_planned",
+        "invasive dental procedure planned",
+        "计划侵入性牙科操作",
+        closed=True,
+        stale_means_no=True,
     )
     signs: Finding = finding("dental.signs", "gum or jaw signs", "牙龈或颌骨体征", closed=True)
 
@@ -474,6 +491,25 @@ class LocalFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CauseFacts:
+    """What else than a plasma-cell disorder explains anaemia, a weak kidney or a high calcium."""
+
+    iron_deficiency: Finding = finding("cause.iron_deficiency", "iron deficiency", "缺铁", closed=True)
+    vitamin_deficiency: Finding = finding(
+        "cause.vitamin_deficiency", "B12 or folate deficiency", "维生素B12或叶酸缺乏", closed=True
+    )
+    bleeding: Finding = finding("cause.bleeding", "gastrointestinal bleeding", "消化道出血", closed=True)
+    haemolysis: Finding = finding("cause.haemolysis", "thalassaemia or haemolysis", "地中海贫血或溶血", closed=True)
+    ckd: Finding = finding("cause.ckd", "chronic kidney disease", "慢性肾脏病", closed=True)
+    kidney_disease: Finding = finding(
+        "cause.kidney_disease", "diabetic or hypertensive kidney disease", "糖尿病或高血压肾病", closed=True
+    )
+    hyperparathyroidism: Finding = finding(
+        "cause.hyperparathyroidism", "hyperparathyroidism", "甲状旁腺功能亢进", closed=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherFacts:
     """Single findings without a group in the dictionary; dialysis and urinary obstruction."""
 
@@ -519,12 +555,15 @@ class Facts:
     allergy: AllergyFacts = AllergyFacts()
     meds: MedicationFacts = MedicationFacts()
     local: LocalFacts = LocalFacts()
+    cause: CauseFacts = CauseFacts()
     other: OtherFacts = OtherFacts()
     lesions: Lesions = field(default_factory=Lesions)
     sre: tuple[Event, ...] = ()
     studies: tuple[Study, ...] = ()
     courses: Courses = field(default_factory=Courses)
     orders: tuple[Order, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    taken: tuple[Taken, ...] = ()
     requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()

@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """§1.3 one skeletal lesion; each component is a fact of its own and may be unknown."""
+    """
+    §1.3 one skeletal lesion; each component is a fact of its own and may be unknown.
+
+    `old` says that it was seen too long ago, and never again, to be counted on (`recency.py`).
+    """
 
     id: str = ""
     date: dt.date | None = None
     resources: tuple[str, ...] = ()
     imaging_confirmed: bool = True
+    old: bool = False
     side: Side | None = None
     level: str | None = None
     site: Finding = finding("lesions[].site", "lesion site", "病灶部位", *SITES)
@@ -163,13 +168,17 @@ BmaClass = Literal[
     "zoledronic",
     "zoledronic-5",
     "ibandronate",
+    "ibandronate-3",
     "ibandronate-oral",
     "incadronate",
     "pamidronate",
     "clodronate",
     "other-bisphosphonate",
 ]
-"""Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`."""
+"""
+Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`, and 3 mg by
+vein every three months `-3`: osteoporosis strengths.
+"""
 
 DENOSUMAB: frozenset[str] = frozenset({"denosumab-120", "denosumab-60", "denosumab-unspecified"})
 BISPHOSPHONATES: frozenset[str] = frozenset(
@@ -177,6 +186,7 @@ BISPHOSPHONATES: frozenset[str] = frozenset(
         "zoledronic",
         "zoledronic-5",
         "ibandronate",
+        "ibandronate-3",
         "ibandronate-oral",
         "incadronate",
         "pamidronate",
@@ -241,6 +251,36 @@ class Courses:
         return iter(self.items)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allergy:
+    """
+    One allergy or intolerance on record that counts (not refuted, over or entered in error).
+
+    `drugs` are the ingredients it names, `substance` and `reaction` the words of the record (empty when there are
+    none). `intolerance` says that the record calls it one, or tells of fever, flu-like illness or bone pain only;
+    `doubtful` that it is unconfirmed.
+    """
+
+    drugs: tuple[str, ...]
+    substance: str = ""
+    reaction: str = ""
+    day: dt.date | None = None
+    intolerance: bool = False
+    doubtful: bool = False
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One drug that is taken or stands ordered: its name as recorded, its ingredients and their classes."""
+
+    name: str
+    drugs: tuple[str, ...]
+    classes: frozenset[str] = frozenset()
+    day: dt.date | None = None
+    resources: tuple[str, ...] = ()
+
+
 OrderKind = Literal[
     "bma",
     "calcium",
@@ -272,7 +312,8 @@ class Order:
     `reference` is `Type/id`, or `Type#n` (place in draftOrders) for a draft without id; `at_hand` is False
     for drafts that are background only (order-select, not selected). An order may be of several kinds
     (calcium with vitamin D). `drug` is a `BmaClass` for bone-modifying agents, else the ingredient.
-    `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day.
+    `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day, `treatment_days` on
+    how many days it is given in all. `push` says that the order speaks of a push or bolus into the vein.
     """
 
     reference: str
@@ -285,10 +326,15 @@ class Order:
     largest_dose_mg: Reading = reading("order.largest_dose_mg", "mg", 2, "largest single dose", "最大单次剂量")
     daily_mg: Reading = reading("order.daily_mg", "mg/d", 1, "dose per day", "每日剂量")
     dose_mg_m2: Reading = reading("order.dose_mg_m2", "mg/m2", 1, "ordered dose per m²", "每平方米剂量")
-    route: Finding = finding("order.route", "route", "给药途径", "IV", "SC", "IM", "PO", "other")
+    route: Finding = finding("order.route", "route", "给药途径", "IV", "SC", "IM", "ID", "PO", "other")
     interval_days: Reading = reading("order.interval_days", "d", 0, "interval", "给药间隔")
     infusion_min: Reading = reading("order.infusion_min", "min", 0, "infusion time", "滴注时间")
     diluent_ml: Reading = reading("order.diluent_ml", "mL", 0, "diluent volume", "稀释液量")
+    push: Finding = finding("order.push", "given as a push", "静脉推注", closed=True)
+    product_form: Finding = finding(
+        "order.product_form", "form of the product", "产品剂型", "concentrate", "ready-to-use"
+    )
+    treatment_days: Reading = reading("order.treatment_days", "d", 0, "days of treatment", "用药天数")
     indication: Finding = finding(
         "order.indication",
         "indication",
@@ -296,6 +342,7 @@ class Order:
         "hypercalcaemia",
         "osteoporosis",
         "paget",
+        "giant-cell-tumour",
         "bone-metastasis",
         "myeloma",
         "screening",
