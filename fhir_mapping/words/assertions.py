@@ -117,7 +117,7 @@ _CLAUSE_ENDS = compiled(r" ?(?:$|[.;,。|)])")
 _PLACE_BEHIND = compiled(r" ?(?:in|at|of|to|within|elsewhere|involving|outside|beyond)\b")
 _PLACE_BEFORE = compiled(r"\bother\b|[其余他处]|椎|肋|髂|盆|颅|[ctl]\d")
 _NOW = compiled(r"\b(?:now|currently|today)\b[ :]*$|(?:现在?|目前|复查)[为呈:]?$")
-_INSIDE = compiled(r"未(?!分化|[明定])|无(?!症状)|\b(?:not|without|no)\b")
+_INSIDE = compiled(r"未(?!分化|[明定])|无(?!症状|力)|\b(?:not|without|no)\b")
 _STATEMENT_ENDS = compiled(
     r"\.(?= |$)(?<!\bvs\.)(?<!\bno\.)(?<!e\.g\.)(?<!i\.e\.)|(?<=[a-z]{3})\.(?=[a-z])|[;。!\n]"
     r"|(?<=[^ .,;:(?][?])(?= ?\S)"
