@@ -553,7 +553,7 @@ def _lesion_pain(facts: Facts) -> dict[str, Fact]:
     rated = [lesion for lesion in facts.lesions if isinstance(lesion.pain.value, str)]
     if not rated:
         return {}
-    worst = max(rated, key=lambda lesion: scale[str(lesion.pain.value)])
+    worst = max(rated, key=lambda one: (scale[str(one.pain.value)], one.date or facts.as_of.min, one.resources))
     score = scale[str(worst.pain.value)]
     return {
         "pain.nrs": exactly(
