@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from hooks.ask.questions import askable_lack
+from hooks.cards.repeat import NAMESPACE, content, repeat_key
 from hooks.cards.suggestions import Suggestions, suggestions_for
 from hooks.cards.wording import LANGUAGES, OPPOSITE, Language, Speaker, frame, label, shortened, unit
 from recommenders.assessing.plan import GUIDANCE as PLAN
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.guidance import Indicator, MissingLine, Recommender, Source
     from recommenders.vocabulary.logic import Condition
 
-NAMESPACE = uuid.UUID("0c6ad5c4-6d2c-5a0e-9a55-6f7f1f3a2b10")
-"""Fixed for good: card ids are made from it, and an EHR may know them."""
-
 TRACE = "org.oncobone.trace"
 EVALUATION = "org.oncobone.evaluation"
 RECOMMENDER_SYSTEM = "urn:oncobone:recommenders"
@@ -40,8 +38,6 @@ MOST_CARDS = 8
 MOST_CRITICAL = 3
 MOST_MISSING_LINES = 12
 MOST_IN_LABEL = 3
-MOVING_VALUES = frozenset({"age_years", "days_since_last_bma"})
-"""Values that change by themselves from day to day: they do not make a card a new one."""
 
 VALUES_OF: Mapping[Recommender, tuple[str, ...]] = {
     "bone-protection": (
@@ -238,6 +234,15 @@ def _tell_undecided(undecided: Sequence[Verdict], drafts: Sequence[Draft]) -> No
         ]
 
 
+def values_of(draft: Draft, assessment: Assessment) -> dict[str, Value]:
+    """Give the computed values that belong to a card."""
+    found = {key: assessment.values[key] for key in VALUES_OF[draft.recommender] if key in assessment.values}
+    for verdict in draft.fired:
+        for advice in verdict.advices:
+            found.update(advice.values)
+    return found
+
+
 # --- the answer ---------------------------------------------------------------------------------------------
 
 
@@ -400,13 +405,10 @@ class Writer:
         """Write one card."""
         if not draft.fired and not draft.undecided:
             return self._failed_card(draft)
-        values = self._values(draft)
-        rules = sorted(verdict.rule for verdict in draft.fired or draft.undecided)
-        steady = sorted((key, str(value)) for key, value in values.items() if key not in MOVING_VALUES)
-        content = "|".join([draft.recommender, *rules, *(f"{key}={value}" for key, value in steady)])
-        repeat_key = uuid.uuid5(NAMESPACE, content)
+        values = values_of(draft, self.assessment)
         call = self.call
-        card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{content}")
+        said = content(draft, values)
+        card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{said}")
         suggested = suggestions_for(
             draft.fired,
             assessment=self.assessment,
@@ -426,7 +428,7 @@ class Writer:
                 "selectionBehavior": suggested.selection_behavior,
                 "overrideReasons": self._override_reasons(draft),
                 "links": self._links(draft),
-                "extension": {TRACE: self._trace(draft, values, str(repeat_key))},
+                "extension": {TRACE: self._trace(draft, values, repeat_key(draft, values))},
             }
         )
 
@@ -454,14 +456,6 @@ class Writer:
         }
 
     # --- parts of a card -------------------------------------------------------------------------------
-
-    def _values(self, draft: Draft) -> dict[str, Value]:
-        wanted = VALUES_OF[draft.recommender]
-        found = {key: self.assessment.values[key] for key in wanted if key in self.assessment.values}
-        for verdict in draft.fired:
-            for advice in verdict.advices:
-                found.update(advice.values)
-        return found
 
     def _summary(self, draft: Draft, speaker: Speaker) -> str:
         lead = draft.lead

@@ -154,14 +154,14 @@ def _components(path: str) -> tuple[str, ...]:
 # --- calculation --------------------------------------------------------------------------------------------
 
 
-def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
+def derive(facts: Facts, site: Mapping[str, Decimal] | None = None, guidance_day: dt.date | None = None) -> Facts:
     """
     Fill in the facts that follow from others, where they are not known already.
 
     To be called on facts `as_seen`: an input that is stale leaves the derived fact unknown, with the inputs it
-    `lacks`.
+    `lacks`. The limits are those of `guidance_day` (None: of the day of the facts).
     """
-    limits = GUIDANCE.limits(facts.as_of, site)
+    limits = GUIDANCE.limits(guidance_day or facts.as_of, site)
     facts = facts.with_facts({"patient.age": _age(facts)})
     facts = facts.with_facts(_measures(facts))
     facts = facts.with_facts(_calcium(facts))
@@ -169,7 +169,12 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
     return facts.with_facts(_judgements(facts, limits))
 
 
-def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[str, Decimal] | None = None) -> Facts:
+def safest(
+    facts: Facts,
+    calcium: Literal["lowest", "highest"],
+    site: Mapping[str, Decimal] | None = None,
+    guidance_day: dt.date | None = None,
+) -> Facts:
     """
     Give the facts with the less safe of two contradictory results, for the safety rules.
 
@@ -189,7 +194,7 @@ def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[st
         renewed["lab.ca_corr"] = blank.lab.ca_corr
     if "reported" not in facts.lab.crcl.flags:
         renewed["lab.crcl"] = blank.lab.crcl
-    return derive(facts.with_facts(changes | renewed), site)
+    return derive(facts.with_facts(changes | renewed), site, guidance_day)
 
 
 def _unknown(fact: F, *inputs: Fact, reason: Literal["inputs", "not-applicable"] = "inputs") -> F:
