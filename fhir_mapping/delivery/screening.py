@@ -97,7 +97,7 @@ class Screen:
             return None
         for coding in decode.codings(line.code):
             code = codes.code_text(coding.code)
-            if code and not codes.is_standard(coding.system) and len(code) <= LONGEST_CODE:
+            if code and len(code) <= LONGEST_CODE and not codes.is_standard(coding.system) and " " not in code:
                 return line.resourceType, (coding.system or "")[:LONGEST_SYSTEM], code
         return None
 

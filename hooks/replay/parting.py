@@ -1,0 +1,270 @@
+"""
+The two passes before judging: who could be our business (stage A), and all lines of those, put together (stage B).
+
+Both run slice by slice in any number of processes. What they leave on the disk are patients' data: files that only
+their owner can read, in a folder that is removed when the run ends in any way that lets it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen
+from fhir_mapping.terms import decode
+from hooks.replay.sources import PART, SHARED, TYPES, Record, Slice, records
+
+if TYPE_CHECKING:
+    from hooks.replay.sources import File
+
+PART_BYTES = 32 * 1024 * 1024
+FEWEST_PARTS, MOST_PARTS = 16, 4096
+BUFFER_BYTES = 16 * 1024 * 1024
+CHECKED_SHARE, CHECKED_AT_LEAST = 100, 200
+"""One in so many of those whom the screen leaves out is judged whole, and at least so many."""
+
+CALL_TYPES: Mapping[str, frozenset[str]] = {"encounters": frozenset({"Encounter"}), "orders": ORDER_TYPES}
+
+
+@dataclass(slots=True)
+class Screened:
+    """
+    What stage A found in one slice, or in all.
+
+    `patients` are those with a Patient resource, `candidates` those with a line that may concern us; `calls` counts
+    encounters and orders by patient; `faults` are (file, place, reason); `kinds` counts lines by type.
+    """
+
+    patients: set[str] = field(default_factory=set)
+    candidates: set[str] = field(default_factory=set)
+    calls: dict[str, Counter[str]] = field(default_factory=dict)
+    faults: list[tuple[str, int, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    strays: int = 0
+
+    def add(self, other: Screened) -> None:
+        """Join what another slice found."""
+        self.patients |= other.patients
+        self.candidates |= other.candidates
+        for name, counts in other.calls.items():
+            self.calls.setdefault(name, Counter()).update(counts)
+        self.faults += other.faults
+        self.kinds += other.kinds
+        self.strays += other.strays
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What stage A looks for: types of past calls to count, and whether orders can bring a patient in."""
+
+    calls: tuple[str, ...] = ()
+    everybody: bool = False
+
+
+def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:
+    """Look at each line of a slice once."""
+    found = Screened()
+    orders = "orders" in looking.calls
+    looked_at = CHART_TYPES | ORDER_TYPES if orders else CHART_TYPES
+    counted = {kind: name for name in looking.calls for kind in CALL_TYPES[name]}
+    candidates, patients, kinds = found.candidates, found.patients, found.kinds
+    may_concern = screen.may_concern
+    for record in records(one):
+        kind, patient = record.kind, record.patient
+        if record.fault:
+            found.faults.append((one.file.name, record.where, record.fault))
+            if patient is not None:
+                candidates.add(patient)  # nobody knows what the line said
+            continue
+        kinds[kind] += 1
+        if patient is None:
+            found.strays += kind not in SHARED
+            continue
+        if kind == "Patient":
+            patients.add(patient)
+        elif kind in looked_at and patient not in candidates and may_concern(record.raw, orders=orders):
+            candidates.add(patient)
+        if kind in counted:
+            found.calls.setdefault(counted[kind], Counter())[patient] += 1
+    if looking.everybody:
+        found.candidates = set(patients)
+    return found
+
+
+# --- who is judged ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Whom a run judges: `judged`, and `checked` of those the screen left out; `patients` is how many there are."""
+
+    judged: frozenset[str]
+    checked: frozenset[str]
+    patients: frozenset[str]
+
+
+def chosen(found: Screened, *, sample: int | None, seed: int) -> Chosen:
+    """Choose by seed: of all patients a sample, of those whom the screen left out the ones that are checked."""
+    patients = sorted(found.patients, key=lambda one: _by_seed(seed, "sample", one))
+    patients = patients if sample is None else patients[:sample]
+    judged = frozenset(one for one in patients if one in found.candidates)
+    left_out = sorted((one for one in patients if one not in judged), key=lambda one: _by_seed(seed, "check", one))
+    number = max(CHECKED_AT_LEAST, len(left_out) // CHECKED_SHARE)
+    return Chosen(judged, frozenset(left_out[:number]), frozenset(patients))
+
+
+def _by_seed(seed: int, purpose: str, patient: str) -> bytes:
+    return hashlib.blake2b(f"{seed}|{purpose}|{patient}".encode(), digest_size=8).digest()
+
+
+def number_of_parts(files: Sequence[File], chosen_ones: Chosen) -> int:
+    """Give so many parts that one is about 32 MB; the same for any number of processes."""
+    wanted, everybody = len(chosen_ones.judged | chosen_ones.checked), max(1, len(chosen_ones.patients))
+    size = sum(file.size * (8 if file.packed else 1) for file in files) * wanted / everybody
+    return max(FEWEST_PARTS, min(MOST_PARTS, int(size / PART_BYTES) + 1))
+
+
+def part_of(patient: str, parts: int) -> int:
+    """Give the part that a patient belongs to."""
+    return zlib.crc32(patient.encode()) % parts
+
+
+# --- putting together ---------------------------------------------------------------------------------------
+
+
+class _Drug(msgspec.Struct, gc=False):
+    medicationReference: decode.Ref | None = None  # noqa: N815 - FHIR's own name
+    itemReference: decode.Ref | None = None  # noqa: N815 - FHIR's own name
+    ingredient: list[_Drug] | None = None
+    id: str | int | None = None
+
+
+_drug = msgspec.json.Decoder(_Drug).decode
+DRUG_TYPES = frozenset({"MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration"})
+
+
+class Spool:
+    """Writes lines of patients to the files of their parts; one for each process, told apart by its number."""
+
+    def __init__(self, folder: Path, parts: int) -> None:
+        self.folder = folder
+        self.parts = parts
+        self._waiting: dict[int, bytearray] = {}
+        self._size = 0
+
+    def add(self, patient: str, address: str, raw: bytes) -> None:
+        """Keep one line: patient, address in its Bundle (or `!` and a type), the resource."""
+        waiting = self._waiting.setdefault(part_of(patient, self.parts), bytearray())
+        before = len(waiting)
+        waiting += b"%s\t%s\t%s\n" % (patient.encode(), address.encode(), raw)
+        self._size += len(waiting) - before
+        if self._size > BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        for part, waiting in self._waiting.items():
+            path = self.folder / f"part-{part:04d}.{os.getpid()}"
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(waiting)
+        self._waiting.clear()
+        self._size = 0
+
+
+@dataclass(slots=True)
+class Parted:
+    """What stage B leaves to be looked for: medications by reference, with the patients that refer to them."""
+
+    medications: dict[str, set[str]] = field(default_factory=dict)
+
+
+def parted(one: Slice, wanted: frozenset[str], spool: Spool, deleted: frozenset[str]) -> Parted:
+    """Put the lines of the wanted patients of a slice into their parts."""
+    found = Parted()
+    for record in records(one, kinds=TYPES - SHARED):
+        patient = record.patient
+        if patient is None or patient not in wanted:
+            continue
+        if record.fault:
+            spool.add(patient, PART, record.kind.encode())
+            continue
+        if deleted and name_of(record) in deleted:
+            continue
+        spool.add(patient, record.address, record.raw)
+        if record.kind in DRUG_TYPES:
+            for reference in references(record.raw):
+                found.medications.setdefault(reference, set()).add(patient)
+    spool.flush()
+    return found
+
+
+def name_of(record: Record) -> str:
+    """Give `Type/id` of a record, as far as it has an id."""
+    try:
+        return f"{record.kind}/{_drug(record.raw).id}"
+    except decode.BROKEN:
+        return ""
+
+
+def references(raw: bytes) -> Iterator[str]:
+    """Yield the Medications that an order, a dose or a product refers to."""
+    try:
+        drug = _drug(raw)
+    except decode.BROKEN:
+        return
+    parts = [drug, *(drug.ingredient or ())]
+    for reference in (one for part in parts for one in (part.medicationReference, part.itemReference)):
+        if reference is not None and reference.reference and not reference.reference.startswith("#"):
+            yield reference.reference
+
+
+def shared(slices: Iterable[Slice], wanted: Mapping[str, set[str]], spool: Spool) -> None:
+    """
+    Give each patient the Medications that their orders refer to, with what those are made of.
+
+    References may be relative, an address, or a `urn:` of the same Bundle.
+    """
+    listed = list(slices)
+    waiting = {short(reference): set(patients) for reference, patients in wanted.items()}
+    given: set[tuple[str, str]] = set()
+    for _ in range(2):  # the product, and then what it is made of
+        further: dict[str, set[str]] = {}
+        for one in listed if waiting else []:
+            for record in records(one, kinds=SHARED):
+                for name in {name_of(record), record.address} & waiting.keys():
+                    for patient in waiting[name]:
+                        if (patient, f"{name}|{zlib.crc32(record.raw)}") not in given:
+                            given.add((patient, f"{name}|{zlib.crc32(record.raw)}"))
+                            spool.add(patient, record.address, record.raw)
+                    for reference in references(record.raw):
+                        further.setdefault(short(reference), set()).update(waiting[name])
+        waiting = further
+    spool.flush()
+
+
+def short(reference: str) -> str:
+    """Give a reference as `Type/id`, or as the `urn:` that it is."""
+    if reference.startswith("urn:"):
+        return reference
+    return "/".join(reference.strip().partition("/_history/")[0].rstrip("/").split("/")[-2:])
+
+
+def lines_of_part(folder: Path, part: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Yield the patients of a part, in order of their ids, each with their lines as (address, resource)."""
+    by_patient: dict[bytes, list[tuple[str, bytes]]] = {}
+    for path in sorted(folder.glob(f"part-{part:04d}.*")):
+        with path.open("rb") as file:
+            for line in file:
+                patient, address, raw = line[:-1].split(b"\t", 2)
+                by_patient.setdefault(patient, []).append((address.decode(), raw))
+    for patient in sorted(by_patient):
+        yield patient.decode(), by_patient[patient]

@@ -1,0 +1,191 @@
+"""
+The engine on Apache Spark, for a population that one machine takes too long for: an existing cluster, or `local[n]`.
+
+The sources must be readable under the same paths on every machine, and this package installed there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hooks.replay.engines import Progress, Work, rows_of, screen_of
+from hooks.replay.errors import ReplayError
+from hooks.replay.parting import DRUG_TYPES, Looking, Screened, name_of, part_of, references, screened, short
+from hooks.replay.results import part_name, write_part
+from hooks.replay.sources import PART, SHARED, TYPES, Slice, records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hooks.replay.judging import Judge, Row
+    from hooks.replay.plan import Plan
+
+BATCH = 512
+LINES = "patient string, address string, raw binary"
+ROWS = "part int, patient string, name string, row string"
+
+
+class Spark:
+    """One Spark session; `master` as spark-submit has it (`local[2]`, `spark://…`, `yarn`)."""
+
+    def __init__(self, master: str) -> None:
+        try:
+            import pyarrow  # noqa: F401, PLC0415 - an extra
+            from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise ReplayError("The engine spark needs PySpark and Java 17: pip install 'oncobone[spark]'.") from None
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = (
+            SparkSession.builder.master(master)
+            .appName("oncobone replay")
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(BATCH))
+            .config("spark.sql.shuffle.partitions", "16")
+            .config("spark.sql.session.timeZone", "UTC")
+        )
+        if master.startswith("local"):
+            builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        try:
+            self.session = builder.getOrCreate()
+        except Exception as error:
+            raise ReplayError(f"Spark does not start ({type(error).__name__}). Is Java 17 installed?") from error
+        self.session.sparkContext.setLogLevel("ERROR")
+
+    def screen(self, plan: Plan, slices: Sequence[Slice], looking: Looking, progress: Progress) -> Screened:
+        """Run stage A."""
+        progress("screen", 0, len(slices))
+        mapping = plan.main.mapping
+        found = Screened()
+        distributed = self.session.sparkContext.parallelize(list(slices), max(1, len(slices)))
+        for number, one in enumerate(distributed.map(_screening(mapping, looking)).toLocalIterator(), 1):
+            found.add(one)
+            progress("screen", number, len(slices))
+        return found
+
+    def judge(self, judge: Judge, work: Work, progress: Progress) -> None:
+        """Run stages B and C; the rows come back in order of the parts, and are kept as the local engine keeps them."""
+        missing = [number for number in range(work.parts_wanted) if not (work.parts / part_name(number)).is_dir()]
+        if not missing:
+            return
+        shutil.rmtree(work.spool, ignore_errors=True)
+        progress("judge", 0, len(missing))
+        lines = self._lines(work, frozenset(missing))
+        from pyspark.sql import functions as F  # noqa: N812, PLC0415 - as everybody calls it
+
+        by_patient = lines.repartition(len(missing), F.col("patient")).sortWithinPartitions("patient")
+        rows = by_patient.mapInArrow(_judging(judge, work.chosen.checked, work.parts_wanted), ROWS)
+        ordered = rows.repartitionByRange(len(missing), "part").sortWithinPartitions("part", "patient")
+        met: set[int] = set()
+        for part, listed in itertools.groupby(ordered.toLocalIterator(), key=lambda row: int(row["part"])):
+            write_part(work.parts, part, _told(listed))
+            met.add(part)
+            progress("judge", len(met), len(missing))
+        for part in sorted(set(missing) - met):  # nobody in it is ours
+            write_part(work.parts, part, ())
+        progress("judge", len(missing), len(missing))
+
+    def _lines(self, work: Work, missing: frozenset[int]) -> Any:  # noqa: ANN401 - a Spark DataFrame
+        """Give the lines of the wanted patients, with the Medications they refer to."""
+        context = self.session.sparkContext
+        wanted = frozenset(
+            one for one in work.chosen.judged | work.chosen.checked if part_of(one, work.parts_wanted) in missing
+        )
+        shared_wanted = context.broadcast(wanted)
+        slices = context.parallelize(list(work.slices), max(1, len(work.slices)))
+        own = slices.flatMap(_owned_lines(shared_wanted, work.deleted)).cache()
+        asked = own.flatMap(_asked_for).distinct()
+        given = []
+        for _ in range(2):  # the product, and then what it is made of
+            drugs = slices.flatMap(_medications)
+            joined = asked.join(drugs).cache()  # name -> (patient, (address, raw))
+            given.append(joined.map(lambda found: (found[1][0], *found[1][1])))
+            asked = joined.flatMap(_asked_by_drug).distinct()
+        everything = context.union([own, *(one.distinct() for one in given)])
+        return self.session.createDataFrame(everything, LINES)
+
+    def close(self) -> None:
+        """Stop the session."""
+        self.session.stop()
+
+
+def _screening(mapping: dict[str, Any], looking: Looking) -> Callable[[Slice], Screened]:
+    return lambda one: screened(one, screen_of(mapping), looking)
+
+
+def _owned_lines(wanted: Any, deleted: frozenset[str]) -> Callable[[Slice], Iterator[tuple[str, str, bytearray]]]:  # noqa: ANN401 - a broadcast
+    def lines(one: Slice) -> Iterator[tuple[str, str, bytearray]]:
+        ours = wanted.value
+        for record in records(one, kinds=TYPES - SHARED):
+            if record.patient is None or record.patient not in ours:
+                continue
+            if record.fault:
+                yield record.patient, PART, bytearray(record.kind.encode())
+            elif not deleted or name_of(record) not in deleted:
+                yield record.patient, record.address, bytearray(record.raw)
+
+    return lines
+
+
+def _asked_for(line: tuple[str, str, bytearray]) -> Iterator[tuple[str, str]]:
+    patient, address, raw = line
+    if address != PART and any(kind.encode() in raw for kind in DRUG_TYPES):
+        for reference in references(bytes(raw)):
+            yield short(reference), patient
+
+
+def _asked_by_drug(found: tuple[str, tuple[str, tuple[str, bytearray]]]) -> Iterator[tuple[str, str]]:
+    patient, (_, raw) = found[1]
+    for reference in references(bytes(raw)):
+        yield short(reference), patient
+
+
+def _medications(one: Slice) -> Iterator[tuple[str, tuple[str, bytes]]]:
+    for record in records(one, kinds=SHARED):
+        for name in dict.fromkeys((name_of(record), record.address)):
+            if name:
+                yield name, (record.address, bytes(record.raw))
+
+
+def _judging(
+    judge: Judge, to_check: frozenset[str], parts: int
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow  # noqa: PLC0415 - an extra
+
+        lines = (
+            (patient, (address, bytes(raw)))
+            for batch in batches
+            for patient, address, raw in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        )
+        together = ((patient, [line for _, line in listed]) for patient, listed in itertools.groupby(lines, lambda one: one[0]))
+        waiting: list[tuple[int, str, str, str]] = []
+        names = ["part", "patient", "name", "row"]
+
+        def batch() -> pa.RecordBatch:
+            columns = [list(column) for column in zip(*waiting, strict=True)]
+            waiting.clear()
+            kinds = [pyarrow.int32(), *(pyarrow.string() for _ in range(3))]
+            return pyarrow.RecordBatch.from_arrays(
+                [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names=names
+            )
+
+        for patient, listed in together:
+            for table, row in rows_of([(patient, listed)], judge, to_check):
+                waiting.append((part_of(patient, parts), patient, table, json.dumps(row)))
+            if len(waiting) >= BATCH:
+                yield batch()
+        if waiting:
+            yield batch()
+
+    return run
+
+
+def _told(rows: Iterable[Any]) -> Iterator[Row]:
+    for row in rows:
+        yield row["name"], json.loads(row["row"])
