@@ -42,6 +42,7 @@ def commands() -> None:
     """
     Ask what the service would have said of a whole population.
 
+    \b
     Exit codes: 0 done; 1 refused (input, settings, over budget); 2 used wrongly; 3 done, but something was left out.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hooks.replay.engines import Progress, Work, rows_of, screen_of
 from hooks.replay.errors import ReplayError
-from hooks.replay.parting import DRUG_TYPES, Looking, Screened, name_of, part_of, references, screened, short
+from hooks.replay.parting import Looking, Screened, name_of, part_of, references, screened, short
 from hooks.replay.results import part_name, write_part
 from hooks.replay.sources import PART, SHARED, TYPES, Slice, records
 
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     from hooks.replay.judging import Judge, Row
     from hooks.replay.plan import Plan
 
+Line = tuple[str, str, bytes]
+"""Patient, address in its Bundle (or `!`), and the resource."""
+
 BATCH = 512
-LINES = "patient string, address string, raw binary"
+_REFERS = re.compile(rb'"(?:medicationReference|itemReference)"')
+LINES = "part int, patient string, address string, raw binary"
 ROWS = "part int, patient string, name string, row string"
 
 
@@ -45,6 +50,8 @@ class Spark:
             SparkSession.builder.master(master)
             .appName("oncobone replay")
             .config("spark.ui.enabled", "false")
+            .config("spark.ui.showConsoleProgress", "false")
+            .config("spark.io.encryption.enabled", "true")  # what it puts aside on disks are patients' data
             .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(BATCH))
             .config("spark.sql.shuffle.partitions", "16")
             .config("spark.sql.session.timeZone", "UTC")
@@ -75,14 +82,14 @@ class Spark:
             return
         shutil.rmtree(work.spool, ignore_errors=True)
         progress("judge", 0, len(missing))
-        lines = self._lines(work, frozenset(missing))
         from pyspark.sql import functions as F  # noqa: N812, PLC0415 - as everybody calls it
 
-        by_patient = lines.repartition(len(missing), F.col("patient")).sortWithinPartitions("patient")
-        rows = by_patient.mapInArrow(_judging(judge, work.chosen.checked, work.parts_wanted), ROWS)
-        ordered = rows.repartitionByRange(len(missing), "part").sortWithinPartitions("part", "patient")
+        lines = self._lines(work, frozenset(missing))
+        # all of a part in one partition, its patients in order: the rows come back part by part
+        sorted_lines = lines.repartition(len(missing), F.col("part")).sortWithinPartitions("part", "patient")
+        rows = sorted_lines.mapInArrow(_judging(judge, work.chosen.checked), ROWS)
         met: set[int] = set()
-        for part, listed in itertools.groupby(ordered.toLocalIterator(), key=lambda row: int(row["part"])):
+        for part, listed in itertools.groupby(rows.toLocalIterator(), key=lambda row: int(row["part"])):
             write_part(work.parts, part, _told(listed))
             met.add(part)
             progress("judge", len(met), len(missing))
@@ -92,22 +99,24 @@ class Spark:
 
     def _lines(self, work: Work, missing: frozenset[int]) -> Any:  # noqa: ANN401 - a Spark DataFrame
         """Give the lines of the wanted patients, with the Medications they refer to."""
+        from pyspark import StorageLevel  # noqa: PLC0415 - an extra
+
         context = self.session.sparkContext
-        wanted = frozenset(
-            one for one in work.chosen.judged | work.chosen.checked if part_of(one, work.parts_wanted) in missing
+        parts = work.parts_wanted
+        wanted = context.broadcast(
+            frozenset(one for one in work.chosen.judged | work.chosen.checked if part_of(one, parts) in missing)
         )
-        shared_wanted = context.broadcast(wanted)
         slices = context.parallelize(list(work.slices), max(1, len(work.slices)))
-        own = slices.flatMap(_owned_lines(shared_wanted, work.deleted)).cache()
-        asked = own.flatMap(_asked_for).distinct()
-        given = []
+        own = slices.flatMap(_owned_lines(wanted, work.deleted)).persist(StorageLevel.MEMORY_AND_DISK)
+        everything = [own]
+        asked = _by_name(own.flatMap(_asked_for).distinct().collect())
         for _ in range(2):  # the product, and then what it is made of
-            drugs = slices.flatMap(_medications)
-            joined = asked.join(drugs).cache()  # name -> (patient, (address, raw))
-            given.append(joined.map(lambda found: (found[1][0], *found[1][1])))
-            asked = joined.flatMap(_asked_by_drug).distinct()
-        everything = context.union([own, *(one.distinct() for one in given)])
-        return self.session.createDataFrame(everything, LINES)
+            if asked:
+                given = slices.flatMap(_medications(context.broadcast(asked))).distinct()
+                everything.append(given)
+                asked = _by_name(given.flatMap(_asked_for).distinct().collect())
+        rows = context.union(everything).map(lambda line: (part_of(line[0], parts), *line))
+        return self.session.createDataFrame(rows, LINES)
 
     def close(self) -> None:
         """Stop the session."""
@@ -118,52 +127,55 @@ def _screening(mapping: dict[str, Any], looking: Looking) -> Callable[[Slice], S
     return lambda one: screened(one, screen_of(mapping), looking)
 
 
-def _owned_lines(wanted: Any, deleted: frozenset[str]) -> Callable[[Slice], Iterator[tuple[str, str, bytearray]]]:  # noqa: ANN401 - a broadcast
-    def lines(one: Slice) -> Iterator[tuple[str, str, bytearray]]:
+def _owned_lines(wanted: Any, deleted: frozenset[str]) -> Callable[[Slice], Iterator[Line]]:  # noqa: ANN401 - a broadcast
+    def lines(one: Slice) -> Iterator[Line]:
         ours = wanted.value
         for record in records(one, kinds=TYPES - SHARED):
             if record.patient is None or record.patient not in ours:
                 continue
             if record.fault:
-                yield record.patient, PART, bytearray(record.kind.encode())
+                yield record.patient, PART, record.kind.encode()
             elif not deleted or name_of(record) not in deleted:
-                yield record.patient, record.address, bytearray(record.raw)
+                yield record.patient, record.address, record.raw
 
     return lines
 
 
-def _asked_for(line: tuple[str, str, bytearray]) -> Iterator[tuple[str, str]]:
+def _asked_for(line: Line) -> Iterator[tuple[str, str]]:
     patient, address, raw = line
-    if address != PART and any(kind.encode() in raw for kind in DRUG_TYPES):
-        for reference in references(bytes(raw)):
+    if address != PART and _REFERS.search(raw):
+        for reference in references(raw):
             yield short(reference), patient
 
 
-def _asked_by_drug(found: tuple[str, tuple[str, tuple[str, bytearray]]]) -> Iterator[tuple[str, str]]:
-    patient, (_, raw) = found[1]
-    for reference in references(bytes(raw)):
-        yield short(reference), patient
+def _by_name(asked: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, patient in asked:
+        found.setdefault(name, []).append(patient)
+    return found
 
 
-def _medications(one: Slice) -> Iterator[tuple[str, tuple[str, bytes]]]:
-    for record in records(one, kinds=SHARED):
-        for name in dict.fromkeys((name_of(record), record.address)):
-            if name:
-                yield name, (record.address, bytes(record.raw))
+def _medications(asked: Any) -> Callable[[Slice], Iterator[Line]]:  # noqa: ANN401 - a broadcast
+    def lines(one: Slice) -> Iterator[Line]:
+        by_name: dict[str, list[str]] = asked.value
+        for record in records(one, kinds=SHARED):
+            for name in {name_of(record), record.address} & by_name.keys():
+                for patient in by_name[name]:
+                    yield patient, record.address, record.raw
+
+    return lines
 
 
 def _judging(
-    judge: Judge, to_check: frozenset[str], parts: int
+    judge: Judge, to_check: frozenset[str]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow  # noqa: PLC0415 - an extra
 
         lines = (
-            (patient, (address, bytes(raw)))
-            for batch in batches
-            for patient, address, raw in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            line for batch in batches for line in zip(*(column.to_pylist() for column in batch.columns), strict=True)
         )
-        together = ((patient, [line for _, line in listed]) for patient, listed in itertools.groupby(lines, lambda one: one[0]))
+        together = itertools.groupby(lines, key=lambda line: (line[0], line[1]))
         waiting: list[tuple[int, str, str, str]] = []
         names = ["part", "patient", "name", "row"]
 
@@ -175,9 +187,10 @@ def _judging(
                 [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names=names
             )
 
-        for patient, listed in together:
-            for table, row in rows_of([(patient, listed)], judge, to_check):
-                waiting.append((part_of(patient, parts), patient, table, json.dumps(row)))
+        for (part, patient), listed in together:
+            own = [(address, bytes(raw)) for _, _, address, raw in listed]
+            for table, row in rows_of([(patient, own)], judge, to_check):
+                waiting.append((part, patient, table, json.dumps(row)))
             if len(waiting) >= BATCH:
                 yield batch()
         if waiting:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 import requests
 
+from hooks import replay
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
 from hooks.errors import Refused
@@ -304,5 +305,6 @@ main.add_command(feedback.commands)
 main.add_command(audit.commands)
 main.add_command(keys.commands)
 main.add_command(database.commands)
+main.add_command(replay.commands)
 for command in workshop.COMMANDS:
     main.add_command(command)
