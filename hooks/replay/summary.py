@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from hooks.cards.wording import label
 from hooks.replay.errors import ReplayError
 from hooks.replay.figures import Figures
 from recommenders.assessing.assessment import guidance_of
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from hooks.replay.figures import Share
+
 MOST_RULES = 12
+_BRACES = re.compile(r"\{[^}]*\}")
 _BUDGET = re.compile(r"(interruptive|any|repeats)=(\d+(?:\.\d+)?)/(\d+)")
 
 
@@ -37,14 +41,22 @@ def when(figures: Figures, language: str) -> str:
     return words["in_span"].format(first=days[0], last=days[-1])
 
 
-def first_sentence(figures: Figures, language: str, *, patients: str, ours: str) -> str:
-    """Say the whole in one sentence; counts come as they may be shown."""
+def first_sentence(
+    figures: Figures,
+    language: str,
+    *,
+    patients: str,
+    ours: str,
+    interruptive: Share | None = None,
+    repeats: Share | None = None,
+) -> str:
+    """Say the whole in one sentence; counts and shares come as they may be shown."""
     return texts(language)["first_sentence"].format(
         when=when(figures, language),
         patients=patients,
         ours=ours,
-        interruptive=f"{figures.interruptive.per_100:.1f}",
-        repeats=f"{figures.repeats.per_100:.0f}",
+        interruptive=f"{(interruptive or figures.interruptive).per_100:.1f}",
+        repeats=f"{(repeats or figures.repeats).per_100:.0f}",
     )
 
 
@@ -54,7 +66,13 @@ def title(rule: str, language: str) -> str:
         info = guidance_of(rule).rules[rule]
     except KeyError:
         return rule
-    return info.summary.zh if language == "zh-CN" else info.title
+    return _BRACES.sub("…", info.summary.zh) if language == "zh-CN" else info.title
+
+
+def fact_label(name: str, language: str) -> str:
+    """Name a fact, given by its name or its path."""
+    spec = DICTIONARY.get(name)
+    return label(spec.name if spec is not None else name, "zh-CN" if language == "zh-CN" else "en")
 
 
 def text(folder: Path, language: str) -> Iterator[str]:
@@ -74,11 +92,10 @@ def text(folder: Path, language: str) -> Iterator[str]:
             found = row["share"]
             yield (
                 f"  {row['rule']:<11} {row['indicator']:<9} {found.per_100:5.1f} ({100 * found.low:.1f}–{100 * found.high:.1f})"
-                f"  {title(row['rule'], 'en' if language == 'en' else language)}"
+                f"  {title(row['rule'], language)}"
             )
         for row in figures.most_missing(5):
-            spec = DICTIONARY.get(row["fact"])
-            yield words["waits"].format(fact=spec.name if spec else row["fact"], patients=row["patients"])
+            yield words["waits"].format(fact=fact_label(row["fact"], language), patients=row["patients"])
     yield words["edition"].format(edition=run["editions"]["guidance"], run=run["run"])
     if run["not_delivered"]:
         yield words["not_delivered_line"].format(keys=", ".join(run["not_delivered"]))
