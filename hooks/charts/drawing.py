@@ -31,7 +31,13 @@ CONFIG: Mapping[str, Any] = {
         "titleFontSize": 12,
         "labelLimit": 300,
     },
-    "legend": {"labelColor": INK, "titleColor": QUIET, "titleFontWeight": "normal", "labelFontSize": 12, "orient": "top"},
+    "legend": {
+        "labelColor": INK,
+        "titleColor": QUIET,
+        "titleFontWeight": "normal",
+        "labelFontSize": 12,
+        "orient": "top",
+    },
     "header": {"labelColor": INK, "titleColor": QUIET},
 }
 
@@ -113,7 +119,9 @@ def interval_bars(rows: Sequence[Mapping[str, Any]], *, title: str, colour: Mapp
     }
 
 
-def heat_map(rows: Sequence[Mapping[str, Any]], *, across: Sequence[str], down: Sequence[str], title: str) -> dict[str, Any]:
+def heat_map(
+    rows: Sequence[Mapping[str, Any]], *, across: Sequence[str], down: Sequence[str], title: str
+) -> dict[str, Any]:
     """Describe a heat map; rows have `column`, `row`, `value` (0 to 100) and `text`."""
     place = {
         "x": {
@@ -123,7 +131,13 @@ def heat_map(rows: Sequence[Mapping[str, Any]], *, across: Sequence[str], down: 
             "title": None,
             "axis": {"orient": "top", "labelAngle": -35, "labelLimit": 180, "ticks": False, "domain": False},
         },
-        "y": {"field": "row", "type": "nominal", "sort": list(down), "title": None, "axis": {"ticks": False, "domain": False}},
+        "y": {
+            "field": "row",
+            "type": "nominal",
+            "sort": list(down),
+            "title": None,
+            "axis": {"ticks": False, "domain": False},
+        },
     }
     return {
         "width": {"step": 44},

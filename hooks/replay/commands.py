@@ -8,20 +8,22 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from hooks.cards.wording import LANGUAGES, Language
-from hooks.replay import comparing, engines, plan, running, sources, summary
+from hooks.replay import comparing, engines, fetching, plan, running, sources, summary
 from hooks.replay.errors import REFUSED, ReplayError
 from hooks.settings import HOOKS, Settings, SettingsError, load
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
-from hooks.store.store import Store, store_for
+from hooks.store.store import store_for
 
 if TYPE_CHECKING:
+    from hooks.store.store import Store
     from recommenders.vocabulary.guidance import Hook
 
 TENANT = "replay"
@@ -79,7 +81,9 @@ class _Progress:
 
 @commands.command("run")
 @click.argument("source", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--fhir", "base", metavar="BASE", help="Instead of files: a FHIR server, for up to some thousand patients.")
+@click.option(
+    "--fhir", "base", metavar="BASE", help="Instead of files: a FHIR server, for up to some thousand patients."
+)
 @click.option("--fhir-token", metavar="TOKEN", help="With --fhir: its access token.")
 @click.option("--to", required=True, type=FOLDER, metavar="DIR", help="Where the tables go: an empty folder.")
 @click.option("--day", type=DAY, help="The day that is asked; default: the day of the export, else today.")
@@ -130,9 +134,13 @@ def run_command(
     try:
         settings = _arms(arms, config)
         main = next(iter(settings.values()))
-        with _opened_store(main) as store:
+        with ExitStack() as stack:
+            store = stack.enter_context(closing(store_for(main)))
+            progress = stack.enter_context(closing(_Progress()))
+            if base is not None:
+                source = (stack.enter_context(fetching.fetched(base, fhir_token, progress)),)
             outcome = _run(
-                source, base, fhir_token, to, day, span, every, asked, hooks, settings, store,
+                source, to, day, span, every, asked, hooks, settings, store, progress,
                 all_patients=all_patients, guidance_day=guidance_day, engine=engine, master=master,
                 workers=workers, sample=sample, seed=seed, link=link,
             )  # fmt: skip
@@ -149,8 +157,6 @@ def run_command(
 
 def _run(
     source: tuple[Path, ...],
-    base: str | None,
-    fhir_token: str | None,
     to: Path,
     day: dt.datetime | None,
     span: str | None,
@@ -159,6 +165,7 @@ def _run(
     hooks: Sequence[Hook],
     arms: Mapping[str, Settings],
     store: Store,
+    progress: _Progress,
     *,
     all_patients: bool,
     guidance_day: dt.datetime | None,
@@ -171,11 +178,6 @@ def _run(
 ) -> running.Outcome:
     main = next(iter(arms.values()))
     calls = plan.calls_of(asked)
-    progress = _Progress()
-    if base is not None:
-        from hooks.replay import fetching  # noqa: PLC0415 - only for small sets
-
-        source = (fetching.fetched(base, fhir_token, to, main, progress),)
     found = sources.survey(source)
     transaction = running.transaction_of(found, main.zone)
     today = (transaction or main.moment()).astimezone(main.zone).date()
@@ -201,22 +203,7 @@ def _run(
             made, found, to, chosen, key=store.chain.key_for("replay"), progress=progress, record=record, link=link
         )
     finally:
-        progress.close()
         chosen.close()
-
-
-class _opened_store:  # noqa: N801 - used as a function
-    """The site's store, for the audit record and its key."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def __enter__(self) -> Store:
-        self._store = store_for(self._settings)
-        return self._store
-
-    def __exit__(self, *_: object) -> None:
-        self._store.close()
 
 
 def _arms(told: Sequence[str], config: str | None) -> dict[str, Settings]:
@@ -231,7 +218,9 @@ def _arms(told: Sequence[str], config: str | None) -> dict[str, Settings]:
         found[name] = load({"config": path or config, "auth": "open"})
     first, *others = found.values()
     if any((one.mapping, one.timezone) != (first.mapping, first.timezone) for one in others):
-        raise ReplayError("--arm: the arms' files differ in mapping or time zone; a chart is read once for all of them.")
+        raise ReplayError(
+            "--arm: the arms' files differ in mapping or time zone; a chart is read once for all of them."
+        )
     return found
 
 
@@ -240,7 +229,9 @@ def _arms(told: Sequence[str], config: str | None) -> dict[str, Settings]:
 
 @commands.command("show")
 @click.argument("folder", type=EXISTING, metavar="DIR")
-@click.option("--budget", "budgets", multiple=True, metavar="interruptive=5/100", help="Refuse (1) when there are more.")
+@click.option(
+    "--budget", "budgets", multiple=True, metavar="interruptive=5/100", help="Refuse (1) when there are more."
+)
 @language_option
 def show_command(folder: Path, budgets: tuple[str, ...], language: Language | None) -> None:
     """Say in text what a run found; with --budget, a gate for a site's own checks."""
@@ -309,7 +300,9 @@ def cohort_command(
 @click.option("--patients", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same files.")
 @click.option("--day", type=DAY, help="The day of the export; default 2026-11-22.")
-@click.option("--ours", type=click.FloatRange(0, 100), default=10, show_default=True, help="Per cent with a disease of ours.")
+@click.option(
+    "--ours", type=click.FloatRange(0, 100), default=10, show_default=True, help="Per cent with a disease of ours."
+)
 @click.option("--to", required=True, type=FOLDER, metavar="DIR", help="Where the files go: an empty folder.")
 def population_command(patients: int, seed: int, day: dt.datetime | None, ours: float, to: Path) -> None:
     """Make a synthetic population, as a Bulk Data export: nobody in it is a real person."""
@@ -320,5 +313,3 @@ def population_command(patients: int, seed: int, day: dt.datetime | None, ours: 
     except (ReplayError, OSError) as error:
         _refuse(str(error))
     click.echo(f"Written: {to}", err=True)
-
-

@@ -60,7 +60,9 @@ def arms_of(old: Path, new: Path, told: str | None) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def changes(old: Path, new: Path, arms: tuple[str, str]) -> tuple[duckdb.DuckDBPyConnection, dict[str, Any], dict[str, Any]]:
+def changes(
+    old: Path, new: Path, arms: tuple[str, str]
+) -> tuple[duckdb.DuckDBPyConnection, dict[str, Any], dict[str, Any]]:
     """
     Compare two arms; the database then has a table `changes`, with kind, cause and limit of each.
 
@@ -73,7 +75,9 @@ def changes(old: Path, new: Path, arms: tuple[str, str]) -> tuple[duckdb.DuckDBP
             " between them says nothing about rules or settings. Run both on the same input with the same plan."
         )
     database = results.connect()
-    database.execute("CREATE MACRO rank(i) AS CASE i WHEN 'critical' THEN 3 WHEN 'warning' THEN 2 WHEN 'info' THEN 1 ELSE 0 END")
+    database.execute(
+        "CREATE MACRO rank(i) AS CASE i WHEN 'critical' THEN 3 WHEN 'warning' THEN 2 WHEN 'info' THEN 1 ELSE 0 END"
+    )
     for side, folder, arm in (("old", old, arms[0]), ("new", new, arms[1])):
         for table in ("calls", "verdicts"):
             path, name = str(folder / f"{table}.parquet").replace("'", "''"), arm.replace("'", "''")
@@ -112,7 +116,7 @@ def _causes(
         """
     )
     database.execute("ALTER TABLE changes ADD COLUMN cause VARCHAR")
-    database.execute("ALTER TABLE changes ADD COLUMN \"limit\" VARCHAR")
+    database.execute('ALTER TABLE changes ADD COLUMN "limit" VARCHAR')
     database.execute(
         """
         UPDATE changes SET "limit" = coalesce((
@@ -127,7 +131,7 @@ def _causes(
 def table(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Give the changes by rule: how many patients of each kind, and the limits that did it."""
     rows = database.execute(
-        "SELECT rule, kind, count(DISTINCT patient), list_sort(list(DISTINCT CASE WHEN \"limit\" <> '' THEN \"limit\" END)),"
+        'SELECT rule, kind, count(DISTINCT patient), list_sort(list(DISTINCT CASE WHEN "limit" <> \'\' THEN "limit" END)),'
         " list_sort(list(DISTINCT cause)) FROM changes GROUP BY rule, kind ORDER BY rule, kind"
     ).fetchall()
     found: dict[str, dict[str, Any]] = {}

@@ -108,7 +108,9 @@ class Local:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _run(self, work: Callable[..., T], jobs: Sequence[tuple[object, ...]], stage: str, progress: Progress) -> Iterator[T]:
+    def _run(
+        self, work: Callable[..., T], jobs: Sequence[tuple[object, ...]], stage: str, progress: Progress
+    ) -> Iterator[T]:
         progress(stage, 0, len(jobs))
         if self._pool is None:
             for number, job in enumerate(jobs, 1):

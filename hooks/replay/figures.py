@@ -160,7 +160,9 @@ class Figures:
     @cached_property
     def repeats(self) -> Share:
         """Of the cards, those that said again what was said before."""
-        again, all_of = self.rows("SELECT count(*) FILTER (nth_time > 1) AS n, count(*) AS of FROM my_cards")[0].values()
+        again, all_of = self.rows("SELECT count(*) FILTER (nth_time > 1) AS n, count(*) AS of FROM my_cards")[
+            0
+        ].values()
         return share_of(int(again), int(all_of))
 
     # --- tables ---

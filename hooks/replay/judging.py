@@ -283,7 +283,7 @@ class _Teller:
         arm: str,
         settings: Settings,
         service: Service,
-        first: bool,  # noqa: FBT001 - whether the facts are told here
+        first: bool,
     ) -> Iterator[Row]:
         name = self.judge.pseudonym("call", f"{self.patient}|{service.id}|{call.hook}|{call.trigger}|{call.name}")
         common = {

@@ -123,7 +123,9 @@ def editions() -> dict[str, str]:
     }
 
 
-def days_of(day: dt.date | None, span: str | None, every: str | None, today: dt.date, calls: Sequence[str]) -> tuple[dt.date, ...]:
+def days_of(
+    day: dt.date | None, span: str | None, every: str | None, today: dt.date, calls: Sequence[str]
+) -> tuple[dt.date, ...]:
     """
     Give the days that `--day`, or `--days A..B --every 1w`, ask for; without either today, or the year before it.
 

@@ -134,7 +134,9 @@ def _shaken(resource: Json, dice: random.Random) -> Json:
     systems = {coding.get("system") for coding in (resource.get("code") or {}).get("coding", ())}
     is_number = isinstance(quantity, dict) and type(quantity.get("value")) in {int, float}
     if resource["resourceType"] == "Observation" and is_number and not systems & _STEADY:
-        resource["valueQuantity"] = quantity | {"value": round(quantity["value"] * dice.uniform(1 - JITTER, 1 + JITTER), 2)}
+        resource["valueQuantity"] = quantity | {
+            "value": round(quantity["value"] * dice.uniform(1 - JITTER, 1 + JITTER), 2)
+        }
     return resource
 
 

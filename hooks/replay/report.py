@@ -28,7 +28,9 @@ DAYS_SHOWN = 62
 """So many days are shown one by one; a longer span by weeks."""
 
 
-def page(folder: Path, language: str, *, against: Path | None = None, share: bool = False, arm: str | None = None) -> str:
+def page(
+    folder: Path, language: str, *, against: Path | None = None, share: bool = False, arm: str | None = None
+) -> str:
     """
     Give the page of a run as HTML; `against` is an older run of the same question, for what changed.
 
@@ -91,7 +93,7 @@ class _Page:
         return self.hidden.part(share.count, share.of) if self.hidden.share else share
 
     def _per_100(self, count: int, of: int) -> str:
-        if self.hidden.share and (self.hidden.rounded(of) == 0 or 0 < count and self.hidden.rounded(count) == 0):
+        if self.hidden.share and (self.hidden.rounded(of) == 0 or (count > 0 and self.hidden.rounded(count) == 0)):
             return "–"
         return f"{self.hidden.part(count, of).per_100:.1f}" if of else "–"
 
@@ -224,7 +226,9 @@ class _Page:
         found = []
         for row in changes[:MOST_CHANGES]:
             kinds = [
-                f"{self.t[kind]} {self.hidden.count(row['kinds'][kind])}" for kind in comparing.KINDS if row["kinds"][kind]
+                f"{self.t[kind]} {self.hidden.count(row['kinds'][kind])}"
+                for kind in comparing.KINDS
+                if row["kinds"][kind]
             ]
             by = sorted(row["limits"]) or [self.t[f"cause_{cause}"] for cause in sorted(row["causes"])]
             found.append(
@@ -285,7 +289,18 @@ class _Page:
             }
             for row in rows
         ]
-        palette = ["#2f6f9f", "#d9a441", "#b26a00", "#8c564b", "#7f7f7f", "#b3261e", "#9467bd", "#17becf", "#bcbd22", "#e377c2"]
+        palette = [
+            "#2f6f9f",
+            "#d9a441",
+            "#b26a00",
+            "#8c564b",
+            "#7f7f7f",
+            "#b3261e",
+            "#9467bd",
+            "#17becf",
+            "#bcbd22",
+            "#e377c2",
+        ]
         colour = {
             "field": "state",
             "type": "nominal",
@@ -329,7 +344,11 @@ class _Page:
             t["trust_screen"].format(left=count(left), checked=count(counts["checked"]))
             if counts["checked"]
             else t["trust_screen_none"],
-            *([t["not_yet_in_force"].format(limits=", ".join(run["not_yet_in_force"]))] if run["not_yet_in_force"] else []),
+            *(
+                [t["not_yet_in_force"].format(limits=", ".join(run["not_yet_in_force"]))]
+                if run["not_yet_in_force"]
+                else []
+            ),
         ]
 
 

@@ -101,7 +101,7 @@ ORDER: Mapping[str, str] = {
     "facts": "patient, day, fact",
     "unmapped": "type, system, code, unit",
     "refused": "file, line, reason",
-    "changes": "patient, day, hook, rule, before, after, indicator_before, indicator_after, cause, \"limit\"",
+    "changes": 'patient, day, hook, rule, before, after, indicator_before, indicator_after, cause, "limit"',
 }
 RUN_FILE = "run.json"
 
@@ -217,8 +217,7 @@ def write_parquet(database: duckdb.DuckDBPyConnection, query: str, path: Path) -
     """Write the rows of a query, aside and renamed, with the schema's number in the file."""
     draft = path.with_name(f"{path.name}.tmp")
     database.execute(
-        f"COPY ({query}) TO '{_escaped(draft)}'"
-        f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{schema: '{SCHEMA}'}})"
+        f"COPY ({query}) TO '{_escaped(draft)}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{schema: '{SCHEMA}'}})"
     )
     draft.replace(path)
 

@@ -118,7 +118,9 @@ def _claim(to: Path, plan: Plan, key: bytes) -> None:
     if path.exists():
         there = json.loads(path.read_text(encoding="utf-8"))
         if there != told:
-            raise ReplayError(f"{to}: holds another run (other input, days, settings, edition or audit key); give an empty folder.")
+            raise ReplayError(
+                f"{to}: holds another run (other input, days, settings, edition or audit key); give an empty folder."
+            )
         return
     if any(to.iterdir()):
         raise ReplayError(f"{to}: is not empty, and holds no run; give an empty folder.")

@@ -409,12 +409,11 @@ def _bundle(body: bytes, where: int, kinds: frozenset[str]) -> Iterator[Record]:
             found = found._replace(patient=only if named is None else patients.get(named))
         yield found._replace(address=on_one_line((entry.fullUrl or "").encode()).decode())
     if opened.truncated:
-        for patient in sorted({one for one in patients.values() if one is not None}):
+        named = {_record(owned, b"", where).patient for _, _, owned in heads}
+        for patient in sorted({one for one in (*patients.values(), *named) if one is not None}):
             yield Record("", patient, PART, b"", where, "a Bundle that goes on elsewhere")
 
 
 def delivered_types(survey_of: Survey, seen: frozenset[str]) -> frozenset[str]:
     """Give the types that came: those that were met, and those that a manifest says were asked for."""
     return (survey_of.declared | seen) & TYPES
-
-

@@ -166,9 +166,7 @@ def _medications(asked: Any) -> Callable[[Slice], Iterator[Line]]:  # noqa: ANN4
     return lines
 
 
-def _judging(
-    judge: Judge, to_check: frozenset[str]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _judging(judge: Judge, to_check: frozenset[str]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow  # noqa: PLC0415 - an extra
 

@@ -83,9 +83,7 @@ def text(folder: Path, language: str) -> Iterator[str]:
         figures = Figures(folder, arm)
         if len(run["arms"]) > 1:
             yield f"[{arm}]"
-        yield first_sentence(
-            figures, language, patients=f"{figures.patients:,}", ours=f"{figures.our_patients:,}"
-        )
+        yield first_sentence(figures, language, patients=f"{figures.patients:,}", ours=f"{figures.our_patients:,}")
         share = figures.interruptive
         yield words["interval"].format(low=f"{100 * share.low:.1f}", high=f"{100 * share.high:.1f}", of=f"{share.of:,}")
         for row in figures.rules()[:MOST_RULES]:
