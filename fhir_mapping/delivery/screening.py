@@ -131,9 +131,13 @@ class Screen:
     def _speaks(self, kind: str, said: str) -> bool:
         known = self._worded.get((kind, said))
         if known is None:
-            speaks = text.occurs(said, *TERMS) if kind == "Condition" else text.mentions(said) or drugs.mentions(said)
-            known = self._worded[kind, said] = bool(speaks)
+            speaks = text.occurs(said, *TERMS) if kind == "Condition" else _names_a_kind_of_order(said)
+            known = self._worded[kind, said] = speaks
         return known
+
+
+def _names_a_kind_of_order(said: str) -> bool:
+    return text.mentions(said) or any(one.key for one in drugs.mentions(said))
 
 
 KINDS_OF = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,7 +63,17 @@ def drawn(spec: Mapping[str, Any], *, label: str) -> Markup:
         svg: str = vl_convert.vegalite_to_svg(whole, vl_version="5.20", allowed_base_urls=[])
     except ValueError as error:
         raise ChartError(f"The chart cannot be drawn: {error}") from error
-    return Markup(_labelled(svg, label))  # noqa: S704 - made by the drawing library, which escapes texts
+    own = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:8]
+    return Markup(_labelled(_renamed(svg, own), label))  # noqa: S704 - made by the drawing library, which escapes texts
+
+
+_NAMES = re.compile(r'(\bid="|url\(#|href="#)([\w-]+)')
+
+
+def _renamed(svg: str, own: str) -> str:
+    """Give clips and gradients names of this chart's own: several stand in one page, and the library counts on."""
+    numbers: dict[str, int] = {}
+    return _NAMES.sub(lambda found: f"{found[1]}{own}-{numbers.setdefault(found[2], len(numbers))}", svg)
 
 
 _OPENING = re.compile(r"<svg\b[^>]*>")

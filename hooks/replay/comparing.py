@@ -24,16 +24,16 @@ NOT_MET = "not met"
 _CHANGES = """
 CREATE OR REPLACE TABLE changes AS
 WITH old AS (SELECT * FROM old_verdicts), new AS (SELECT * FROM new_verdicts),
-both AS (
+joined AS (
     SELECT coalesce(old.call, new.call) AS call, coalesce(old.rule, new.rule) AS rule,
         old.state AS s0, new.state AS s1, old.indicator AS i0, new.indicator AS i1, old.limits AS l0, new.limits AS l1
     FROM old FULL JOIN new USING (call, rule)
 ), told AS (
-    SELECT coalesce(a.patient, b.patient) AS patient, coalesce(a.day, b.day) AS day, coalesce(a.hook, b.hook) AS hook, both.rule,
+    SELECT coalesce(a.patient, b.patient) AS patient, coalesce(a.day, b.day) AS day, coalesce(a.hook, b.hook) AS hook, joined.rule,
         coalesce(s0, CASE WHEN a.call IS NULL THEN 'not in scope' ELSE 'not met' END) AS before,
         coalesce(s1, CASE WHEN b.call IS NULL THEN 'not in scope' ELSE 'not met' END) AS after,
         coalesce(i0, '') AS indicator_before, coalesce(i1, '') AS indicator_after, l0, l1
-    FROM both LEFT JOIN old_calls a ON a.call = both.call LEFT JOIN new_calls b ON b.call = both.call
+    FROM joined LEFT JOIN old_calls a ON a.call = joined.call LEFT JOIN new_calls b ON b.call = joined.call
 )
 SELECT *, CASE
     WHEN before = 'fired' AND after = 'fired' THEN

@@ -18,7 +18,7 @@ import msgspec
 
 from fhir_mapping.chart import Mapped, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.delivery.screening import ORDER_TYPES, Screen
+from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen
 from fhir_mapping.terms import dates, decode
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.terms.site import SiteMapping, site_mapping
@@ -168,8 +168,13 @@ def _encounters(chart: Chart, plan: Plan) -> Iterator[Call]:
 
 
 def _orders(chart: Chart, judge: Judge) -> Iterator[Call]:
-    """Orders that one person wrote at one time are signed together; only those that may concern us are asked."""
-    plan = judge.plan
+    """
+    Orders that one person wrote at one time are signed together.
+
+    Of one without a disease of ours only the orders that may concern us are asked: the others are out of scope.
+    """
+    plan, screen = judge.plan, judge.screen
+    is_diseased = any(screen.may_concern(line.raw) for line in chart.of(*sorted(CHART_TYPES)))
     together: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
     for line in chart.of(*sorted(ORDER_TYPES)):
         resource = _whole(line.raw)
@@ -181,7 +186,7 @@ def _orders(chart: Chart, judge: Judge) -> Iterator[Call]:
         )
     for (written, who), orders in sorted(together.items()):
         moment, assumed = _moment(written, plan)
-        if moment is None or not any(judge.screen.may_concern(raw, orders=True) for _, raw in orders):
+        if moment is None or not (is_diseased or any(screen.may_concern(raw, orders=True) for _, raw in orders)):
             continue
         for hook in plan.hooks:
             if hook not in CHART_HOOKS:

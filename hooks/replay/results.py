@@ -266,7 +266,7 @@ def write_run(folder: Path, told: Mapping[str, Any]) -> None:
     """Write `run.json`, last of all: a folder that has one is whole."""
     draft = folder / f"{RUN_FILE}.tmp"
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(told, file, ensure_ascii=False, indent=2, sort_keys=True)
+        json.dump(told, file, ensure_ascii=False, indent=2)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
