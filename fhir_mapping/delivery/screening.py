@@ -32,18 +32,25 @@ MOST_REMEMBERED = 50_000
 
 
 class Line(msgspec.Struct, gc=False):
-    """What the screen reads of a line."""
+    """What the screen reads of a line: elements stay bytes until they are met for the first time."""
 
     resourceType: str = ""  # noqa: N815 - FHIR's own names
-    code: decode.Codeable | list[decode.Codeable] | None = None
-    component: list[decode.Part] | decode.Part | None = None
-    conclusionCode: list[decode.Codeable] | decode.Codeable | None = None  # noqa: N815 - FHIR's own names
-    contained: list[msgspec.Raw] | None = None
-    extension: list[msgspec.Raw] | None = None
-    medicationCodeableConcept: decode.Codeable | list[decode.Codeable] | None = None  # noqa: N815 - FHIR's own names
+    subject: decode.Ref | None = None
+    patient: decode.Ref | None = None
+    id: str | int | None = None
+    code: msgspec.Raw = msgspec.Raw()
+    component: msgspec.Raw = msgspec.Raw()
+    conclusionCode: msgspec.Raw = msgspec.Raw()  # noqa: N815 - FHIR's own names
+    contained: msgspec.Raw = msgspec.Raw()
+    extension: msgspec.Raw = msgspec.Raw()
+    medicationCodeableConcept: msgspec.Raw = msgspec.Raw()  # noqa: N815 - FHIR's own names
 
 
-_decode_line = msgspec.json.Decoder(Line).decode
+line_of = msgspec.json.Decoder(Line).decode
+"""Decode a line; raises one of `decode.BROKEN`."""
+_codeable = msgspec.json.Decoder(decode.Codeable | list[decode.Codeable]).decode
+_parts = msgspec.json.Decoder(list[decode.Part]).decode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Screen:
@@ -52,8 +59,7 @@ class Screen:
     def __init__(self, site: SiteMapping = NO_SITE) -> None:
         self._table = site.table()
         self._index = ObservationIndex(self._table, site)
-        self._coded: dict[tuple[str, str | None, str | int | None], bool] = {}
-        self._worded: dict[tuple[str, str], bool] = {}
+        self._seen: dict[tuple[str, bytes], bool] = {}
 
     def may_concern(self, raw: bytes | msgspec.Raw, *, orders: bool = False) -> bool:
         """
@@ -62,62 +68,77 @@ class Screen:
         True for a line that cannot be read: nobody knows what it says.
         """
         try:
-            line = _decode_line(raw)
+            return self.concerns(line_of(raw), orders=orders)
         except decode.BROKEN:
             return True
-        return self._concerns(line, orders=orders)
 
-    def _concerns(self, line: Line, *, orders: bool) -> bool:
+    def concerns(self, line: Line, *, orders: bool = False) -> bool:
+        """Tell the same of a line that is decoded already; raises one of `decode.BROKEN` for elements of odd shape."""
         kind = line.resourceType
         if kind == "Observation":
-            return self._states_disease(line)
+            # most of a hospital are results; the same few thousand codes come again and again
+            found = self._remembered(kind, line.code)
+            return found or (bool(line.component) and self._remembered("component", line.component))
         if kind == "Condition":
-            return self._known(line.code, "Condition") or any(HISTOLOGY in bytes(one) for one in line.extension or ())
+            return self._remembered(kind, line.code) or HISTOLOGY in bytes(line.extension)
         if kind == "DiagnosticReport":
-            return self._known(line.conclusionCode, "Condition") or any(
-                self.may_concern(inner) for inner in line.contained or ()
+            return self._remembered("Condition", line.conclusionCode) or any(
+                self.may_concern(inner) for inner in (_raws(line.contained) if line.contained else ())
             )
         if orders and kind == "MedicationRequest":
-            return line.medicationCodeableConcept in (None, []) or self._known(line.medicationCodeableConcept, "drug")
-        return orders and kind == "ServiceRequest" and self._known(line.code, "ServiceRequest")
+            told = line.medicationCodeableConcept
+            return bytes(told) in _NOTHING or self._remembered("drug", told)
+        return orders and kind == "ServiceRequest" and self._remembered(kind, line.code)
 
-    def _states_disease(self, line: Line) -> bool:
-        parts = line.component
-        listed = parts if isinstance(parts, list) else [parts] if parts is not None else []
-        found = [*self._index.slots(line.code), *(slot for part in listed for slot in self._index.slots(part.code))]
+    def _remembered(self, kind: str, element: msgspec.Raw) -> bool:
+        key = (kind, bytes(element))
+        found = self._seen.get(key)
+        if found is None:
+            if len(self._seen) > MOST_REMEMBERED:
+                self._seen.clear()
+                self._index.forget_if_large()
+            found = self._seen[key] = self._looked_at(kind, element)
+        return found
+
+    def _looked_at(self, kind: str, element: msgspec.Raw) -> bool:
+        if bytes(element) in _NOTHING:
+            return False
+        if kind == "component":
+            return any(self._states_disease(part.code) for part in _parts(element))
+        concept = _codeable(element)
+        return self._states_disease(concept) if kind == "Observation" else self._known(concept, kind)
+
+    def _states_disease(self, concept: Codeable | list[Codeable] | None) -> bool:
+        found = self._index.slots(concept)
         return any(slot.topic in SCOPE_TOPICS or slot.target.startswith(SCOPE_TARGETS) for slot in found)
 
     def unread(self, raw: bytes | msgspec.Raw) -> tuple[str, str, str] | None:
         """Give type, system and code of a result that no rule can read for its local code; None for any other."""
         try:
-            line = _decode_line(raw)
+            line = line_of(raw)
+            if line.resourceType != "Observation" or line.component or not line.code:
+                return None
+            concept = _codeable(line.code)
         except decode.BROKEN:
             return None
-        if line.resourceType != "Observation" or line.component is not None or self._index.slots(line.code):
+        if self._index.slots(concept):
             return None
-        for coding in decode.codings(line.code):
+        for coding in decode.codings(concept):
             code = codes.code_text(coding.code)
             if code and len(code) <= LONGEST_CODE and not codes.is_standard(coding.system) and " " not in code:
                 return line.resourceType, (coding.system or "")[:LONGEST_SYSTEM], code
         return None
 
-    def _known(self, concept: Codeable | list[Codeable] | None, kind: str) -> bool:
+    def _known(self, concept: Codeable | list[Codeable], kind: str) -> bool:
         """Tell whether a code, or words beside it, could mean something to a reader of this kind."""
-        if len(self._coded) > MOST_REMEMBERED or len(self._worded) > MOST_REMEMBERED:
-            self._coded.clear()
-            self._worded.clear()
-        for coding in decode.codings(concept):
-            key = (kind, coding.system, coding.code)
-            known = self._coded.get(key)
-            if known is None:
-                known = self._coded[key] = self._lookup(coding, kind)
-            if known:
-                return True
-        for codeable in decode.codeables(concept):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
-                if said and self._speaks(kind, said):
-                    return True
-        return False
+        if any(self._lookup(coding, kind) for coding in decode.codings(concept)):
+            return True
+        return any(
+            _speaks(kind, said)
+            for codeable in decode.codeables(concept)
+            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable)))
+            if said
+        )
 
     def _lookup(self, coding: decode.Coding, kind: str) -> bool:
         code = codes.code_text(coding.code)
@@ -128,15 +149,13 @@ class Screen:
             for match, kinds in self._table.lookup(coding.system or "", code)
         )
 
-    def _speaks(self, kind: str, said: str) -> bool:
-        known = self._worded.get((kind, said))
-        if known is None:
-            speaks = text.occurs(said, *TERMS) if kind == "Condition" else _names_a_kind_of_order(said)
-            known = self._worded[kind, said] = speaks
-        return known
+
+_NOTHING = frozenset({b"", b"null", b"[]"})
 
 
-def _names_a_kind_of_order(said: str) -> bool:
+def _speaks(kind: str, said: str) -> bool:
+    if kind == "Condition":
+        return text.occurs(said, *TERMS)
     return text.mentions(said) or any(one.key for one in drugs.mentions(said))
 
 

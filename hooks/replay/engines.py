@@ -103,6 +103,12 @@ class Local:
         for _ in self._run(_judge_part, told, "judge", progress):
             pass
 
+    def ask(self, question: Callable[[], T]) -> list[T]:
+        """Ask each process something (some of them more than once)."""
+        if self._pool is None:
+            return [question()]
+        return [one.result() for one in [self._pool.submit(question) for _ in range(4 * self.workers)]]
+
     def close(self) -> None:
         """Stop the processes."""
         if self._pool is not None:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen
+from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen, line_of
 from fhir_mapping.terms import decode
-from hooks.replay.sources import PART, SHARED, TYPES, Record, Slice, records
+from hooks.replay.sources import ODD, PART, SHARED, TYPES, Record, Slice, lines, of_line, patient_of, records
 
 if TYPE_CHECKING:
     from hooks.replay.sources import File
@@ -71,32 +71,73 @@ class Looking:
 
 def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:
     """Look at each line of a slice once."""
-    found = Screened()
-    orders = "orders" in looking.calls
-    looked_at = CHART_TYPES | ORDER_TYPES if orders else CHART_TYPES
-    counted = {kind: name for name in looking.calls for kind in CALL_TYPES[name]}
-    candidates, patients, kinds = found.candidates, found.patients, found.kinds
-    may_concern = screen.may_concern
-    for record in records(one):
-        kind, patient = record.kind, record.patient
+    stage = _Stage(one, screen, looking)
+    if one.file.form == "document":
+        for record in records(one):
+            stage.take(record)
+        return stage.found
+    # written out: every line of a hospital comes through here
+    looked_at, counted, concerns = stage.looked_at, stage.counted, screen.concerns
+    candidates, kinds = stage.found.candidates, stage.found.kinds
+    orders = stage.orders
+    reference, patient = "", None
+    for where, raw in lines(one):
+        try:
+            line = line_of(raw)
+            kind = line.resourceType
+            if kind not in TYPES or kind == "Patient" or kind in counted:
+                raise _Rare
+            subject = line.subject or line.patient
+            if subject is None or subject.reference is None:
+                raise _Rare
+            if subject.reference != reference:
+                reference = subject.reference
+                patient = patient_of(reference)
+            if patient is None:
+                raise _Rare
+            kinds[kind] += 1
+            if kind in looked_at and patient not in candidates and concerns(line, orders=orders):
+                candidates.add(patient)
+        except (*decode.BROKEN, _Rare):
+            for record in of_line(raw, where):
+                stage.take(record)
+    return stage.found
+
+
+class _Rare(Exception):  # noqa: N818 - no error: a line that is looked at the long way
+    """A line that is no plain resource of a patient."""
+
+
+class _Stage:
+    """What stage A keeps of the lines of a slice."""
+
+    def __init__(self, one: Slice, screen: Screen, looking: Looking) -> None:
+        self.found = Screened()
+        self.orders = "orders" in looking.calls
+        self.looked_at = CHART_TYPES | ORDER_TYPES if self.orders else CHART_TYPES
+        self.counted = {kind: name for name in looking.calls for kind in CALL_TYPES[name]}
+        self._screen = screen
+        self._file = one.file.name
+
+    def take(self, record: Record) -> None:
+        """Look at one resource, or note that it cannot be read."""
+        found, kind, patient = self.found, record.kind, record.patient
         if record.fault:
-            found.faults.append((one.file.name, record.where, record.fault))
+            found.faults.append((self._file, record.where, record.fault))
             if patient is not None:
-                candidates.add(patient)  # nobody knows what the line said
-            continue
-        kinds[kind] += 1
+                found.candidates.add(patient)  # nobody knows what the line said
+            return
+        found.kinds[kind] += 1
         if patient is None:
             found.strays += kind not in SHARED
-            continue
+            return
         if kind == "Patient":
-            patients.add(patient)
-        elif kind in looked_at and patient not in candidates and may_concern(record.raw, orders=orders):
-            candidates.add(patient)
-        if kind in counted:
-            found.calls.setdefault(counted[kind], Counter())[patient] += 1
-    if looking.everybody:
-        found.candidates = set(patients)
-    return found
+            found.patients.add(patient)
+        elif kind in self.looked_at and patient not in found.candidates:
+            if self._screen.may_concern(record.raw, orders=self.orders):
+                found.candidates.add(patient)
+        if kind in self.counted:
+            found.calls.setdefault(self.counted[kind], Counter())[patient] += 1
 
 
 # --- who is judged ------------------------------------------------------------------------------------------
@@ -190,10 +231,8 @@ class Parted:
 def parted(one: Slice, wanted: frozenset[str], spool: Spool, deleted: frozenset[str]) -> Parted:
     """Put the lines of the wanted patients of a slice into their parts."""
     found = Parted()
-    for record in records(one, kinds=TYPES - SHARED):
-        patient = record.patient
-        if patient is None or patient not in wanted:
-            continue
+    for record in wanted_records(one, wanted):
+        patient = str(record.patient)
         if record.fault:
             spool.add(patient, PART, record.kind.encode())
             continue
@@ -205,6 +244,36 @@ def parted(one: Slice, wanted: frozenset[str], spool: Spool, deleted: frozenset[
                 found.medications.setdefault(reference, set()).add(patient)
     spool.flush()
     return found
+
+
+def wanted_records(one: Slice, wanted: frozenset[str]) -> Iterator[Record]:
+    """Yield the resources of the wanted patients of a slice, and what of theirs cannot be read."""
+    if one.file.form == "document":
+        yield from (record for record in records(one, kinds=OWN) if record.patient in wanted)
+        return
+    reference, is_wanted = "", False
+    for where, raw in lines(one):
+        try:
+            owner = _owner(raw)
+            subject = owner.subject
+            if subject is not None and subject.reference is not None and owner.resourceType not in ODD:
+                if subject.reference != reference:
+                    reference = subject.reference
+                    is_wanted = patient_of(reference) in wanted
+                if not is_wanted:
+                    continue
+        except decode.BROKEN:
+            pass
+        yield from (record for record in of_line(raw, where, kinds=OWN) if record.patient in wanted)
+
+
+class _Owner(msgspec.Struct, gc=False):
+    resourceType: str = ""  # noqa: N815 - FHIR's own name
+    subject: decode.Ref | None = None
+
+
+_owner = msgspec.json.Decoder(_Owner).decode
+OWN = TYPES - SHARED
 
 
 def name_of(record: Record) -> str:

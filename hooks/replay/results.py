@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -123,8 +123,10 @@ def write_part(folder: Path, number: int, rows: Iterable[Row]) -> None:
     draft.mkdir(parents=True)
     encode = msgspec.json.Encoder().encode
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context((draft / f"{name}.ndjson").open("wb")) for name in (*RUN_TABLES, "broken")}
+        files: dict[str, IO[bytes]] = {}  # only of tables that have a row: each costs the disk a moment
         for table, row in rows:
+            if table not in files:
+                files[table] = stack.enter_context((draft / f"{table}.ndjson").open("wb"))
             files[table].write(encode(row) + b"\n")
         for file in files.values():
             file.flush()
@@ -153,7 +155,8 @@ def broken(folder: Path, parts: int) -> list[Mapping[str, str]]:
     found: list[Mapping[str, str]] = []
     for number in range(parts):
         path = folder / part_name(number) / "broken.ndjson"
-        found += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists():
+            found += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return found
 
 
@@ -188,7 +191,7 @@ def merge(parts: Path, numbers: Iterable[int], to: Path, refused: Iterable[Mappi
             files = [extra]
         else:
             files = [folder / f"{table}.ndjson" for folder in folders]
-        told[table] = _copy(database, table, [str(path) for path in files if path.stat().st_size], to)
+        told[table] = _copy(database, table, [str(path) for path in files if path.exists() and path.stat().st_size], to)
     database.close()
     return told
 

@@ -276,25 +276,34 @@ def records(one: Slice, *, kinds: frozenset[str] = TYPES) -> Iterator[Record]:
     if one.file.form == "document":
         yield from _document(one.file, kinds)
         return
-    for where, line in _lines(one):
-        if not line.strip():
-            continue
-        try:
-            owned = _owned(line)
-        except decode.BROKEN:
-            yield from _tolerant(line, where, kinds)
-            continue
-        kind = owned.resourceType
-        if kind in kinds:
-            yield _record(owned, line.rstrip(b"\r\n"), where)
-        elif kind == "Bundle":
-            yield from _bundle(line, where, kinds)
-        elif not kind:
-            yield Record("", None, "", b"", where, "no resourceType")
+    for where, line in lines(one):
+        yield from of_line(line, where, kinds)
 
 
-def _lines(one: Slice) -> Iterator[tuple[int, bytes]]:
-    """Yield offset and bytes of the lines that begin in a slice."""
+ODD = frozenset({"Bundle", ""})
+"""Types of a line that is no plain resource."""
+
+
+def of_line(line: bytes, where: int, kinds: frozenset[str] = TYPES) -> Iterator[Record]:
+    """Yield what stands in a line: a resource, those of a Bundle, or a fault."""
+    if not line.strip():
+        return
+    try:
+        owned = _owned(line)
+    except decode.BROKEN:
+        yield from _tolerant(line, where, kinds)
+        return
+    kind = owned.resourceType
+    if kind in kinds:
+        yield _record(owned, line.rstrip(b"\r\n"), where)
+    elif kind == "Bundle":
+        yield from _bundle(line, where, kinds)
+    elif not kind:
+        yield Record("", None, "", b"", where, "no resourceType")
+
+
+def lines(one: Slice) -> Iterator[tuple[int, bytes]]:
+    """Yield offset and bytes of the lines that begin in a slice of a file of lines."""
     with _open(one.file.path) as file:
         offset = one.start
         if one.start:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from hooks.replay.engines import Progress, Work, rows_of, screen_of
 from hooks.replay.errors import ReplayError
-from hooks.replay.parting import Looking, Screened, name_of, part_of, references, screened, short
+from hooks.replay.parting import Looking, Screened, name_of, part_of, references, screened, short, wanted_records
 from hooks.replay.results import part_name, write_part
-from hooks.replay.sources import PART, SHARED, TYPES, Slice, records
+from hooks.replay.sources import PART, SHARED, Slice, records
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,13 +130,11 @@ def _screening(mapping: dict[str, Any], looking: Looking) -> Callable[[Slice], S
 def _owned_lines(wanted: Any, deleted: frozenset[str]) -> Callable[[Slice], Iterator[Line]]:  # noqa: ANN401 - a broadcast
     def lines(one: Slice) -> Iterator[Line]:
         ours = wanted.value
-        for record in records(one, kinds=TYPES - SHARED):
-            if record.patient is None or record.patient not in ours:
-                continue
+        for record in wanted_records(one, ours):
             if record.fault:
-                yield record.patient, PART, record.kind.encode()
+                yield str(record.patient), PART, record.kind.encode()
             elif not deleted or name_of(record) not in deleted:
-                yield record.patient, record.address, record.raw
+                yield str(record.patient), record.address, record.raw
 
     return lines
 
