@@ -140,13 +140,15 @@ def main() -> None:
                     one_judging = took - watch.ended["gather"]
                     _row("second arm", one_judging, both - two.ended["gather"] - one_judging)
                     per_patient = lines / told.patients
+                minutes = took * told.workers * MILLION / told.patients / 60 / 2
                 print(
                     f"  {lines:,} lines of {told.patients:,} patients, {counts['candidates']:,} judged,"
-                    f" {counts['checked']:,} checked whole; a million patients on two processors: {took * told.workers * MILLION / told.patients / 60 / 2:.0f} min"
+                    f" {counts['checked']:,} checked whole; a million patients on two processors: {minutes:.0f} min"
                 )
         finally:
             print(
-                f"memory of a process: {memory_mb(engine):.0f} MB (must {MUST_MEMORY_MB}); {per_patient:.0f} lines a patient"
+                f"memory of a process: {memory_mb(engine):.0f} MB (must {MUST_MEMORY_MB});"
+                f" {per_patient:.0f} lines a patient"
             )
             engine.close()
 

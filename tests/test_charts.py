@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -42,7 +42,7 @@ SPECS = {
 @pytest.mark.parametrize("name", SPECS)
 def test_a_chart_is_whole_svg_with_its_label_and_scales_with_the_page(name: str) -> None:
     svg = drawing.drawn(SPECS[name], label='What "it" shows & more')
-    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
+    root = ET.fromstring(svg)  # noqa: S314 - our own
     assert root.get("role") == "img"
     assert root.get("aria-label") == 'What "it" shows & more'
     assert "max-width" in (root.get("style") or "")

@@ -1,4 +1,4 @@
-"""A replay says what the service says: of a chart on its day, of an order when it was signed, of a past day as it was."""
+"""A replay says what the service says: of a chart on its day, of an order when signed, of a past day as it was."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from hooks.application import create_app
+from hooks.replay.errors import ReplayError
 from hooks.replay.patients import chart_of, delivery
 from hooks.replay.plan import calls_of, days_of, hooks_of
-from hooks.replay.errors import ReplayError
 from hooks.settings import Settings, load
-from hooks.tools.samples import request_for, samples
+from hooks.tools.samples import KEY_OF, request_for, samples
 from tests.fhir import coded, condition, observation, patient, quantity
 from tests.replay import replay, rows, write_lines
 
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 TRACE = "org.oncobone.trace"
 EVALUATION = "org.oncobone.evaluation"
 NOON = "2026-11-22"
-TYPES = "Patient,Condition,Observation,MedicationRequest,Procedure,AllergyIntolerance,MedicationAdministration,ServiceRequest"
+TYPES = ",".join(["Patient", *KEY_OF])
 ASKED = {"eventId": "kickoff", "eventDetail": {"exportUrl": f"https://x/$export?_type={TYPES}"}}
 CHART_SAMPLES = [one.name for one in samples() if not one.only and one.name != "hostile-chart"]
 
@@ -124,7 +124,7 @@ def test_a_past_day_knows_nothing_of_later(tmp_path: Path) -> None:
     states = [facts.get((day.isoformat(), "dx.bone_met")) for day in days[1:]]
     assert states[1:] == ["known", "known"]
     assert states[0] != "known"
-    fired = {}
+    fired: dict[str, set[str]] = {}
     for day, rule in rows(
         tmp_path / "run", "SELECT day, rule FROM calls JOIN verdicts USING (call) WHERE state = 'fired'"
     ):
@@ -296,7 +296,7 @@ def test_a_site_s_own_services_are_asked(tmp_path: Path) -> None:
     replay([given], tmp_path / "run", arms={"default": Settings.model_validate({"services": services})})
     found = rows(
         tmp_path / "run",
-        "SELECT reader, list_sort(list(DISTINCT recommender)) FROM calls JOIN cards USING (call) GROUP BY ALL ORDER BY ALL",
+        "SELECT reader, list_sort(list(DISTINCT recommender)) FROM calls JOIN cards USING (call) GROUP BY 1 ORDER BY 1",
     )
     assert [reader for reader, _ in found] == ["pharmacist", "prescriber"]
     assert found[1][1] == ["bone-protection"]
@@ -320,7 +320,7 @@ def test_keys_that_came_in_part_say_so() -> None:
     ],
 )
 def test_the_days_that_are_asked(told: Any, days: list[str]) -> None:
-    assert [day.isoformat() for day in days_of(*told, dt.date(2026, 11, 22), ())] == days
+    assert [day.isoformat() for day in days_of(told[0], told[1], told[2], dt.date(2026, 11, 22), ())] == days
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_the_days_that_are_asked(told: Any, days: list[str]) -> None:
 )
 def test_days_that_cannot_be_asked_are_refused(told: Any) -> None:
     with pytest.raises(ReplayError, match="--"):
-        days_of(*told, dt.date(2026, 11, 22), ())
+        days_of(told[0], told[1], told[2], dt.date(2026, 11, 22), ())
 
 
 def test_hooks_and_calls_fit_together() -> None:

@@ -9,18 +9,19 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fhir_mapping.chart import read_chart
 from hooks.replay import engines, judging, results
 from hooks.replay.errors import LEFT_OUT, ReplayError
 from hooks.replay.running import read_link
 from hooks.settings import Settings
-from tests.conftest import ROOT, environment
+from recommenders.assessing.assessment import assess
+from tests.conftest import ROOT, environment, oncobone
 from tests.fhir import coded, condition, patient
 from tests.replay import export, people, replay, rows, tables, write_lines
 
@@ -58,7 +59,7 @@ def test_the_order_of_files_and_lines_changes_nothing(tmp_path: Path) -> None:
 
 
 def without_names(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows but the run's name and its pseudonyms, which hang on the input's bytes: patients in order of what is said."""
+    """All rows but the run's name and its pseudonyms, which hang on the input's bytes."""
     database, _ = results.opened(folder)
     found = {}
     for table, chosen in (
@@ -67,7 +68,7 @@ def without_names(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
         ("verdicts", "rule, state, indicator, missing, limits"),
         ("facts", "day, fact, state, age_days"),
     ):
-        found[table] = database.execute(f"SELECT {chosen} FROM {table} ORDER BY ALL").fetchall()
+        found[table] = database.execute(f"SELECT {chosen} FROM {table} ORDER BY ALL").fetchall()  # noqa: S608 - ours
     return found
 
 
@@ -145,7 +146,7 @@ def test_a_part_that_was_being_written_when_the_power_went_is_done_again(
     to = tmp_path / "run"
     with pytest.raises(Stopped):
         replay([plain[0]], to, progress=stop)
-    part = sorted((to / "parts").glob("part-????"))[0]
+    part = min((to / "parts").glob("part-????"))
     part.rename(part.with_name(f"{part.name}.tmp"))
     (part.with_name(f"{part.name}.tmp") / "calls.ndjson").write_bytes(b'{"half": ')
     replay([plain[0]], to)
@@ -158,9 +159,8 @@ def test_a_killed_command_is_given_again_and_ends_with_the_same_bytes(tmp_path: 
     settings = environment(ONCOBONE_DATABASE_URL=f"sqlite:///{tmp_path / 'store.sqlite'}", ONCOBONE_NOW="2026-11-22")
 
     def start(to: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", "from hooks.tools.cli import main; main(prog_name='oncobone')"]
-            + ["replay", "run", str(given), "--to", str(to), "--workers", "1"],
+        return subprocess.Popen(  # noqa: S603 - our own command
+            oncobone("replay", "run", str(given), "--to", str(to), "--workers", "1"),
             env=settings,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -231,7 +231,7 @@ def test_a_sample_is_the_same_for_the_same_seed(plain: tuple[Path, Path], tmp_pa
 def test_bad_lines_are_named_by_file_and_line_and_make_the_key_partial(tmp_path: Path) -> None:
     cancer = condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "C34.11"))
     path = write_lines(tmp_path / "in", [patient(), cancer])
-    secret = "Mustermann-4711"  # noqa: S105 - a name that must not be kept
+    secret = "Mustermann-4711"
     with path.open("a", encoding="utf-8") as file:
         file.write(f'{{"resourceType":"Procedure","subject":{{"reference":"Patient/p1"}},"note":"{secret}\n')
     outcome = replay([tmp_path / "in"], tmp_path / "run")
@@ -282,7 +282,7 @@ def test_data_without_a_patient_and_strays_are_counted(tmp_path: Path) -> None:
 def test_a_topic_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cancer = condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "C34.11"))
     write_lines(tmp_path / "in", [patient(), cancer])
-    real = judging.assess
+    real = assess
 
     def failing(*given: Any, **more: Any) -> Any:
         from dataclasses import replace  # noqa: PLC0415 - only here
@@ -325,7 +325,7 @@ def test_no_id_name_birth_date_or_value_stands_in_a_result(tmp_path: Path) -> No
     link.parent.mkdir()
     replay([tmp_path / "in"], tmp_path / "run", link=link)
     database, _ = results.opened(tmp_path / "run")
-    said = [repr(database.execute(f"SELECT * FROM {table}").fetchall()) for table in results.RUN_TABLES]
+    said = [repr(database.table(table).fetchall()) for table in results.RUN_TABLES]
     said += [(tmp_path / "run" / name).read_text() for name in ("run.json", "plan.json")]
     for secret in ("secret", "Geheim", "1961", "1.777"):
         assert not any(secret in one for one in said)
@@ -363,7 +363,7 @@ def test_pseudonyms_hang_on_key_and_question(tmp_path: Path) -> None:
 def test_the_audit_record_is_written_before_anybody_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = export(tmp_path / "export", 6)
     kept: list[Any] = []
-    real = judging.read_chart
+    real = read_chart
 
     def read(*told: Any, **more: Any) -> Any:
         assert kept

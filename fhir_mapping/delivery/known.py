@@ -64,9 +64,12 @@ def timings() -> Mapping[str, Timing]:
     """Give what tells time, by resource type."""
     table = tomllib.loads(resources.files(__package__).joinpath("known.toml").read_text(encoding="utf-8"))
     return {
-        kind: Timing(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for kind, row in table.items()
+        kind: Timing(**{key: _frozen(value) for key, value in row.items()}) for kind, row in table.items()
     }  # a misspelled key is no field of Timing, and is refused
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - any TOML
+    return tuple(value) if isinstance(value, list) else value
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -68,12 +68,19 @@ class Screen:
         True for a line that cannot be read: nobody knows what it says.
         """
         try:
-            return self.concerns(line_of(raw), orders=orders)
+            line = line_of(raw)
         except decode.BROKEN:
             return True
+        return self.concerns(line, orders=orders)
 
     def concerns(self, line: Line, *, orders: bool = False) -> bool:
-        """Tell the same of a line that is decoded already; raises one of `decode.BROKEN` for elements of odd shape."""
+        """Tell the same of a line that is decoded already."""
+        try:
+            return self._concerns(line, orders=orders)
+        except decode.BROKEN:  # an element of odd shape
+            return True
+
+    def _concerns(self, line: Line, *, orders: bool) -> bool:
         kind = line.resourceType
         if kind == "Observation":
             # most of a hospital are results; the same few thousand codes come again and again

@@ -29,7 +29,8 @@ joined AS (
         old.state AS s0, new.state AS s1, old.indicator AS i0, new.indicator AS i1, old.limits AS l0, new.limits AS l1
     FROM old FULL JOIN new USING (call, rule)
 ), told AS (
-    SELECT coalesce(a.patient, b.patient) AS patient, coalesce(a.day, b.day) AS day, coalesce(a.hook, b.hook) AS hook, joined.rule,
+    SELECT coalesce(a.patient, b.patient) AS patient, coalesce(a.day, b.day) AS day, coalesce(a.hook, b.hook) AS hook,
+        joined.rule,
         coalesce(s0, CASE WHEN a.call IS NULL THEN 'not in scope' ELSE 'not met' END) AS before,
         coalesce(s1, CASE WHEN b.call IS NULL THEN 'not in scope' ELSE 'not met' END) AS after,
         coalesce(i0, '') AS indicator_before, coalesce(i1, '') AS indicator_after, l0, l1
@@ -71,8 +72,8 @@ def changes(
     before, after = results.read_run(old), results.read_run(new)
     if before["question"] != after["question"]:
         raise ReplayError(
-            "The two runs ask different questions (other input, days, hooks, sample, time zone or mapping): what differs"
-            " between them says nothing about rules or settings. Run both on the same input with the same plan."
+            "The two runs ask different questions (other input, days, hooks, sample, time zone or mapping): what"
+            " differs between them says nothing about rules or settings. Run both on the same input with the same plan."
         )
     database = results.connect()
     database.execute(
@@ -111,8 +112,10 @@ def _causes(
         CREATE TABLE differing AS
         WITH before AS (SELECT DISTINCT rule, l.name, l.value FROM old_verdicts, unnest(limits) AS t(l)),
         after AS (SELECT DISTINCT rule, l.name, l.value FROM new_verdicts, unnest(limits) AS t(l))
-        SELECT DISTINCT before.rule, before.name FROM before JOIN after USING (rule, name) WHERE before.value <> after.value
-        UNION SELECT DISTINCT rule, name FROM (SELECT * FROM before UNION SELECT * FROM after) JOIN set_otherwise USING (name)
+        SELECT DISTINCT before.rule, before.name FROM before JOIN after USING (rule, name)
+        WHERE before.value <> after.value
+        UNION SELECT DISTINCT rule, name FROM (SELECT * FROM before UNION SELECT * FROM after)
+        JOIN set_otherwise USING (name)
         """
     )
     database.execute("ALTER TABLE changes ADD COLUMN cause VARCHAR")
@@ -131,8 +134,11 @@ def _causes(
 def table(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Give the changes by rule: how many patients of each kind, and the limits that did it."""
     rows = database.execute(
-        'SELECT rule, kind, count(DISTINCT patient), list_sort(list(DISTINCT CASE WHEN "limit" <> \'\' THEN "limit" END)),'
-        " list_sort(list(DISTINCT cause)) FROM changes GROUP BY rule, kind ORDER BY rule, kind"
+        """
+        SELECT rule, kind, count(DISTINCT patient), list_sort(list(DISTINCT nullif("limit", ''))),
+            list_sort(list(DISTINCT cause))
+        FROM changes GROUP BY rule, kind ORDER BY rule, kind
+        """
     ).fetchall()
     found: dict[str, dict[str, Any]] = {}
     for rule, kind, patients, limits, causes in rows:

@@ -1,4 +1,4 @@
-"""A small population straight from a FHIR server, by the service's own way of fetching; SMART Fetch is for larger ones."""
+"""A small population straight from a FHIR server, fetched as the service fetches; SMART Fetch is for larger ones."""
 
 from __future__ import annotations
 

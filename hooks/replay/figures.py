@@ -1,4 +1,4 @@
-"""The figures of a finished run, for its text, its page and its gate: counts, shares with intervals, and what is missing."""
+"""The figures of a finished run, for its text, page and gate: counts, shares with intervals, what is missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hooks.replay.errors import ReplayError
 from hooks.replay.judging import INTERRUPTIVE
@@ -19,7 +19,8 @@ HIDDEN_UP_TO, ROUNDED_TO = 7, 5
 """What is shared shows no count up to seven, and rounds the others to five (as OpenSAFELY's ehrQL does)."""
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Share:
     """How often something was, with the 95 % interval of its share (between 0 and 1)."""
 
     count: int
@@ -27,6 +28,11 @@ class Share(NamedTuple):
     share: float
     low: float
     high: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval alone."""
+        return self.low, self.high
 
     @property
     def per_100(self) -> float:
@@ -106,13 +112,13 @@ class Figures:
             self.database.execute(f"CREATE VIEW my_{name} AS SELECT * FROM {name} WHERE arm = '{arm}'")  # noqa: S608 - our own names
         self.database.execute("CREATE VIEW ours AS SELECT * FROM my_calls WHERE refused = ''")
 
-    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Give the rows of a query as dicts."""
         found = self.database.execute(query, list(values))
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def one(self, query: str, *values: Any) -> Any:  # noqa: ANN401 - a number or a word
+    def one(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a number or a word
         """Give the first value of a query."""
         found = self.database.execute(query, list(values)).fetchone()
         return found[0] if found else None
@@ -174,7 +180,8 @@ class Figures:
         found = self.rows(
             """
             WITH fired AS (
-                SELECT v.rule, v.indicator, c.patient FROM my_verdicts v JOIN ours c USING (call) WHERE v.state = 'fired'
+                SELECT v.rule, v.indicator, c.patient FROM my_verdicts v JOIN ours c USING (call)
+                WHERE v.state = 'fired'
             ), sizes AS (SELECT patient, count(*) AS x FROM ours GROUP BY patient
             ), each AS (SELECT rule, patient, count(*) AS y, max(x) AS x FROM fired JOIN sizes USING (patient)
                 GROUP BY rule, patient)
@@ -214,15 +221,16 @@ class Figures:
     def calendar(self) -> list[dict[str, Any]]:
         """Give cards a day, by indicator."""
         return self.rows(
-            "SELECT CAST(c.day AS VARCHAR) AS day, k.indicator, count(*) AS cards FROM my_cards k JOIN ours c USING (call)"
-            " GROUP BY ALL ORDER BY day, indicator"
+            "SELECT CAST(c.day AS VARCHAR) AS day, k.indicator, count(*) AS cards"
+            " FROM my_cards k JOIN ours c USING (call) GROUP BY ALL ORDER BY day, indicator"
         )
 
     def missing(self) -> list[dict[str, Any]]:
         """Give, for each undecided rule and fact it waits for, of how many patients."""
         return self.rows(
             "SELECT v.rule, m.fact, count(DISTINCT c.patient) AS patients FROM my_verdicts v JOIN ours c USING (call),"
-            " unnest(v.missing) AS m(fact) WHERE v.state = 'undecided' GROUP BY ALL ORDER BY patients DESC, v.rule, m.fact"
+            " unnest(v.missing) AS m(fact) WHERE v.state = 'undecided'"
+            " GROUP BY ALL ORDER BY patients DESC, v.rule, m.fact"
         )
 
     def most_missing(self, number: int = 10) -> list[dict[str, Any]]:
@@ -239,7 +247,8 @@ class Figures:
         return self.rows(
             """
             WITH last AS (SELECT patient, fact, arg_max(state, day) AS state FROM facts GROUP BY patient, fact),
-            worst AS (SELECT fact FROM last GROUP BY fact ORDER BY count(*) FILTER (state <> 'known') DESC, fact LIMIT ?)
+            worst AS (SELECT fact FROM last GROUP BY fact
+                ORDER BY count(*) FILTER (state <> 'known') DESC, fact LIMIT ?)
             SELECT fact, state, count(*) AS patients FROM last JOIN worst USING (fact) GROUP BY ALL ORDER BY fact, state
             """,
             number,

@@ -11,7 +11,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from decimal import Decimal
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -115,7 +116,7 @@ def judged(patient: str, lines: Iterable[tuple[str, bytes]], judge: Judge) -> It
 
 
 def checked(patient: str, lines: Iterable[tuple[str, bytes]], judge: Judge) -> Iterator[Row]:
-    """Judge one whom the screen left out: a row `broken`, with the words of the diagnoses, when the screen was wrong."""
+    """Judge one whom the screen left out: a row `broken`, with the words of the diagnoses, when it was wrong."""
     teller = _Teller(judge, patient)
     chart = chart_of(patient, lines, judge.plan.zone)
     for call in calls(chart, judge):
@@ -291,14 +292,15 @@ class _Teller:
         first: bool,
     ) -> Iterator[Row]:
         name = self.judge.pseudonym("call", f"{self.patient}|{service.id}|{call.hook}|{call.trigger}|{call.name}")
-        common = {
+        day = call.moment.astimezone(self.judge.plan.zone).date().isoformat()
+        common: dict[str, Any] = {
             "run": self.judge.run,
             "arm": arm,
             "call": name,
             "patient": self.patient,
             "hook": call.hook,
             "moment": int(call.moment.timestamp() * 1000),
-            "day": call.moment.astimezone(self.judge.plan.zone).date().isoformat(),
+            "day": day,
             "trigger": call.trigger,
             "reader": audience(service, call.practitioner, settings),
             "practitioner": self.judge.pseudonym("practitioner", call.practitioner) if call.practitioner else "",
@@ -309,7 +311,7 @@ class _Teller:
             "refused": refused,
         }
         if mapped is None:
-            yield "calls", common | _NOTHING
+            yield "calls", {**common, **_NOTHING}
             return
         assessment = assess(
             mapped.facts,
@@ -344,7 +346,7 @@ class _Teller:
             if verdict.state != "not met":
                 yield "verdicts", self._verdict(name, arm, verdict)
         if first:
-            yield from self._facts(common["day"], assessment)
+            yield from self._facts(day, assessment)
 
     def _card(
         self, call: str, arm: str, service: Service, place: int, draft: Draft, assessment: Assessment
@@ -438,7 +440,12 @@ def _limits(verdict: Verdict) -> Iterator[tuple[str, str]]:
             listed = condition.limit if isinstance(condition.limit, tuple) else (condition.limit,)
             for limit in listed:
                 if isinstance(limit, Limit):
-                    yield limit.name, f"{limit.value.normalize():f}"
+                    yield limit.name, _written(limit.value)
+
+
+@lru_cache(maxsize=1024)
+def _written(value: Decimal) -> str:
+    return f"{value.normalize():f}"
 
 
 def _unmapped(chart: Chart, judge: Judge) -> Iterator[Row]:

@@ -84,28 +84,23 @@ def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:
     for where, raw in lines(one):
         try:
             line = line_of(raw)
-            kind = line.resourceType
-            if kind not in TYPES or kind == "Patient" or kind in counted:
-                raise _Rare
-            subject = line.subject or line.patient
-            if subject is None or subject.reference is None:
-                raise _Rare
-            if subject.reference != reference:
-                reference = subject.reference
-                patient = patient_of(reference)
-            if patient is None:
-                raise _Rare
-            kinds[kind] += 1
-            if kind in looked_at and patient not in candidates and concerns(line, orders=orders):
-                candidates.add(patient)
-        except (*decode.BROKEN, _Rare):
-            for record in of_line(raw, where):
-                stage.take(record)
+        except decode.BROKEN:
+            stage.take_all(raw, where)
+            continue
+        kind, subject = line.resourceType, line.subject or line.patient
+        if subject is None or subject.reference is None or kind not in TYPES or kind in counted:
+            stage.take_all(raw, where)
+            continue
+        if subject.reference != reference:
+            reference = subject.reference
+            patient = patient_of(reference)
+        if patient is None:
+            stage.take_all(raw, where)
+            continue
+        kinds[kind] += 1
+        if kind in looked_at and patient not in candidates and concerns(line, orders=orders):
+            candidates.add(patient)
     return stage.found
-
-
-class _Rare(Exception):  # noqa: N818 - no error: a line that is looked at the long way
-    """A line that is no plain resource of a patient."""
 
 
 class _Stage:
@@ -118,6 +113,11 @@ class _Stage:
         self.counted = {kind: name for name in looking.calls for kind in CALL_TYPES[name]}
         self._screen = screen
         self._file = one.file.name
+
+    def take_all(self, raw: bytes, where: int) -> None:
+        """Look at a line that is no plain resource of a patient."""
+        for record in of_line(raw, where):
+            self.take(record)
 
     def take(self, record: Record) -> None:
         """Look at one resource, or note that it cannot be read."""
@@ -133,9 +133,8 @@ class _Stage:
             return
         if kind == "Patient":
             found.patients.add(patient)
-        elif kind in self.looked_at and patient not in found.candidates:
-            if self._screen.may_concern(record.raw, orders=self.orders):
-                found.candidates.add(patient)
+        elif kind in self.looked_at and self._screen.may_concern(record.raw, orders=self.orders):
+            found.candidates.add(patient)
         if kind in self.counted:
             found.calls.setdefault(self.counted[kind], Counter())[patient] += 1
 

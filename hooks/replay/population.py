@@ -18,12 +18,16 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from hooks.replay.errors import ReplayError
-from hooks.tools.samples import STORY_DAY, moved, sample
+from hooks.tools import samples
+from hooks.tools.samples import moved, sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Json = dict[str, Any]
+
+STORY_DAY = samples.STORY_DAY
+"""The day of the export, if no other is told."""
 
 TYPES = (
     "Patient",
@@ -132,8 +136,9 @@ def _story(name: str, dice: random.Random) -> list[Json]:
 def _shaken(resource: Json, dice: random.Random) -> Json:
     quantity = resource.get("valueQuantity")
     systems = {coding.get("system") for coding in (resource.get("code") or {}).get("coding", ())}
-    is_number = isinstance(quantity, dict) and type(quantity.get("value")) in {int, float}
-    if resource["resourceType"] == "Observation" and is_number and not systems & _STEADY:
+    if not isinstance(quantity, dict) or type(quantity.get("value")) not in {int, float}:
+        return resource
+    if resource["resourceType"] == "Observation" and not systems & _STEADY:
         resource["valueQuantity"] = quantity | {
             "value": round(quantity["value"] * dice.uniform(1 - JITTER, 1 + JITTER), 2)
         }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, render_template
-from markupsafe import Markup
 
 from hooks.cards.wording import frame
 from hooks.charts import drawing
@@ -20,6 +20,8 @@ from hooks.replay.summary import fact_label, first_sentence, texts, title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
 
 MOST_RULES, MOST_PAIRS, MOST_CHANGES = 30, 16, 40
 CHANGED_BY_HALF = 0.5
@@ -364,7 +366,5 @@ def _changed_weeks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         weeks[_week(row["day"])] += int(row["cards"])
     ordered = sorted(weeks)
     return [
-        week
-        for before, week in zip(ordered, ordered[1:], strict=False)
-        if abs(weeks[week] - weeks[before]) > CHANGED_BY_HALF * weeks[before]
+        week for before, week in pairwise(ordered) if abs(weeks[week] - weeks[before]) > CHANGED_BY_HALF * weeks[before]
     ]

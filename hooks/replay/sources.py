@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -305,13 +306,13 @@ def of_line(line: bytes, where: int, kinds: frozenset[str] = TYPES) -> Iterator[
 def lines(one: Slice) -> Iterator[tuple[int, bytes]]:
     """Yield offset and bytes of the lines that begin in a slice of a file of lines."""
     with _open(one.file.path) as file:
-        offset = one.start
+        offset, end = one.start, one.end if one.end is not None else sys.maxsize
         if one.start:
             file.seek(one.start - 1)
             offset += len(file.readline()) - 1  # the rest of a line that began before
         try:
             for line in file:
-                if one.end is not None and offset >= one.end:
+                if offset >= end:
                     return
                 yield offset, line
                 offset += len(line)
@@ -418,8 +419,8 @@ def _bundle(body: bytes, where: int, kinds: frozenset[str]) -> Iterator[Record]:
             found = found._replace(patient=only if named is None else patients.get(named))
         yield found._replace(address=on_one_line((entry.fullUrl or "").encode()).decode())
     if opened.truncated:
-        named = {_record(owned, b"", where).patient for _, _, owned in heads}
-        for patient in sorted({one for one in (*patients.values(), *named) if one is not None}):
+        subjects = {_record(owned, b"", where).patient for _, _, owned in heads}
+        for patient in sorted({one for one in (*patients.values(), *subjects) if one is not None}):
             yield Record("", patient, PART, b"", where, "a Bundle that goes on elsewhere")
 
 

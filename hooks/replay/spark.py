@@ -41,7 +41,7 @@ class Spark:
 
     def __init__(self, master: str) -> None:
         try:
-            import pyarrow  # noqa: F401, PLC0415 - an extra
+            import pyarrow as pa  # noqa: F401, PLC0415 - an extra
             from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
         except ImportError:
             raise ReplayError("The engine spark needs PySpark and Java 17: pip install 'oncobone[spark]'.") from None
@@ -166,7 +166,7 @@ def _medications(asked: Any) -> Callable[[Slice], Iterator[Line]]:  # noqa: ANN4
 
 def _judging(judge: Judge, to_check: frozenset[str]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow  # noqa: PLC0415 - an extra
+        import pyarrow as pa  # noqa: PLC0415 - an extra
 
         lines = (
             line for batch in batches for line in zip(*(column.to_pylist() for column in batch.columns), strict=True)
@@ -178,9 +178,9 @@ def _judging(judge: Judge, to_check: frozenset[str]) -> Callable[[Iterable[pa.Re
         def batch() -> pa.RecordBatch:
             columns = [list(column) for column in zip(*waiting, strict=True)]
             waiting.clear()
-            kinds = [pyarrow.int32(), *(pyarrow.string() for _ in range(3))]
-            return pyarrow.RecordBatch.from_arrays(
-                [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names=names
+            kinds = [pa.int32(), *(pa.string() for _ in range(3))]
+            return pa.RecordBatch.from_arrays(
+                [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names=names
             )
 
         for (part, patient), listed in together:

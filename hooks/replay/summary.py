@@ -89,7 +89,8 @@ def text(folder: Path, language: str) -> Iterator[str]:
         for row in figures.rules()[:MOST_RULES]:
             found = row["share"]
             yield (
-                f"  {row['rule']:<11} {row['indicator']:<9} {found.per_100:5.1f} ({100 * found.low:.1f}–{100 * found.high:.1f})"
+                f"  {row['rule']:<11} {row['indicator']:<9}"
+                f" {found.per_100:5.1f} ({100 * found.low:.1f}–{100 * found.high:.1f})"
                 f"  {title(row['rule'], language)}"
             )
         for row in figures.most_missing(5):
