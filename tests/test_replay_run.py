@@ -153,30 +153,40 @@ def test_a_part_that_was_being_written_when_the_power_went_is_done_again(
     assert tables(to) == tables(plain[1])
 
 
-@pytest.mark.parametrize("seconds", [1.5, 3.0, 4.5])
-def test_a_killed_command_is_given_again_and_ends_with_the_same_bytes(tmp_path: Path, seconds: float) -> None:
-    given = export(tmp_path / "export", 40)
-    settings = environment(ONCOBONE_DATABASE_URL=f"sqlite:///{tmp_path / 'store.sqlite'}", ONCOBONE_NOW="2026-11-22")
+@pytest.fixture(scope="module")
+def commanded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], Path]:
+    """An export, the settings of a command, and a run by it that nobody stopped."""
+    folder = tmp_path_factory.mktemp("commanded")
+    given = export(folder / "export", 40)
+    url = f"sqlite:///{folder / 'store.sqlite'}"
+    settings = environment(ONCOBONE_DATABASE_URL=url, ONCOBONE_NOW="2026-11-22")
+    assert started(given, folder / "whole", settings).wait(100) == 0
+    return given, settings, folder / "whole"
 
-    def start(to: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - our own command
-            oncobone("replay", "run", str(given), "--to", str(to), "--workers", "1"),
-            env=settings,
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
 
-    killed = start(tmp_path / "killed")
+def started(given: Path, to: Path, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own command
+        oncobone("replay", "run", str(given), "--to", str(to), "--workers", "1"),
+        env=settings,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("seconds", [2.0, 3.5, 5.0])
+def test_a_killed_command_is_given_again_and_ends_with_the_same_bytes(
+    commanded: tuple[Path, dict[str, str], Path], tmp_path: Path, seconds: float
+) -> None:
+    given, settings, whole = commanded
+    killed = started(given, tmp_path / "run", settings)
     time.sleep(seconds)
     killed.send_signal(signal.SIGKILL)
     killed.wait(30)
-    assert start(tmp_path / "killed").wait(100) == 0
-    assert start(tmp_path / "whole").wait(100) == 0
-    assert tables(tmp_path / "killed") == tables(tmp_path / "whole")
-    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == [
-        *sorted([*tables(tmp_path / "whole"), "plan.json", "run.json"])
-    ]
+    assert started(given, tmp_path / "run", settings).wait(100) == 0
+    assert tables(tmp_path / "run") == tables(whole)
+    left = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert left == sorted([*tables(whole), "plan.json", "run.json"])
 
 
 def test_a_finished_run_is_told_again_and_not_done_again(plain: tuple[Path, Path], tmp_path: Path) -> None:
@@ -207,7 +217,7 @@ def test_judging_everybody_says_the_same_of_ours(plain: tuple[Path, Path], tmp_p
 def test_one_whom_the_screen_left_out_wrongly_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "C34.11", text="Lung cancer"))
     write_lines(tmp_path / "in", [patient(), told])
-    monkeypatch.setattr("hooks.replay.parting.Screen.may_concern", lambda *_, **__: False)
+    monkeypatch.setattr("fhir_mapping.delivery.screening.Screen.concerns", lambda *_, **__: False)
     with pytest.raises(ReplayError, match=r"left out 1 .* in scope.*C34\.11.*Lung cancer.*--all-patients"):
         replay([tmp_path / "in"], tmp_path / "run")
     assert not (tmp_path / "run" / "run.json").exists()

@@ -63,10 +63,9 @@ class Screened:
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """What stage A looks for: types of past calls to count, and whether orders can bring a patient in."""
+    """What stage A looks for: past calls to count; where orders are asked, orders can bring a patient in."""
 
     calls: tuple[str, ...] = ()
-    everybody: bool = False
 
 
 def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:

@@ -73,8 +73,9 @@ def run(
     if (to / results.RUN_FILE).exists():
         return _finished(to)
     cut = slices(found.files)
-    looking = Looking(plan.calls, plan.all_patients)
-    seen = engine.screen(plan, cut, looking, progress)
+    seen = engine.screen(plan, cut, Looking(plan.calls), progress)
+    if plan.all_patients:
+        seen.candidates |= seen.patients
     plan = replace(plan, delivered=delivered_types(found, frozenset(seen.kinds)))
     if lacking := [kind for kind in NEEDED if kind not in plan.delivered]:
         raise ReplayError(f"{' and '.join(lacking)}: no such resources came, and without them there is no answer.")
