@@ -23,4 +23,4 @@ class Lazy(click.Group):
         return found
 
 
-commands = Lazy("replay", help="Ask what the service would have said of a whole population.")
+group = Lazy("replay", help="Ask what the service would have said of a whole population.")

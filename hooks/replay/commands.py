@@ -23,6 +23,7 @@ from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.store import store_for
 
 if TYPE_CHECKING:
+    from hooks.replay.population import Mix
     from hooks.store.store import Store
     from recommenders.vocabulary.guidance import Hook
 
@@ -250,13 +251,20 @@ def show_command(folder: Path, budgets: tuple[str, ...], language: Language | No
 @click.option("--to", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The page.")
 @click.option("--against", type=EXISTING, metavar="DIR", help="An older run of the same question, for what changed.")
 @click.option("--share", is_flag=True, help="Suppress counts up to 7 and round the others to 5.")
+@click.option("--charts", "pictures", type=FOLDER, metavar="DIR", help="Write each chart as an SVG file here as well.")
 @language_option
-def report_command(folder: Path, to: Path, against: Path | None, share: bool, language: Language | None) -> None:
+def report_command(
+    folder: Path, to: Path, against: Path | None, share: bool, pictures: Path | None, language: Language | None
+) -> None:
     """Write one HTML page, with its charts inside; nothing of it is fetched from elsewhere."""
     from hooks.replay import report  # noqa: PLC0415 - draws: only here
 
     try:
         to.write_text(report.page(folder, language or "en", against=against, share=share), encoding="utf-8")
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            for name, svg in report.charts(folder, language or "en", share=share).items():
+                (pictures / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
     except (ReplayError, OSError) as error:
         _refuse(str(error))
     click.echo(f"Written: {to}", err=True)
@@ -303,13 +311,16 @@ def cohort_command(
 @click.option(
     "--ours", type=click.FloatRange(0, 100), default=10, show_default=True, help="Per cent with a disease of ours."
 )
+@click.option(
+    "--mix", type=click.Choice(["routine", "stories"]), default="routine", help="As in a hospital, or only stories."
+)
 @click.option("--to", required=True, type=FOLDER, metavar="DIR", help="Where the files go: an empty folder.")
-def population_command(patients: int, seed: int, day: dt.datetime | None, ours: float, to: Path) -> None:
+def population_command(patients: int, seed: int, day: dt.datetime | None, ours: float, mix: Mix, to: Path) -> None:
     """Make a synthetic population, as a Bulk Data export: nobody in it is a real person."""
     from hooks.replay import population  # noqa: PLC0415 - only here
 
     try:
-        population.write(to, patients, seed=seed, day=day.date() if day else None, ours=ours / 100)
+        population.write(to, patients, seed=seed, day=day.date() if day else None, ours=ours / 100, mix=mix)
     except (ReplayError, OSError) as error:
         _refuse(str(error))
     click.echo(f"Written: {to}", err=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hooks.replay.errors import ReplayError
 from hooks.tools import samples
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Json = dict[str, Any]
+Mix = Literal["routine", "stories"]
 
 STORY_DAY = samples.STORY_DAY
 """The day of the export, if no other is told."""
@@ -55,9 +56,14 @@ def _table() -> Mapping[str, Any]:
     return tomllib.loads(text)
 
 
-def write(to: Path, patients: int, *, seed: int = 0, day: dt.date | None = None, ours: float = 0.1) -> None:
+def write(
+    to: Path, patients: int, *, seed: int = 0, day: dt.date | None = None, ours: float = 0.1, mix: Mix = "routine"
+) -> None:
     """
     Write so many patients to an empty folder, a share `ours` of them with a disease of ours, complete up to `day`.
+
+    `mix` is how often which story is told: as in a hospital (`routine`), or each of our sample patients, all of whom
+    have something to be told of, equally often (`stories`).
 
     The same arguments give the same files. Raises ReplayError for a folder that is not empty.
     """
@@ -70,7 +76,7 @@ def write(to: Path, patients: int, *, seed: int = 0, day: dt.date | None = None,
             kind: stack.enter_context((to / f"{kind}.000.ndjson").open("w", encoding="utf-8", newline="\n"))
             for kind in TYPES
         }
-        for one in population(patients, seed=seed, day=day, ours=ours):
+        for one in population(patients, seed=seed, day=day, ours=ours, mix=mix):
             for resource in one:
                 files[resource["resourceType"]].write(json.dumps(resource, ensure_ascii=False) + "\n")
     asked = f"https://synthetic.example/fhir/$export?_type={','.join(TYPES)}"
@@ -80,20 +86,28 @@ def write(to: Path, patients: int, *, seed: int = 0, day: dt.date | None = None,
             log.write(json.dumps({"eventId": name, "eventDetail": detail}) + "\n")
 
 
-def population(patients: int, *, seed: int = 0, day: dt.date = STORY_DAY, ours: float = 0.1) -> Iterator[list[Json]]:
-    """Yield the resources of each patient."""
+def population(
+    patients: int, *, seed: int = 0, day: dt.date = STORY_DAY, ours: float = 0.1, mix: Mix = "routine"
+) -> Iterator[list[Json]]:
+    """Yield the resources of each patient; see `write`."""
     table = _table()
-    shares = [row["share"] for row in table["ours"]], [row["share"] for row in table["others"]]
+    told = table["ours"] if mix == "routine" else [{"story": one.name, "share": 1} for one in _stories()]
+    shares = [row["share"] for row in told], [row["share"] for row in table["others"]]
     for number in range(patients):
         dice = random.Random(f"{seed}|{number}")  # noqa: S311 - by seed, to be the same again
         identifier = f"pop-{seed}-{number}"
         if dice.random() < ours:
-            row = dice.choices(table["ours"], shares[0])[0]
+            row = dice.choices(told, shares[0])[0]
             found = _story(row["story"], dice) if "story" in row else _plain(table["plain"][row["plain"]], dice)
         else:
             found = _plain(dice.choices(table["others"], shares[1])[0], dice)
         found += list(_visits(dice))
         yield [moved(_renamed(one, identifier), (day - STORY_DAY).days) for one in found]
+
+
+def _stories() -> list[samples.Sample]:
+    """Give the sample patients that are of use in a chart: those with all their data, and none that is broken."""
+    return [one for one in samples.samples() if not one.only and one.name != "hostile-chart"]
 
 
 def _renamed(resource: Json, patient: str) -> Json:

@@ -49,6 +49,22 @@ def page(
         return render_template("replay.html", t=texts(language), language=language, share=share, **parts)
 
 
+def charts(folder: Path, language: str, *, share: bool = False) -> dict[str, str]:
+    """Give the charts of a run as SVG by name, for slides and documents; those with nothing to draw are left out."""
+    maker = _Page(Figures(folder), language, Hidden(share))
+    try:
+        made = {
+            "rules": maker.rules_chart(),
+            "recommenders": maker.recommender_chart(),
+            "calendar": maker.calendar()["chart"],
+            "missing": maker.missing_chart(),
+            "facts": maker.states_chart(),
+        }
+    except ChartError as error:
+        raise ReplayError(str(error)) from error
+    return {name: str(svg) for name, svg in made.items() if svg is not None}
+
+
 def _changes(folder: Path, against: Path | None, figures: Figures) -> list[dict[str, Any]] | None:
     """Give the changes since an older run, or between the first two arms; None where there is nothing to compare."""
     if against is not None:
@@ -76,15 +92,15 @@ class _Page:
         return {
             "sentence": self._sentence(),
             "overall": self._overall(),
-            "rules_chart": self._rules_chart(),
+            "rules_chart": self.rules_chart(),
             "burden": self._burden(),
-            "recommender_chart": self._recommender_chart(),
+            "recommender_chart": self.recommender_chart(),
             "spreads": self._spreads(),
-            "calendar": self._calendar(),
+            "calendar": self.calendar(),
             "changes": None if changes is None else self._changed(changes),
-            "missing_chart": self._missing_chart(),
+            "missing_chart": self.missing_chart(),
             "most_missing": self._most_missing(),
-            "states_chart": self._states_chart(),
+            "states_chart": self.states_chart(),
             "trust": self._trust(),
             "unmapped": [] if self.hidden.share else self.figures.unmapped(),
         }
@@ -146,7 +162,8 @@ class _Page:
         rounded = self.hidden.rounded(of)
         return f"{100 * self.hidden.rounded(count) / rounded:.0f}" if rounded else "–"
 
-    def _recommender_chart(self) -> Markup | None:
+    def recommender_chart(self) -> Markup | None:
+        """Draw the cards of each recommender."""
         rows = [
             {
                 "name": frame(row["name"], self.language, "recommenders"),  # type: ignore[arg-type] # one of the two languages
@@ -180,7 +197,8 @@ class _Page:
 
     # --- 2: rules ---
 
-    def _rules_chart(self) -> Markup | None:
+    def rules_chart(self) -> Markup | None:
+        """Draw how often each rule fired."""
         rows = []
         for row in self.figures.rules()[:MOST_RULES]:
             share = self._share(row["share"])
@@ -203,7 +221,8 @@ class _Page:
 
     # --- 4: calendar ---
 
-    def _calendar(self) -> dict[str, Any]:
+    def calendar(self) -> dict[str, Any]:
+        """Draw the cards of each day or week, and name the weeks that changed."""
         rows = self.figures.calendar()
         days = names(rows, "day")
         if len(days) < 2:
@@ -246,7 +265,8 @@ class _Page:
 
     # --- 6: what is missing ---
 
-    def _missing_chart(self) -> Markup | None:
+    def missing_chart(self) -> Markup | None:
+        """Draw which rules wait for which facts."""
         rows = self.figures.missing()
         rules = names(rows, "rule")[:MOST_PAIRS]
         facts = names([row for row in rows if row["rule"] in rules], "fact")[:MOST_PAIRS]
@@ -278,7 +298,8 @@ class _Page:
             for row in self.figures.most_missing()
         ]
 
-    def _states_chart(self) -> Markup | None:
+    def states_chart(self) -> Markup | None:
+        """Draw the state of the facts that rules looked at."""
         rows = self.figures.fact_states()
         if not rows:
             return None

@@ -305,6 +305,6 @@ main.add_command(feedback.commands)
 main.add_command(audit.commands)
 main.add_command(keys.commands)
 main.add_command(database.commands)
-main.add_command(replay.commands)
+main.add_command(replay.group)
 for command in workshop.COMMANDS:
     main.add_command(command)
