@@ -181,7 +181,8 @@ def test_each_encounter_is_a_call_at_its_time_by_whom_and_where(tmp_path: Path) 
         encounter("e", "2026-07"),
     ]
     given = as_export(tmp_path / "in", [patient(), LUNG, BONE, *visits])
-    replay([given], tmp_path / "run", calls=("encounters",))
+    outcome = replay([given], tmp_path / "run", calls=("encounters",))
+    assert outcome.told["counts"]["calls"] == {"encounters": 2}
     found = rows(
         tmp_path / "run", "SELECT CAST(day AS VARCHAR), trigger, hook, unit, assumed FROM calls ORDER BY moment"
     )

@@ -51,6 +51,13 @@ def test_a_packed_file_that_ends_early_is_said(tmp_path: Path) -> None:
     assert [one.fault for one in read(tmp_path / "y") if one.fault] == ["file ends early"]
 
 
+def test_the_number_of_a_line_is_told_also_in_a_packed_file(tmp_path: Path) -> None:
+    (tmp_path / "1.ndjson.gz").write_bytes(gzip.compress(b'{"resourceType":"Basic"}\n\nnot json\n'))
+    (bad,) = read(tmp_path)
+    (file,) = survey([tmp_path]).files
+    assert sources.line_number(file, bad.where) == 3
+
+
 def test_a_folder_of_smart_fetch_counts_each_file_once_and_knows_what_was_asked_and_deleted(tmp_path: Path) -> None:
     first = tmp_path / "001.2026-11-20"
     write_lines(first, [patient()], "Patient.001.ndjson")

@@ -25,6 +25,7 @@ from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.terms.site import SiteMapping, site_mapping
 from hooks.cards.cards import MOST_CARDS, arrange, values_of
 from hooks.cards.repeat import repeat_key
+from hooks.replay.parting import NO_CALL
 from hooks.replay.patients import Chart, chart_of, delivery
 from hooks.services import audience, services_of
 from recommenders.assessing.assessment import Assessment, assess
@@ -47,7 +48,6 @@ INTERRUPTIVE = "critical"
 """The indicator whose cards an EHR may put before everything else."""
 DIGEST_BYTES = 8
 _PATH_OF = {spec.name: path for path, spec in DICTIONARY.items()}
-_NO_CALL = frozenset({"entered-in-error", "cancelled", "planned", "draft", "not-done"})
 LONGEST_WORDING = 80
 
 
@@ -152,7 +152,7 @@ def _encounters(chart: Chart, plan: Plan) -> Iterator[Call]:
         resource = _whole(line.raw)
         period = resource.get("period")
         moment, assumed = _moment(period.get("start") if isinstance(period, dict) else None, plan)
-        if moment is None or resource.get("status") in _NO_CALL:
+        if moment is None or resource.get("status") in NO_CALL:
             continue
         for hook in plan.hooks:
             if hook in CHART_HOOKS:
@@ -180,7 +180,7 @@ def _orders(chart: Chart, judge: Judge) -> Iterator[Call]:
     for line in chart.of(*sorted(ORDER_TYPES)):
         resource = _whole(line.raw)
         written = resource.get("authoredOn")
-        if not isinstance(written, str) or resource.get("status") in _NO_CALL or resource.get("intent") == "proposal":
+        if not isinstance(written, str) or resource.get("status") in NO_CALL or resource.get("intent") == "proposal":
             continue
         together.setdefault((written, _reference(resource, name="requester")), []).append(
             (f"{line.kind}/{line.name}", line.raw)

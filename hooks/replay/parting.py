@@ -63,9 +63,13 @@ class Screened:
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """What stage A looks for: past calls to count; where orders are asked, orders can bring a patient in."""
+    """
+    What stage A looks for: past calls to count, between two days (ISO); where orders are asked they can bring one in.
+    """
 
     calls: tuple[str, ...] = ()
+    first: str = ""
+    last: str = "9999"
 
 
 def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:
@@ -110,6 +114,7 @@ class _Stage:
         self.orders = "orders" in looking.calls
         self.looked_at = CHART_TYPES | ORDER_TYPES if self.orders else CHART_TYPES
         self.counted = {kind: name for name in looking.calls for kind in CALL_TYPES[name]}
+        self._span = looking.first, looking.last
         self._screen = screen
         self._file = one.file.name
 
@@ -134,8 +139,28 @@ class _Stage:
             found.patients.add(patient)
         elif kind in self.looked_at and self._screen.may_concern(record.raw, orders=self.orders):
             found.candidates.add(patient)
-        if kind in self.counted:
+        if kind in self.counted and self._is_asked(record.raw):
             found.calls.setdefault(self.counted[kind], Counter())[patient] += 1
+
+    def _is_asked(self, raw: bytes) -> bool:
+        """Tell whether an encounter began, or an order was written, within the days that are asked."""
+        try:
+            told = _happening(raw)
+        except decode.BROKEN:
+            return False
+        day = (told.authoredOn or (told.period.start if told.period is not None else None) or "")[:10]
+        return told.status not in NO_CALL and self._span[0] <= day <= self._span[1] and len(day) == len("2026-01-01")
+
+
+class _Happening(msgspec.Struct, gc=False):
+    status: str | None = None
+    period: decode.Period | None = None
+    authoredOn: str | None = None  # noqa: N815 - FHIR's own name
+
+
+_happening = msgspec.json.Decoder(_Happening).decode
+NO_CALL = frozenset({"entered-in-error", "cancelled", "planned", "draft", "not-done"})
+"""Status of an encounter or order that called nobody."""
 
 
 # --- who is judged ------------------------------------------------------------------------------------------

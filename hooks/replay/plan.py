@@ -80,7 +80,7 @@ class Plan:
         """Give the run's name: the question with settings, editions and the day of the guidance."""
         told = {
             "question": self.question(),
-            "arms": {name: arm_hash(settings) for name, settings in self.arms.items()},
+            "arms": [[name, arm_hash(settings)] for name, settings in self.arms.items()],
             "editions": editions(),
             "guidance_day": str(self.guidance_day),
             "everybody": self.all_patients,

@@ -23,7 +23,7 @@ from hooks.replay.judging import Judge
 from hooks.replay.parting import Chosen, Looking, Screened, chosen, number_of_parts
 from hooks.replay.patients import FIRST_OF
 from hooks.replay.plan import SCHEMA, Plan, arm_hash, editions, hash_of
-from hooks.replay.sources import Survey, delivered_types, slices
+from hooks.replay.sources import Survey, delivered_types, line_number, slices
 from recommenders.assessing.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(
     if (to / results.RUN_FILE).exists():
         return _finished(to)
     cut = slices(found.files)
-    seen = engine.screen(plan, cut, Looking(plan.calls), progress)
+    seen = engine.screen(plan, cut, Looking(plan.calls, *(plan.days[place].isoformat() for place in (0, -1))), progress)
     if plan.all_patients:
         seen.candidates |= seen.patients
     plan = replace(plan, delivered=delivered_types(found, frozenset(seen.kinds)))
@@ -163,18 +163,9 @@ def read_link(path: Path) -> dict[str, str]:
 
 
 def _line(found: Survey, name: str, place: int) -> int:
-    """Give the number of a line, from 1, of its offset in a file; the place itself in a Bundle or a packed file."""
+    """Give the number of a line, from 1, of its offset in a file; in a Bundle the number of its entry, from 0."""
     file = next(file for file in found.files if file.name == name)
-    if file.form == "document":
-        return place
-    if file.packed:
-        return place
-    number, left = 1, place
-    with file.path.open("rb") as opened:
-        while left > 0 and (chunk := opened.read(min(left, 1 << 20))):
-            number += chunk.count(b"\n")
-            left -= len(chunk)
-    return number
+    return place if file.form == "document" else line_number(file, place)
 
 
 # --- what is told -------------------------------------------------------------------------------------------

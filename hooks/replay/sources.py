@@ -322,6 +322,19 @@ def lines(one: Slice) -> Iterator[tuple[int, bytes]]:
             yield offset, b"\x00" + type(error).__name__.encode()
 
 
+def line_number(file: File, offset: int) -> int:
+    """Give the number of the line at an offset (of what is in a packed file), from 1."""
+    number, left = 1, offset
+    try:
+        with _open(file.path) as opened:
+            while left > 0 and (chunk := opened.read(min(left, EDGE))):
+                number += chunk.count(b"\n")
+                left -= len(chunk)
+    except (EOFError, gzip.BadGzipFile):
+        pass  # it ends early, and that is what is told
+    return number
+
+
 def _record(owned: _Owned, raw: bytes, where: int) -> Record:
     kind = owned.resourceType
     if kind == "Patient":
