@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fhir_mapping.delivery.known import as_known
 from hooks.application import create_app
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import chart_of, delivery
@@ -16,7 +17,7 @@ from hooks.replay.plan import calls_of, days_of, hooks_of
 from hooks.settings import Settings, load
 from hooks.tools.samples import KEY_OF, request_for, samples
 from tests.fhir import coded, condition, observation, patient, quantity
-from tests.replay import replay, rows, write_lines
+from tests.replay import people, replay, rows, write_lines
 
 Json = dict[str, Any]
 TRACE = "org.oncobone.trace"
@@ -158,6 +159,28 @@ def test_with_history_the_version_of_the_moment_counts(tmp_path: Path) -> None:
     given = as_export(tmp_path / "in", [patient(), version("C34.11", "2026-03-01"), version("I10", "2026-06-01")])
     replay([given], tmp_path / "run", days=(dt.date(2026, 2, 1), dt.date(2026, 4, 1), dt.date(2026, 7, 1)))
     assert [str(day) for (day,) in rows(tmp_path / "run", "SELECT day FROM calls")] == ["2026-04-01"]
+
+
+def later_than(day: dt.date) -> Any:
+    moment = dt.datetime.combine(day, dt.time(23, 59, 59), dt.UTC)
+    return lambda one: as_known(json.dumps(one).encode(), moment).why == "later"
+
+
+@pytest.mark.parametrize("day", [dt.date(2026, 6, 30), dt.date(2026, 11, 12)])
+def test_a_run_of_a_past_day_is_blind_to_what_came_later(tmp_path: Path, day: dt.date) -> None:
+    """Lines of later dropped, or turned into something else: the tables say the same."""
+    everything = [one for person in people(20, ours=1.0) for one in person]
+    is_later = later_than(day)
+    without = [one for one in everything if not is_later(one)]
+    assert len(everything) - len(without) > 100
+    turned = [one | {"code": {"text": "骨转移"}, "status": "final"} if is_later(one) else one for one in everything]
+    found = []
+    for name, resources in (("all", everything), ("without", without), ("turned", turned)):
+        replay([as_export(tmp_path / name, resources)], tmp_path / f"run-{name}", days=(day,))
+        query = "SELECT hook, rule, state, indicator, missing FROM verdicts JOIN calls USING (call) ORDER BY ALL"
+        found.append(rows(tmp_path / f"run-{name}", query))
+    assert found[0] == found[1] == found[2]
+    assert found[0]
 
 
 def encounter(name: str, start: str, **more: Any) -> Json:

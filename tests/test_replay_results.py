@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,13 @@ def test_other_questions_are_not_compared(run: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="no finished run"):
+        Figures(tmp_path)
+
+
+def test_patients_lines_that_a_stopped_run_left_are_told_with_their_age(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    os.utime(tmp_path / "spool", (1_790_000_000, 1_790_000_000))
+    with pytest.raises(ReplayError, match=r"since 2026-09-21, left by a run that was stopped"):
         Figures(tmp_path)
 
 

@@ -91,8 +91,10 @@ def population(
 ) -> Iterator[list[Json]]:
     """Yield the resources of each patient; see `write`."""
     table = _table()
-    told = table["ours"] if mix == "routine" else [{"story": one.name, "share": 1} for one in _stories()]
-    shares = [row["share"] for row in told], [row["share"] for row in table["others"]]
+    told: list[dict[str, Any]] = (
+        table["ours"] if mix == "routine" else [{"story": one.name, "share": 1} for one in _stories()]
+    )
+    shares: list[list[float]] = [[row["share"] for row in listed] for listed in (told, table["others"])]
     for number in range(patients):
         dice = random.Random(f"{seed}|{number}")  # noqa: S311 - by seed, to be the same again
         identifier = f"pop-{seed}-{number}"

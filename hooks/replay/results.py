@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import shutil
@@ -104,6 +105,8 @@ ORDER: Mapping[str, str] = {
     "changes": 'patient, day, hook, rule, before, after, indicator_before, indicator_after, cause, "limit"',
 }
 RUN_FILE = "run.json"
+SPOOL = "spool"
+"""Where patients' lines lie while a run lasts."""
 
 
 # --- one part -----------------------------------------------------------------------------------------------
@@ -261,8 +264,22 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ReplayError(f"{folder}: holds no finished run; make one with: oncobone replay run") from None
+        raise ReplayError(
+            f"{folder}: holds no finished run; make one with: oncobone replay run{_left(folder)}"
+        ) from None
     return found
+
+
+def _left(folder: Path) -> str:
+    """Tell that patients' data still lie in the folder of a run that was stopped, and since when."""
+    spool = folder / SPOOL
+    if not spool.is_dir():
+        return ""
+    since = dt.datetime.fromtimestamp(spool.stat().st_mtime, dt.UTC).date()
+    return (
+        f"\nPatients' lines lie in {spool} since {since}, left by a run that was stopped: give its command again, or"
+        " delete the folder."
+    )
 
 
 def write_run(folder: Path, told: Mapping[str, Any]) -> None:

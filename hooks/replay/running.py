@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NEEDED = ("Patient", "Condition")
 """Without these the service gives no answer (412)."""
 PLAN_FILE = "plan.json"
-SPOOL, PARTS = "spool", "parts"
+PARTS = "parts"
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ def run(
             "linked": link is not None,
         }
     )
-    spool, parts = to / SPOOL, to / PARTS
+    spool, parts = to / results.SPOOL, to / PARTS
     work = Work(tuple(cut), ours, number_of_parts(found.files, ours), found.deleted, spool, parts)
     parts.mkdir(exist_ok=True)
     try:
