@@ -344,6 +344,19 @@ def test_no_id_name_birth_date_or_value_stands_in_a_result(tmp_path: Path) -> No
     assert rows(tmp_path / "run", "SELECT patient FROM calls")[0][0] in read_link(link)
 
 
+def test_a_bundle_that_is_named_after_its_patient_is_not_named_in_a_result(tmp_path: Path) -> None:
+    cancer = condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "C34.11"))
+    entries = [{"resource": patient()}, {"resource": cancer}, {"resource": 7}]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Erika_Mustermann_4711.json").write_text(
+        json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries})
+    )
+    assert replay([tmp_path / "in"], tmp_path / "run").code == LEFT_OUT
+    (told,) = rows(tmp_path / "run", "SELECT file, reason FROM refused")
+    assert told[0].startswith("sha256:")
+    assert not any(b"Mustermann" in path.read_bytes() for path in (tmp_path / "run").iterdir())
+
+
 def test_what_lies_on_the_disk_meanwhile_is_for_its_owner_only_and_goes(tmp_path: Path) -> None:
     given = export(tmp_path / "export", 12)
     modes: dict[str, int] = {}

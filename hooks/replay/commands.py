@@ -196,7 +196,7 @@ def _run(
     chosen = engines.engine_of(engine, workers=workers or os.cpu_count() or 1, master=master)
 
     def record(entry: Mapping[str, Any]) -> None:
-        who = store.chain.pseudonym(TENANT, "user", getpass.getuser())
+        who = store.chain.pseudonym(TENANT, "user", _user())
         store.append_audit(TENANT, {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "user": who, **entry})
 
     try:
@@ -205,6 +205,13 @@ def _run(
         )
     finally:
         chosen.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may have users without names
+        return f"uid {os.getuid()}"
 
 
 def _arms(told: Sequence[str], config: str | None) -> dict[str, Settings]:

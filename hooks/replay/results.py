@@ -214,18 +214,17 @@ def _copy(database: duckdb.DuckDBPyConnection, table: str, files: list[str], to:
         chosen = 'type, system, code, unit, CAST(sum("count") AS BIGINT) AS "count"'
     grouped = " GROUP BY type, system, code, unit" if table == "unmapped" else ""
     query = f"SELECT {chosen} FROM rows{grouped} ORDER BY {ORDER[table]}"  # noqa: S608 - our own names
-    write_parquet(database, query, to / f"{table}.parquet")
-    counted = database.execute(f"SELECT count(*) FROM ({query})").fetchone()  # noqa: S608 - our own names
-    return int(counted[0]) if counted else 0
+    return write_parquet(database, query, to / f"{table}.parquet")
 
 
-def write_parquet(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Write the rows of a query, aside and renamed, with the schema's number in the file."""
+def write_parquet(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Write the rows of a query, aside and renamed, with the schema's number in the file; give how many there are."""
     draft = path.with_name(f"{path.name}.tmp")
-    database.execute(
+    told = database.execute(
         f"COPY ({query}) TO '{_escaped(draft)}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{schema: '{SCHEMA}'}})"
-    )
+    ).fetchone()
     draft.replace(path)
+    return int(told[0]) if told else 0
 
 
 def _escaped(path: Path) -> str:

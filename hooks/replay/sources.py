@@ -47,7 +47,12 @@ _DELETED_URL = re.compile(r"([A-Za-z]{1,40})/([A-Za-z0-9\-.]{1,64})$")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of an export; `name` is what it is called in results (relative to its source)."""
+    """
+    One file of an export.
+
+    `name` is what it is called in results: relative to its source; a Bundle goes by its hash, since those who write one
+    a patient name the file after the patient.
+    """
 
     path: Path
     name: str
@@ -148,7 +153,9 @@ def survey(sources: Sequence[Path]) -> Survey:
                 declared |= {one.type for one in told.output or () if one.type} | _asked_types(told.request or "")
                 times += [told.transactionTime] if told.transactionTime else []
             elif form is not None:
-                files[real] = File(path, name, path.stat().st_size, form, _digest(path))
+                digest = _digest(path)
+                shown = name if form == "lines" else f"sha256:{digest[:12]}"
+                files[real] = File(path, shown, path.stat().st_size, form, digest)
     if not files:
         raise ReplayError("There is no .ndjson, .jsonl or .json file (or .gz of one) in the sources.")
     ordered = tuple(sorted(files.values(), key=lambda file: (file.name, file.digest)))
