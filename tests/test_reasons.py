@@ -11,7 +11,7 @@ import pytest
 from fhir_mapping.chart import read_chart
 from hooks.cards.wording import LANGUAGES, Language, Speaker
 from recommenders.assessing.assessment import assess
-from recommenders.patient.derived import as_seen
+from recommenders.patient.recency import as_seen
 from tests.fhir import (
     LOINC,
     NOW,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 import requests
 
+from hooks import replay
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
 from hooks.errors import Refused
@@ -370,5 +371,6 @@ main.add_command(feedback.commands)
 main.add_command(audit.commands)
 main.add_command(keys.commands)
 main.add_command(database.commands)
+main.add_command(replay.group)
 for command in workshop.COMMANDS:
     main.add_command(command)

@@ -33,14 +33,14 @@ F = TypeVar("F", bound=Fact)
 # --- calculation --------------------------------------------------------------------------------------------
 
 
-def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
+def derive(facts: Facts, site: Mapping[str, Decimal] | None = None, guidance_day: dt.date | None = None) -> Facts:
     """
     Fill in the facts that follow from others, where they are not known already.
 
     To be called on facts `as_seen` (`recency.py`): an input that is stale leaves the derived fact unknown, with the
-    inputs it `lacks`.
+    inputs it `lacks`. The limits are those of `guidance_day` (None: of the day of the facts).
     """
-    limits = GUIDANCE.limits(facts.as_of, site)
+    limits = GUIDANCE.limits(guidance_day or facts.as_of, site)
     facts = facts.with_facts({"patient.age": age_of(facts)})
     facts = facts.with_facts(_measures(facts))
     facts = facts.with_facts(_calcium(facts))
@@ -48,7 +48,12 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
     return facts.with_facts(_judgements(facts, limits))
 
 
-def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[str, Decimal] | None = None) -> Facts:
+def safest(
+    facts: Facts,
+    calcium: Literal["lowest", "highest"],
+    site: Mapping[str, Decimal] | None = None,
+    guidance_day: dt.date | None = None,
+) -> Facts:
     """
     Give the facts with the less safe of two contradictory results, for the safety rules.
 
@@ -68,7 +73,7 @@ def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[st
         renewed["lab.ca_corr"] = blank.lab.ca_corr
     if "reported" not in facts.lab.crcl.flags:
         renewed["lab.crcl"] = blank.lab.crcl
-    return derive(facts.with_facts(changes | renewed), site)
+    return derive(facts.with_facts(changes | renewed), site, guidance_day)
 
 
 def _unknown(fact: F, *inputs: Fact, reason: Literal["inputs", "not-applicable"] = "inputs") -> F:
