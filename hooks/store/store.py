@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import StaticPool
 
 from hooks.store import issued, trail
 from hooks.store.chain import AuditEntry, Chain, chain_for, verify
@@ -226,11 +227,13 @@ class Store:
         self._run(work, CALL_PATIENCE)
 
     def close(self) -> None:
-        """Ends the work under way (up to 5 s) and closes the connections."""
+        """Ends the work under way (up to 5 s) and closes the connections; a later use opens them again."""
         if self._worker:
             self._worker.stop(5)
             self._worker = None
         self._engine.dispose()
+        if isinstance(self._engine.pool, StaticPool):  # in memory: what was there has gone
+            self._state.migrated = False
 
     # How it runs
 
