@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds
+from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds, sd_notify
 
 from hooks.running import observability
 from hooks.running.front import BACKLOG, Front, raise_file_limit
@@ -55,6 +55,7 @@ def _serve_alone(settings: Settings, sockets: Mapping[str, socket.socket], conne
     stop.on_signals()
     app = make_app(settings)
     announce(sockets)
+    sd_notify("READY=1", LOG)
     Front(settings, app, sockets, connections).run(lambda: stop.asked)
     LOG.info("stopped")
 
@@ -75,7 +76,7 @@ class _Stop:
 
 
 def _sockets(settings: Settings) -> dict[str, socket.socket]:
-    """Give the listening sockets: those that systemd or a former self of ours holds open for us, else new ones."""
+    """Give the listening sockets: those that systemd holds open for us, else new ones."""
     given = _inherited()
     wanted = {"calls": (settings.host, settings.port)}
     if settings.operator_port is not None:
