@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 from urllib3.util import parse_url
 
 from fhir_mapping.chart import Unavailable
+from hooks.fhir_server.breaker import Breakers, CallHealth, about
 
 log = logging.getLogger("oncobone.fetch")
 
@@ -43,8 +44,7 @@ MAX_KEYS: Final = 32  # fetched at once
 CHUNK: Final = 64 * 1024
 RETRY_ABOVE: Final = 0.4  # of the budget must be left for a second try
 LAST_WORDS: Final = 0.1  # seconds for a thread to tell what it has, once its connections are cut off
-BREAKER_FAILURES: Final = 5
-BREAKER_SECONDS: Final = 30.0
+TRIAL_SECONDS: Final = 5.0
 DEFAULT_SECONDS: Final = 3.0
 LONGEST_URL: Final = 8 * 1024
 # The link of a Bundle that holds less than the server has; readers of Bundles know it as "there is more".
@@ -80,7 +80,7 @@ _STATUS: Final[Mapping[int, Reason]] = {
     410: "gone",
     429: "too-many-requests",
 }
-# What another try may mend, and what speaks of the server's health.
+# What another try may mend.
 _TRANSIENT: Final[frozenset[Reason]] = frozenset({"server-error", "timeout", "connection", "truncated"})
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
@@ -370,50 +370,17 @@ def in_parallel(jobs: Mapping[str, Callable[[], T]], deadline: float) -> dict[st
     return dict(results)
 
 
-# The circuit breaker
+def answers(base: str) -> bool:
+    """Whether a FHIR server answers at all: its `/metadata`, asked for without a token and not read."""
+    health = CallHealth()
+    try:
+        download(f"{base}/metadata", {"Accept": "application/fhir+json"}, time.monotonic() + TRIAL_SECONDS, 0)
+    except FetchError as error:
+        health.note(error.reason)  # "too-large" is an answer
+    return not (health.slow or health.gone)
 
 
-@dataclass(slots=True)
-class _Breaker:
-    failures: int = 0
-    open_until: float = 0.0
-
-
-class Breakers:
-    """
-    One circuit breaker per base: after five failures in a row nothing is sent for 30 s, then one call tries again.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._of: dict[str, _Breaker] = {}
-
-    def allows(self, base: str) -> bool:
-        """Whether a call may fetch from this base now."""
-        with self._lock:
-            breaker = self._of.setdefault(base, _Breaker())
-            now = self._clock()
-            if breaker.failures < BREAKER_FAILURES:
-                return True
-            if now < breaker.open_until:
-                return False
-            breaker.open_until = now + BREAKER_SECONDS  # this call is the trial; the others wait for what it finds
-            return True
-
-    def tell(self, base: str, *, healthy: bool) -> None:
-        """Takes note of what a request to this base came to."""
-        with self._lock:
-            breaker = self._of.setdefault(base, _Breaker())
-            if healthy:
-                breaker.failures = 0
-                return
-            breaker.failures += 1
-            if breaker.failures == BREAKER_FAILURES:
-                breaker.open_until = self._clock() + BREAKER_SECONDS
-
-
-BREAKERS: Final = Breakers()
+BREAKERS: Final = Breakers(trial=answers)
 
 
 # All that is missing
@@ -472,7 +439,7 @@ def fetch_missing(
     reason = _refused(base, token, breakers) if wanted else None
     if reason or token is None:
         return _all_unavailable(wanted, reason or "no-token")
-    getter = _Getter(base.rstrip("/"), token, seconds, deadline, breakers)
+    getter = _Getter(base.rstrip("/"), token, seconds, deadline)
     keys = list(wanted)
     if len(keys) > MAX_KEYS:
         log.warning("more keys wanted than are fetched", extra={"component": "fetch"})
@@ -481,13 +448,14 @@ def fetch_missing(
     fetched = _all_unavailable(dict.fromkeys(keys[MAX_KEYS:]), "too-large")
     for key in jobs:
         if key not in found:
-            breakers.tell(base, healthy=False)
+            getter.health.note("timeout")
         result = found.get(key, FetchError("timeout"))
         if isinstance(result, FetchError):
             fetched.outcomes[key] = result.reason
             fetched.data[key] = Unavailable(result.reason)
         else:
             fetched.data[key], fetched.outcomes[key] = result
+    breakers.tell(base, about(wanted.values()), getter.health)
     return fetched
 
 
@@ -506,12 +474,12 @@ def _all_unavailable(wanted: Mapping[str, object], reason: Reason) -> Fetched:
 class _Getter:
     """The requests of one call to one base."""
 
-    def __init__(self, base: str, token: str, seconds: float, deadline: float, breakers: Breakers) -> None:
+    def __init__(self, base: str, token: str, seconds: float, deadline: float) -> None:
         self._base = base
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/fhir+json"}
         self._seconds = seconds
         self._deadline = deadline
-        self._breakers = breakers
+        self.health = CallHealth()
         self._room = MAX_CALL
 
     def job(self, wanted: str | bytes) -> Callable[[], tuple[bytes, str]]:
@@ -572,10 +540,9 @@ class _Getter:
         try:
             body = download(self._base + query, self._headers, self._deadline, limit)
         except FetchError as error:
-            # A refusal comes from a server in good health.
-            self._breakers.tell(self._base, healthy=error.reason not in _TRANSIENT | {"tls"})
+            self.health.note(error.reason)
             raise
-        self._breakers.tell(self._base, healthy=True)
+        self.health.note(None)
         self._room -= len(body)
         return body
 

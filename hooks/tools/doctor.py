@@ -18,7 +18,8 @@ from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import shipped_rows
 from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import Breakers, FetchError, base_of, download, fetch_missing, next_query
+from hooks.fhir_server.breaker import Breakers
+from hooks.fhir_server.fetch import FetchError, base_of, download, fetch_missing, next_query
 from hooks.tools.validating import UNUSABLE, Look, Unmapped, look_at_resources, unmapped_json
 from recommenders.vocabulary.dictionary import DICTIONARY, LABELS
 
