@@ -87,6 +87,7 @@ def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> Non
     def last_words() -> None:
         if lost := auditor.close(settings.last_words_seconds):
             observability.LOG.error("audit records are lost", extra={"component": "store", "lost": lost})
+        store.close()
 
     watched.health.checks["store"] = trouble
     watched.at_end.append(last_words)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from hooks.settings import SettingsError, load
+from hooks.store.file import DatabaseFile, FileChangedError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -65,6 +66,12 @@ def _sqlite_engine(url: URL) -> Engine:
     elif not Path(url.database).resolve().parent.is_dir():
         raise StoreError(f"The directory of the database {url.database} does not exist; make it first.")
     engine = sa.create_engine(url.set(drivername="sqlite"), **options)
+    file = None if "poolclass" in options or url.database is None else DatabaseFile(Path(url.database))
+
+    @event.listens_for(engine, "do_connect")
+    def connecting(*_: object) -> None:
+        if file is not None:
+            file.open()
 
     @event.listens_for(engine, "connect")
     def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -81,8 +88,13 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # IMMEDIATE: two writers that both read first would else fail with "database is locked" without waiting.
-        mode = "" if connection.get_execution_options().get("oncobone_read") else " IMMEDIATE"
-        connection.exec_driver_sql(f"BEGIN{mode}")
+        read = connection.get_execution_options().get("oncobone_read")
+        if file is not None:
+            file.check()
+            file.check_log(connection.info.get("log"))
+        connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+        if file is not None and not read:
+            connection.info.setdefault("log", file.log())
 
     return engine
 
@@ -160,6 +172,8 @@ def alembic_config() -> Config:
 def word_for(error: BaseException) -> str:
     """A word for what is wrong with the database; never its message, which may hold what was to be stored."""
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, FileChangedError):
+        return str(cause)
     if isinstance(cause, sqlite3.Error):
         return str(getattr(cause, "sqlite_errorname", type(cause).__name__))
     if sqlstate := getattr(cause, "sqlstate", None):
