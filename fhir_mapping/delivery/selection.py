@@ -47,6 +47,7 @@ class Notes:
         self._found: set[tuple[str, str]] = set()
         self._nameless: Counter[tuple[str, str]] = Counter()
         self._counts: Counter[str] = Counter()
+        self._left = decode.MAX_WORK_OF_A_CALL
 
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
@@ -60,6 +61,12 @@ class Notes:
         for name in names[:NAMED_AT_MOST]:
             self.add(_usual(name), reason)
         self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
+
+    def spend(self, raw: msgspec.Raw | bytes) -> None:
+        """Take note of the work that a resource costs; raises `ResourceFaultError` when a call has had its share."""
+        self._left -= decode.work(raw)
+        if self._left < 0:
+            raise ResourceFaultError("too-long: this call holds more than can be read in its time")
 
     def sorted(self) -> tuple[Note, ...]:
         """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""
@@ -110,6 +117,7 @@ class Item:
         """Give the tidy, validated copy; None, noted, when the resource cannot be used."""
         if self._copy is None and not self.is_faulty:
             try:
+                notes.spend(self.raw)
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
                 self._copy = readable(decode.whole(self.raw), timezone, without=without)
             except ResourceFaultError as error:

@@ -63,9 +63,7 @@ class DatabaseFile:
     def check_log(self, known: tuple[int, int] | None) -> None:
         """Raises `FileChangedError` when the write-ahead log is not the one that a connection has been writing to."""
         if known is not None and self.log() != known:
-            raise FileChangedError(
-                "the write-ahead log was deleted or replaced; stop the service to save it"
-            )
+            raise FileChangedError("the write-ahead log was deleted or replaced; stop the service to save it")
 
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
