@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TextIO
 
 import click
 
@@ -149,11 +150,18 @@ def commands(context: click.Context) -> None:
     metavar="TENANT:ENTRY:HASH",
     help="A head that an earlier run printed: it must still be there. Only this shows that the newest rows were cut.",
 )
+@click.option(
+    "--expect-from",
+    "noted",
+    type=click.File("r", encoding="utf-8"),
+    help="A file of such heads, one a line, as `audit head` prints them; - for stdin.",
+)
 @click.pass_obj
-def verify_command(store: Store, expected: Sequence[str]) -> None:
+def verify_command(store: Store, expected: Sequence[str], noted: TextIO | None) -> None:
     """Check that no audit record was changed, taken out or put in."""
+    lines = [line.strip() for line in noted] if noted else []
     try:
-        result = verified(store, [_noted(each) for each in expected])
+        result = verified(store, [_noted(each) for each in (*expected, *filter(None, lines))])
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from error
     for problem in result.problems:
@@ -163,6 +171,18 @@ def verify_command(store: Store, expected: Sequence[str]) -> None:
     if result.problems:
         raise click.ClickException(f"The audit record is not whole: {len(result.problems)} problems.")
     click.echo(f"{result.entries} entries, all in order.", err=True)
+
+
+@commands.command("head")
+@click.pass_obj
+def head_command(store: Store) -> None:
+    """Print the newest record of each tenant, to be noted elsewhere: against it a cut end shows."""
+    try:
+        heads = store.audit_heads()
+    except StoreUnavailable as error:
+        raise click.ClickException(str(error)) from error
+    for tenant, (seq, digest) in heads.items():
+        click.echo(f"{tenant}:{seq}:{digest}")
 
 
 @commands.command("who")

@@ -20,7 +20,7 @@ from hooks.cards.wording import LANGUAGES, Language
 from hooks.errors import Refused
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import HOOKS, Settings, SettingsError, load
-from hooks.store import audit, database, feedback
+from hooks.store import audit, database, feedback, purging
 from hooks.tools import explaining, workshop
 from hooks.trust import keys
 from hooks.views import Desk
@@ -303,6 +303,7 @@ def facts(raw: bool) -> None:
 
 main.add_command(feedback.commands)
 main.add_command(audit.commands)
+main.add_command(purging.command)
 main.add_command(keys.commands)
 main.add_command(database.commands)
 for command in workshop.COMMANDS:
