@@ -52,6 +52,7 @@ lock: $(VENV)/.dev ## Renew the lock files
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --quiet -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra sandbox --quiet -o requirements-sandbox.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra sandbox --extra otel --extra dev --quiet -o requirements-dev.lock pyproject.toml
+	echo hatchling | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o deploy/requirements-build.txt -
 
 catalogue: $(VENV)/.run ## Write docs/catalogue.md from the guidance data
 	$(BIN)/oncobone catalogue > docs/catalogue.md

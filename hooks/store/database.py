@@ -186,10 +186,33 @@ def commands() -> None:
     """Look after the database: its tables and their version."""
 
 
+GRANTS: Final = {
+    "alembic_version": "SELECT",
+    "cards": "SELECT, INSERT",
+    "accepted_suggestions": "SELECT, INSERT",
+    "audit_records": "SELECT, INSERT",
+    "feedback": "SELECT, INSERT, UPDATE",
+    "write_checks": "SELECT, INSERT, UPDATE",
+    "used_tokens": "SELECT, INSERT, DELETE",
+}
+"""What the role of a service may do with each table; `deploy/postgres.sql` says the same."""
+
+
+def grant(connection: Connection, role: str) -> None:
+    """Gives a role of PostgreSQL what a service needs and nothing else; the tables' owner may do that."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier(role)
+    said = [f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {quoted}", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]
+    said += [f"GRANT USAGE ON SCHEMA public TO {quoted}"]
+    said += [f"GRANT {rights} ON {table} TO {quoted}" for table, rights in GRANTS.items()]
+    for statement in said:
+        connection.exec_driver_sql(statement)
+
+
 @commands.command()
-def upgrade() -> None:
-    """Bring the tables up to date (a server does this by itself at its start)."""
-    _migrate("head")
+@click.option("--grant-to", "role", metavar="ROLE", help="PostgreSQL: give this role what a service needs, no more.")
+def upgrade(role: str | None) -> None:
+    """Bring the tables up to date (a server whose role owns them does this by itself at its start)."""
+    _migrate("head", role)
 
 
 @commands.command()
@@ -199,10 +222,15 @@ def downgrade() -> None:
     _migrate("-1")
 
 
-def _migrate(revision: str) -> None:
+def _migrate(revision: str, role: str | None = None) -> None:
     try:
         engine = engine_for(load().database_url or DEFAULT_DATABASE_URL)
         migrate(engine, revision)
+        if role is not None:
+            if engine.dialect.name != "postgresql":
+                raise click.ClickException("Only PostgreSQL has roles; leave --grant-to out.")
+            with engine.begin() as connection:
+                grant(connection, role)
         with engine.connect() as connection:
             now_at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     except (SettingsError, StoreError) as error:
