@@ -45,7 +45,7 @@ bench: $(VENV)/.dev ## Time a call beside a bare Flask service in the same run
 	$(BIN)/python bench/bench.py
 
 soak: $(VENV)/.dev ## Run the long proofs whole
-	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak
+	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak -rA -s && echo "All long proofs hold."
 
 lock: $(VENV)/.dev ## Renew the lock files
 	$(BIN)/python -m pip install --quiet uv
