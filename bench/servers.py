@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from bench.bench import body
+from bench import body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What stands in deploy/ besides the scaled form: alerts, dashboard, Kubernetes, timers, and the handbook's commands."""
+"""What stands in deploy/ besides the scaled form: alerts, dashboard, Kubernetes, a timer, and the handbook's words."""
 
 from __future__ import annotations
 

@@ -124,9 +124,8 @@ def test_a_steady_load_is_answered_in_time_and_leaves_nothing_behind(start_serve
     told = f"p50 {load.percentile(0.5):.0f} ms, p99 {load.percentile(0.99):.0f} ms"
     grown = f"memory {memory:.0f} -> {memory_after:.0f} MiB"
     cpu = f"CPU a call {cost:.1f} ms, {alone:.1f} one after the other"
-    print(
-        f"\n{len(load.ms)} calls at {PER_SECOND}/s: {told}, {cpu}, {grown}, files {files} -> {files_after}, quiet: {quiet}"
-    )  # noqa: T201
+    told = f"{told}, {cpu}, {grown}, files {files} -> {files_after}, quiet: {quiet}"
+    print(f"\n{len(load.ms)} calls at {PER_SECOND}/s: {told}")  # noqa: T201
     assert load.statuses[200] == SECONDS * PER_SECOND, load.statuses
     assert memory_after < memory * 1.1 + 20
     assert files_after <= files + 40  # connections of the load's own clients are still open
