@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hooks.protocol import Call
     from hooks.settings import Settings
-    from hooks.trust.tokens import Client
+    from hooks.trust.clients import Client
 
 NULL = b"null"
 NEEDED = ("patient", "conditions")
