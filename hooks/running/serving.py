@@ -15,7 +15,6 @@ from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds, sd_notify
 
 from hooks.running import observability
 from hooks.running.front import BACKLOG, Front, raise_file_limit
-from hooks.running.processes import serve_with_several
 from hooks.running.warming import make_app
 from hooks.settings import Settings, SettingsError, refuse_unsafe_start
 
@@ -41,6 +40,8 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> No
     if settings.workers == 1:
         _serve_alone(settings, sockets, connections)
         return
+    from hooks.running.processes import serve_with_several  # noqa: PLC0415 - one process needs no arbiter
+
     shared, owner = tempfile.mkdtemp(prefix="oncobone-metrics-"), os.getpid()
     os.environ[observability.SHARED_METRICS] = shared
     try:
