@@ -1,8 +1,11 @@
 # OncoBone in a container. Started as it is, it refuses: a host that is not loopback needs signed clients,
 # or ONCOBONE_ALLOW_OPEN=on on an isolated test network; it says so and exits.
-FROM python:3.11-slim AS build
+# The base is named by version. To pin it, give its digest, which `docker buildx imagetools inspect python:3.11-slim`
+# prints: docker build --build-arg BASE=python:3.11-slim@sha256:… .
+ARG BASE=python:3.11-slim
+FROM ${BASE} AS build
 WORKDIR /build
-COPY requirements.lock ./
+COPY requirements.lock deploy/requirements-build.txt ./
 RUN python -m venv /opt/oncobone \
  && /opt/oncobone/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -10,11 +13,13 @@ COPY recommenders recommenders
 COPY fhir_mapping fhir_mapping
 COPY hooks hooks
 COPY fixtures fixtures
-RUN /opt/oncobone/bin/pip install --no-cache-dir hatchling \
- && /opt/oncobone/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
- && /opt/oncobone/bin/pip uninstall --yes hatchling
+# The builder in an environment of its own, pinned by hash too: nothing of it gets into the image.
+RUN python -m venv /opt/builder \
+ && /opt/builder/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-build.txt \
+ && /opt/builder/bin/python -m hatchling build -t wheel \
+ && /opt/oncobone/bin/pip install --no-cache-dir --no-deps dist/*.whl
 
-FROM python:3.11-slim
+FROM ${BASE}
 RUN useradd --system --uid 10001 --home-dir /data --create-home oncobone
 COPY --from=build /opt/oncobone /opt/oncobone
 ENV PATH=/opt/oncobone/bin:$PATH \

@@ -46,13 +46,14 @@ bench: $(VENV)/.dev ## Time a call beside a bare Flask service, and a replay bes
 	$(BIN)/python bench/replay.py
 
 soak: $(VENV)/.dev ## Run the long proofs whole
-	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak
+	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak -rA -s && echo "All long proofs hold."
 
 lock: $(VENV)/.dev ## Renew the lock files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --quiet -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra sandbox --quiet -o requirements-sandbox.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra postgres --extra sandbox --extra otel --extra dev --quiet -o requirements-dev.lock pyproject.toml
+	echo hatchling | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o deploy/requirements-build.txt -
 
 catalogue: $(VENV)/.run ## Write docs/catalogue.md from the guidance data
 	$(BIN)/oncobone catalogue > docs/catalogue.md

@@ -1,17 +1,10 @@
--- The role that the service uses: it can add to the audit record, and neither change nor delete what stands there.
+-- What the role of the service may do: add to the audit record, and neither change nor delete what stands there.
 --
--- 1. As the owner of the database:   ONCOBONE_DATABASE_URL=postgresql://oncobone_owner@…/oncobone oncobone database upgrade
--- 2. As the owner of the database:   psql -v ON_ERROR_STOP=1 -f postgres.sql
--- 3. Give the role a password:       \password oncobone
--- Repeat 1 and 2 before a newer version is started: a service with this role cannot change tables.
-
-DO $$
-BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'oncobone') THEN
-    CREATE ROLE oncobone LOGIN;
-  END IF;
-END
-$$;
+-- 1. An administrator, once:           psql -v ON_ERROR_STOP=1 … -f postgres/roles.sql
+-- 2. The owner, before each version:   ONCOBONE_DATABASE_URL=postgresql://oncobone_owner@…/oncobone oncobone database upgrade
+-- 3. The owner, after each upgrade:    psql -v ON_ERROR_STOP=1 -f postgres.sql postgresql://oncobone_owner@…/oncobone
+--    or, without psql, as one command with 2:  oncobone database upgrade --grant-to oncobone
+-- A service with this role cannot change tables, and refuses to start on tables of another version.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM oncobone;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,16 +13,22 @@ from hooks import console, errors, views
 from hooks.ask import pages as ask_pages
 from hooks.ask.policy import is_on
 from hooks.running import observability, telemetry
+from hooks.settings import MIB
 from hooks.store import feedback, recording
 from hooks.store.database import StoreUnavailable
 from hooks.trust import tokens as trust
-from hooks.trust.gate import RateLimits, refuse_overload
+from hooks.trust.gate import RateLimits, Strangers, refuse_overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hooks.settings import Settings
     from hooks.store.store import Store
+
+FORM_PER_SECOND = 5.0
+FORM_AT_ONCE = 2
+FORM_BYTES = 8 * MIB
+"""Requests of the form that cost work: a person sends one in some seconds, with the chart that the EHR gave."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -67,32 +72,47 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     if settings.console:
         app.register_blueprint(console.blueprint(desk))
     if is_on(settings):
+        _bound_the_form(app)
         app.register_blueprint(ask_pages.blueprint(desk))
     if store is not None:
-        _keep(app, desk, store)
+        _keep(app, settings, desk, store)
     app.after_request(views.finish(settings))
     return app
 
 
-def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
+def _bound_the_form(app: Flask) -> None:
+    """Keep what the form's anonymous callers cost below what a client's calls need."""
+    strangers = Strangers(FORM_PER_SECOND, FORM_AT_ONCE)
+
+    @app.before_request
+    def enter() -> None:
+        works = request.method == "POST" or request.path.endswith("/questionnaire")
+        if works and request.path.startswith("/ask/"):
+            strangers.enter()
+            g.stranger = True
+            request.max_content_length = FORM_BYTES
+
+    @app.teardown_request
+    def leave(_: BaseException | None) -> None:
+        if g.pop("stranger", False):
+            strangers.leave()
+
+
+def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> None:
     watched = observability.of(app)
     auditor = recording.record_calls(app, store)
 
     def trouble() -> str | None:
         try:
             store.check()
-            auditor.flush()  # what waited since an outage is written also when nobody calls
         except StoreUnavailable as error:
             return f"is unavailable ({error.reason})"
-        finally:
-            watched.metrics.audit_waiting.set(auditor.waiting)
         return None
 
     def last_words() -> None:
-        with suppress(StoreUnavailable):
-            auditor.flush()
-        if auditor.waiting:
-            observability.LOG.error("audit records are lost", extra={"component": "store", "lost": auditor.waiting})
+        if lost := auditor.close(settings.last_words_seconds):
+            observability.LOG.error("audit records are lost", extra={"component": "store", "lost": lost})
+        store.close()
 
     watched.health.checks["store"] = trouble
     watched.at_end.append(last_words)
@@ -103,6 +123,7 @@ def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
             service_ids=lambda: [service.id for service in desk.services],
             body=views.json_body,
             counted=lambda outcome, count: watched.metrics.feedback.labels(outcome).inc(count),
+            catching_up=lambda: auditor.waiting > 0,
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
@@ -26,6 +27,12 @@ LONGEST_TEXT = 2048
 LONGEST_TOKEN = 16 * 1024
 MOST_MEMBERS = 1000
 """Of one object of the envelope; CDS Hooks knows a handful."""
+MOST_OBJECTS = 1_000_000
+"""Objects and lists of a whole body: more are in 16 MB only when they hold nothing."""
+MOST_PARTS = 200_000
+"""Elements of context, extension or authorization, counted by the commas between them."""
+PEELED = 12
+"""Levels that are taken off one after the other before the depth of the rest is counted: charts have fewer."""
 
 FieldKind = Literal["id", "text", "references", "bundle"]
 CONTEXT_FIELDS: Mapping[Hook, Mapping[str, tuple[FieldKind, bool]]] = {
@@ -54,6 +61,7 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 _STRUCTURE = bytes(set(range(256)) - set(b'"{}[]'))
+_STEP = tuple(1 if chr(byte) in "{[" else -1 if chr(byte) in "}]" else 0 for byte in range(256))
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -153,6 +161,8 @@ def _envelope(body: bytes) -> dict[str, bytes]:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise Refused(400, "The body is not valid UTF-8.", code="structure") from None
+    if body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
+        raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
     body = mended(body)
     if is_deeper(body, DEEPEST):
         raise Refused(400, f"The body is nested more than {DEEPEST} levels deep.", code="structure")
@@ -162,15 +172,16 @@ def _envelope(body: bytes) -> dict[str, bytes]:
 def _members(raw: bytes, what: str) -> dict[str, bytes]:
     """Give an object's members as raw JSON; refuse a member that stands there twice."""
     try:
-        members = {key: bytes(value) for key, value in _OBJECT.decode(raw).items()}
+        decoded = _OBJECT.decode(raw)
     except msgspec.ValidationError:
         raise Refused(400, f"{what} must be a JSON object.", code="structure") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         place = re.search(r"\(byte \d+\)", str(error))
         where = f" {place[0]}" if place else ""
         raise Refused(400, f"{what} is not valid JSON{where}.", code="structure") from None
-    if len(members) > MOST_MEMBERS:
+    if len(decoded) > MOST_MEMBERS:
         raise Refused(400, f"{what} holds more than {MOST_MEMBERS} members.", code="too-long")
+    members = {key: bytes(value) for key, value in decoded.items()}
     if has_duplicates(raw, members):
         raise Refused(400, f"{what} holds a member twice; each may stand there once.", code="structure")
     return members
@@ -227,13 +238,14 @@ def is_deeper(body: bytes, levels: int) -> bool:
     brackets = body.translate(None, _STRUCTURE).replace(b'""', b"")
     if b'"' in brackets:  # strings that hold brackets: "[lb_av]"
         brackets = b"".join(brackets.split(b'"')[::2])
-    for _ in range(levels):
+    for _ in range(min(levels, PEELED)):
         inner = brackets.replace(b"{}", b"").replace(b"[]", b"")
         if not inner or len(inner) == len(brackets):
             # Nothing goes away when brackets do not match; then it is no JSON, and the decoder says so.
             return False
         brackets = inner
-    return True
+    # What is deeper than any chart costs one walk over its brackets, however deep it is.
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > levels - min(levels, PEELED)
 
 
 # --- small parts, decoded strictly --------------------------------------------------------------------------
@@ -258,6 +270,8 @@ def _short(text: str) -> str:
 
 def _strict(raw: bytes, field: str) -> Any:  # noqa: ANN401 - JSON
     """Decode a small part: no member twice, no number over 40 digits."""
+    if raw.count(b",") > MOST_PARTS:
+        _wrong(field, f"holds more than {MOST_PARTS} elements", "too-long")
     try:
         return json.loads(
             raw,

@@ -117,7 +117,8 @@ class Settings(_Section):
     without a token too (open mode). `strict`: a `fhirServer` that is not listed is refused, and not passed over.
     `observation_search`: how results are looked for (`hooks.fhir_server.results`). `ca_file`: PEM certificates to
     trust at FHIR servers, instead of the public ones. `drain_seconds`: how long /readyz is red
-    before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
+    before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end;
+    `last_words_seconds`: how long after that a stopping server tries to store what still waits for the database.
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
     (`fhir_mapping.terms.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
     OpenTelemetry collector that gets traces (`oncobone[otel]`).
@@ -158,6 +159,7 @@ class Settings(_Section):
     ca_file: str | None = None
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     stop_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
+    last_words_seconds: Annotated[float, Field(ge=0, le=300)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pharmacists: Words = ()
     services: tuple[ServiceSettings, ...] | None = None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hooks.protocol import Call
     from hooks.services import Service
     from hooks.settings import Settings
-    from hooks.trust.tokens import Client
+    from hooks.trust.clients import Client
     from recommenders.assessing.assessment import Assessment
 
 ROOT = "/cds-services"

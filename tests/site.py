@@ -69,6 +69,11 @@ def replaced(text: str, **changes: tuple[str, str]) -> str:
     return text
 
 
+def renamed(script: str) -> str:
+    """A script for the role of the service under another name: the one it has is that of the test cluster's owner."""
+    return re.sub(r"\b(ROLE|TO|FROM) oncobone\b", r"\1 oncobone_service", script)
+
+
 def token(path: str, **claims: Any) -> str:
     """A fresh token of the client for one path."""
     now = int(time.time())
@@ -176,12 +181,19 @@ class Site:
         self.cluster = Cluster()
         self.audit_key = folder / "audit-key"
         self.answered: set[str] = set()
-        self.database = ""
+        self.database = self.owner = ""
 
     def start(self) -> None:
         """Start everything as the shipped files say."""
         self.cluster.start()
-        owner = self.cluster.fresh("oncobone")
+        # 1. An administrator makes the roles; passwords are not asked for on a test's own cluster.
+        roles = (DEPLOY / "postgres" / "roles.sql").read_text(encoding="utf-8")
+        with psycopg.connect(self.cluster.url, autocommit=True) as connection:
+            for statement in re.sub(r"^--.*$", "", renamed(roles), flags=re.MULTILINE).split(";"):
+                if statement.strip():
+                    connection.execute(re.sub(r":'\w+'", "'password'", statement).encode())
+        # 2. and 3. The owner, who may make no role, brings the tables up to date and says who may do what.
+        owner = self.cluster.database("oncobone").replace("//oncobone@", "//oncobone_owner@")
         upgraded = subprocess.run(  # noqa: S603 - our own command
             oncobone("database", "upgrade"),
             env=environment(ONCOBONE_DATABASE_URL=owner),
@@ -191,10 +203,8 @@ class Site:
         )
         assert upgraded.returncode == 0, upgraded.stderr
         with psycopg.connect(owner, autocommit=True) as connection:
-            # The role of the cluster's owner has the name that the script gives to the service.
-            script = (DEPLOY / "postgres.sql").read_text(encoding="utf-8")
-            connection.execute(re.sub(r"\boncobone\b", "oncobone_service", script).encode())
-        self.database = owner.replace("//oncobone@", "//oncobone_service@")
+            connection.execute(renamed((DEPLOY / "postgres.sql").read_text(encoding="utf-8")).encode())
+        self.owner, self.database = owner, owner.replace("//oncobone_owner@", "//oncobone_service@")
         (self.folder / "ehr-keys.json").write_text(
             json.dumps({"keys": [public_jwk(KEY, "ES384", "k1")]}), encoding="utf-8"
         )

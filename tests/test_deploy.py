@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
 import time
 import tomllib
 import uuid
@@ -23,9 +24,11 @@ import pytest
 import requests
 
 from hooks.running.observability import FIELDS, Metrics
+from hooks.running.processes import SLACK_S
 from hooks.settings import MIB, VARIABLES, load, refuse_unsafe_start
+from hooks.store.database import GRANTS
 from tests import postgres
-from tests.conftest import ROOT
+from tests.conftest import ROOT, environment, oncobone
 from tests.site import CALL, DEPLOY, WORKERS, Load, Site, nginx, token, until
 from tests.wire import call_body, check_outcome
 
@@ -214,7 +217,7 @@ def test_a_worker_that_is_killed_is_replaced_and_only_its_own_calls_fail(site: S
         time.sleep(1)
     assert tally.statuses["200"] > 10
     assert tally.failed <= DEATHS * clients, tally.statuses
-    assert set(tally.statuses) <= {"200", "401", "503"}, "a call that was cut off is answered, not left hanging"
+    assert set(tally.statuses) <= {"200", "503"}, "a call that was cut off says so: no 401, no half of an answer"
     assert site.ready() == [200, 200]
 
 
@@ -281,27 +284,35 @@ def test_the_unit_file_starts_what_there_is() -> None:
     assert service["ExecStart"].split()[1:] == ["serve", "--host", "127.0.0.1", "--port", "%i"]
     assert service["KillMode"] == "mixed"
     settings = load({"config": str(DEPLOY / "oncobone.toml")}, {})
-    assert int(service["TimeoutStopSec"]) > settings.drain_seconds + settings.stop_seconds + 5
+    longest = settings.drain_seconds + settings.stop_seconds + settings.last_words_seconds + SLACK_S
+    assert int(service["TimeoutStopSec"]) > longest
 
 
-def test_a_service_in_a_container_drains_for_longer_than_the_proxy_leaves_the_other_one_out() -> None:
-    upstream = (DEPLOY / "compose" / "oncobone-upstream.conf").read_text(encoding="utf-8")
-    left_out = {int(seconds) for seconds in re.findall(r"fail_timeout=(\d+)s", upstream)}
+def test_a_service_drains_for_longer_than_the_proxy_leaves_the_other_one_out() -> None:
     compose = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
     drain = re.search(r'ONCOBONE_DRAIN_SECONDS: "(\d+)"', compose)
     assert drain
-    assert left_out
-    # nginx counts whole seconds, and asks again when more than so many have gone by.
-    assert int(drain[1]) > max(left_out) + 1
+    settings = load({"config": str(DEPLOY / "oncobone.toml")}, {})
+    for folder, drains in (("compose", int(drain[1])), ("nginx", settings.drain_seconds)):
+        upstream = (DEPLOY / folder / "oncobone-upstream.conf").read_text(encoding="utf-8")
+        left_out = {int(seconds) for seconds in re.findall(r"fail_timeout=(\d+)s", upstream)}
+        assert left_out
+        # nginx counts whole seconds, and asks again when more than so many have gone by.
+        assert drains > max(left_out) + 1, folder
+
+
+def test_the_proxy_sends_nothing_twice() -> None:
+    config = (DEPLOY / "nginx" / "nginx.conf").read_text(encoding="utf-8")
+    told = set(re.findall(r"proxy_next_upstream ([\w ]+);", config))
+    assert told == {"off", "error timeout"}, "a call that was sent once would find its token used"
 
 
 def test_every_variable_in_deploy_is_a_setting() -> None:
     known = set(VARIABLES) | {"ONCOBONE_CONFIG"}
-    of_compose = {"ONCOBONE_DATABASE_PASSWORD"}  # compose's own
     for path in DEPLOY.rglob("*"):
         if path.is_file():
             named = set(re.findall(r"ONCOBONE_[A-Z_]+[A-Z]", path.read_text(encoding="utf-8")))
-            assert named - known - of_compose == set(), path.name
+            assert named - known == set(), path.name
 
 
 def test_every_metric_is_described_and_every_metric_of_the_alerts_exists() -> None:
@@ -318,6 +329,40 @@ def test_every_field_of_the_log_is_described() -> None:
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     logs = text[text.index("## Logs") : text.index("## Traces")]
     assert set(FIELDS) - set(re.findall(r"`(\w+)`", logs)) == set()
+
+
+def test_the_role_of_the_service_is_told_the_same_in_both_places(site: Site) -> None:
+    script = (DEPLOY / "postgres.sql").read_text(encoding="utf-8")
+    told = {
+        table: rights
+        for rights, tables in re.findall(r"^GRANT ([A-Z, ]+) ON ([a-z_, ]+) TO oncobone;", script, re.MULTILINE)
+        for table in tables.split(", ")
+    }
+    assert told == GRANTS
+    granted = subprocess.run(  # noqa: S603 - our own command
+        oncobone("database", "upgrade", "--grant-to", "oncobone_service"),
+        env=environment(ONCOBONE_DATABASE_URL=site.owner),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert granted.returncode == 0, granted.stderr
+
+
+def test_no_container_runs_as_the_owner_of_the_tables() -> None:
+    compose = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
+    shared, services = compose.split("\nservices:\n")
+    assert "//oncobone:" in shared
+    assert "oncobone_owner:" not in shared
+    assert services.count("//oncobone_owner:") == 1, "the step that brings the tables up to date, and ends"
+
+
+def test_the_image_is_built_with_what_is_pinned_by_hash() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for line in re.findall(r"pip install ([^\n\\]*)", dockerfile):
+        assert "--require-hashes" in line or "--no-deps dist/*.whl" in line, line
+    pinned = (DEPLOY / "requirements-build.txt").read_text(encoding="utf-8")
+    assert re.search(r"^hatchling==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", pinned, re.MULTILINE)
 
 
 # --- afterwards -----------------------------------------------------------------------------------------------
@@ -345,6 +390,8 @@ def test_the_role_of_the_service_cannot_change_or_delete_what_was_recorded(site:
             "DELETE FROM feedback",
             "DELETE FROM cards",
             "CREATE TABLE x (y int)",
+            "CREATE ROLE x",
+            "ALTER TABLE audit_records DISABLE TRIGGER ALL",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hooks.fhir_server.fetch import Breakers, fetch_missing
+from hooks.fhir_server.breaker import GONE_CALLS, PAUSE_SECONDS, Breakers, CallHealth
+from hooks.fhir_server.fetch import answers, fetch_missing
 from hooks.fhir_server.reasons import sentence
 from hooks.settings import Settings, SettingsError, load
 from tests import fhir_servers as fhir
+from tests.conftest import wait_until
 from tests.fhir_servers import Server
 
 if TYPE_CHECKING:
@@ -88,3 +90,15 @@ def test_the_setting_is_read_and_a_file_without_certificates_stops_the_start(cer
     empty.write_text("", encoding="utf-8")
     with pytest.raises(SettingsError, match="ONCOBONE_CA_FILE"):
         load({}, {"ONCOBONE_CA_FILE": str(empty)})
+
+
+def test_whether_such_a_server_is_back_is_asked_with_the_certificates_it_is_trusted_by(
+    secure: str, certificate: Path
+) -> None:
+    now = [0.0]
+    breakers = Breakers(lambda: now[0], trial=answers)
+    for number in range(GONE_CALLS):
+        breakers.tell(secure, number, CallHealth(gone=True))
+    now[0] += PAUSE_SECONDS
+    fetch_missing({"patient": "Patient/p1"}, base=secure, token="t", breakers=breakers, ca_file=str(certificate))
+    wait_until(lambda: breakers.allows(secure, str(certificate)))

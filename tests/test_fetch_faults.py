@@ -15,12 +15,10 @@ import pytest
 
 from fhir_mapping.chart import Unavailable
 from hooks.fhir_server.addresses import configured_base, next_query
+from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.fetch import (
-    BREAKER_FAILURES,
-    BREAKER_SECONDS,
     MAX_ENTRIES,
     MAX_PAGES,
-    Breakers,
     Fetched,
     fetch_missing,
 )
@@ -325,53 +323,6 @@ def test_a_late_failure_is_not_tried_again() -> None:
     with serving(late) as server:
         fetch(server, {"patient": "Patient/p1"}, seconds=1)  # 35 % left, less than the 40 % a second try needs
         assert len(server.seen) == 1
-
-
-# The circuit breaker
-
-
-def test_after_five_failures_a_server_is_left_alone_for_thirty_seconds() -> None:
-    now = [0.0]
-    breakers = Breakers(lambda: now[0])
-    with serving(fhir.status(500)) as server:
-        for _ in range(BREAKER_FAILURES):
-            fetch(server, {"patient": "Patient/p1"}, seconds=0.5, breakers=breakers)
-        asked = len(server.seen)
-        assert fetch(server, breakers=breakers).outcomes == {"patient": "paused", "conditions": "paused"}
-        assert len(server.seen) == asked
-        now[0] += BREAKER_SECONDS
-        server.answer = fhir.well
-        assert fetch(server, breakers=breakers).outcomes == {"patient": "ok", "conditions": "ok"}
-        assert fetch(server, breakers=breakers).outcomes == {"patient": "ok", "conditions": "ok"}
-
-
-def test_one_call_tries_again_and_when_it_fails_the_pause_goes_on() -> None:
-    now = [0.0]
-    breakers = Breakers(lambda: now[0])
-    for _ in range(BREAKER_FAILURES):
-        breakers.tell("base", healthy=False)
-    assert not breakers.allows("base")
-    now[0] = BREAKER_SECONDS
-    assert [breakers.allows("base") for _ in range(3)] == [True, False, False]
-    breakers.tell("base", healthy=False)
-    now[0] += BREAKER_SECONDS - 1
-    assert not breakers.allows("base")
-    now[0] += 1
-    assert breakers.allows("base")
-
-
-def test_a_refusal_is_no_failure_of_the_server() -> None:
-    breakers = Breakers()
-    with serving(fhir.status(401)) as server:
-        for _ in range(BREAKER_FAILURES + 1):
-            assert fetch(server, {"patient": "Patient/p1"}, breakers=breakers).outcomes == {"patient": "unauthorized"}
-
-
-def test_a_hanging_server_opens_the_breaker() -> None:
-    breakers = Breakers()
-    with serving(fhir.hang) as server:
-        fetch(server, {f"key{n}": "Condition?patient=1" for n in range(BREAKER_FAILURES)}, breakers=breakers)
-        assert set(fetch(server, breakers=breakers).outcomes.values()) == {"paused"}
 
 
 # Whom we call

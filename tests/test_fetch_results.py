@@ -13,7 +13,8 @@ import pytest
 
 from fhir_mapping.chart import Unavailable, read_chart
 from hooks.fhir_server import results
-from hooks.fhir_server.fetch import Breakers, Fetched, fetch_missing
+from hooks.fhir_server.breaker import Breakers
+from hooks.fhir_server.fetch import Fetched, fetch_missing
 from hooks.fhir_server.includes import Includes
 from hooks.fhir_server.reasons import sentence, sentences
 from hooks.fhir_server.scopes import allows

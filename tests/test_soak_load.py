@@ -53,6 +53,30 @@ def usual_body() -> bytes:
     return json.dumps(body).encode()
 
 
+def cpu_s(server: Server) -> float:
+    """Processor time that a server's process has used."""
+    parts = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def one_after_the_other(server: Server, calls: int = 100) -> float:
+    """The floor of this run: how many calls a second one client gets answered here."""
+    with requests.Session() as session:
+        started = time.monotonic()
+        for _ in range(calls):
+            headers = {"Content-Type": "application/json"}
+            assert session.post(server.url + PATH, data=usual_body(), headers=headers, timeout=60).status_code == 200
+        return calls / (time.monotonic() - started)
+
+
+def alone_cpu_ms(server: Server, calls: int = 200) -> float:
+    """Processor time of a call, in milliseconds, when one client calls."""
+    one_after_the_other(server, 20)
+    before = cpu_s(server)
+    one_after_the_other(server, calls)
+    return (cpu_s(server) - before) / calls * 1000
+
+
 class Load:
     """Calls at fixed times; the time of a call counts from when it should have begun, so that stalls count."""
 
@@ -88,29 +112,35 @@ class Load:
 def test_a_steady_load_is_answered_in_time_and_leaves_nothing_behind(start_server: Callable[..., Server]) -> None:
     quiet = os.getloadavg()[0] < 0.5 * (os.cpu_count() or 1)
     server = start_server(ONCOBONE_LOG_LEVEL="warning")
+    alone = alone_cpu_ms(server)
     Load(server).run(2, PER_SECOND)
     memory, files = held(server)
     load = Load(server)
+    before = cpu_s(server)
     load.run(SECONDS, PER_SECOND)
+    cost = (cpu_s(server) - before) / len(load.ms) * 1000
     time.sleep(0.5)
     memory_after, files_after = held(server)
     told = f"p50 {load.percentile(0.5):.0f} ms, p99 {load.percentile(0.99):.0f} ms"
     grown = f"memory {memory:.0f} -> {memory_after:.0f} MiB"
-    print(f"\n{len(load.ms)} calls at {PER_SECOND}/s: {told}, {grown}, files {files} -> {files_after}, quiet: {quiet}")  # noqa: T201
+    cpu = f"CPU a call {cost:.1f} ms, {alone:.1f} one after the other"
+    told = f"{told}, {cpu}, {grown}, files {files} -> {files_after}, quiet: {quiet}"
+    print(f"\n{len(load.ms)} calls at {PER_SECOND}/s: {told}")  # noqa: T201
     assert load.statuses[200] == SECONDS * PER_SECOND, load.statuses
     assert memory_after < memory * 1.1 + 20
     assert files_after <= files + 40  # connections of the load's own clients are still open
     if quiet and SOAK:
         assert load.percentile(0.5) < P50_MS, told
         assert load.percentile(0.99) < P99_MS, told
-    else:
-        assert load.percentile(0.5) < 2000, told
+    # On a machine with other work only the work itself can be judged: a call costs under load what it costs alone.
+    assert cost < 2 * alone + 1, cpu
 
 
 def test_of_far_more_calls_than_can_be_answered_some_are_answered_and_the_others_told_to_come_again(
     start_server: Callable[..., Server],
 ) -> None:
     server = start_server(ONCOBONE_LOG_LEVEL="error")
+    floor = one_after_the_other(server)
     over = threading.Event()
     taken: list[tuple[int, float, str | None]] = []
 
@@ -133,16 +163,16 @@ def test_of_far_more_calls_than_can_be_answered_some_are_answered_and_the_others
     answers = [took for status, took, _ in taken if status == 200]
     assert {status for status, _, _ in taken} <= {200, 503}
     assert all(retry == "1" for status, _, retry in taken if status == 503)
-    assert len(answers) > CROWD_S * 5
+    # The crowd is a hundred threads on the same cores: it takes most of what there is for itself.
+    assert len(answers) > CROWD_S * floor / 10, f"{len(answers)} in {CROWD_S} s, alone {floor:.0f} a second"
     # A second in the queue at the most, and eight calls at once on one core; the rest is the crowd's own work.
-    assert sorted(answers)[int(0.99 * len(answers))] < 5
-    started = time.monotonic()
-    assert server.call(call_body()).status_code == 200
-    assert time.monotonic() - started < 1
+    assert sorted(answers)[int(0.99 * len(answers))] < 2 + 100 / floor
+    assert one_after_the_other(server) > floor / 3, "afterwards it is as quick as before"
 
 
 def test_slow_sockets_of_each_kind_do_not_hold_up_calls(start_server: Callable[..., Server]) -> None:
     server = start_server()
+    floor = one_after_the_other(server)
     where = urlsplit(server.url)
     head = (
         b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n" % PATH.encode()
@@ -153,9 +183,7 @@ def test_slow_sockets_of_each_kind_do_not_hold_up_calls(start_server: Callable[.
             for _ in range(SLOW):
                 sockets.append(socket.create_connection((where.hostname or "", where.port or 0), timeout=30))
                 sockets[-1].sendall(begun)
-            started = time.monotonic()
-            assert {server.call(call_body()).status_code for _ in range(5)} == {200}
-            assert time.monotonic() - started < 5
+            assert one_after_the_other(server, 30) > floor / 4
         finally:
             for each in sockets:
                 each.close()

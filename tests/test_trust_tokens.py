@@ -29,8 +29,9 @@ from hooks.store.database import StoreUnavailable
 from hooks.store.store import Store, open_store
 from hooks.trust import keys
 from hooks.trust import tokens as trust
+from hooks.trust.clients import ALGORITHMS, Client, KeyRing, KeySetError, read_keys
 from hooks.trust.keys import new_key, public_jwk, signed_token
-from hooks.trust.tokens import Authenticator, Client, KeyRing, KeySetError, NotAuthenticated, read_keys
+from hooks.trust.tokens import Authenticator, NotAuthenticated
 from tests import fhir_servers as fhir
 from tests.fhir_servers import Server, serving
 
@@ -596,7 +597,7 @@ def test_a_key_file_that_was_exchanged_is_read_again(tmp_path: Path) -> None:
 
 def test_the_keys_that_oncobone_makes_open_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = CliRunner().invoke
-    for algorithm in trust.ALGORITHMS:
+    for algorithm in ALGORITHMS:
         directory = tmp_path / algorithm
         assert run(keys.commands, ["new", "--algorithm", algorithm, "--out", str(directory)]).exit_code == 0
         assert (directory / "private-key.pem").stat().st_mode & 0o777 == 0o600

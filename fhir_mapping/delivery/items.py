@@ -49,6 +49,7 @@ class Item:
         """Give the tidy, validated copy; None, noted, when the resource cannot be used."""
         if self._copy is None and not self.is_faulty:
             try:
+                notes.spend(self.raw)
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
                 respelled: list[str] = []
                 self._copy = readable(decode.whole(self.raw), timezone, without=without, respelled=respelled)

@@ -7,9 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.context import Note
+from fhir_mapping.terms import decode
+from fhir_mapping.terms.decode import ResourceFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import msgspec
 
 NOT_READ = "not read: no code that a rule uses"
 SUPERSEDED = "superseded by a newer result"
@@ -27,6 +31,7 @@ class Notes:
         self._found: set[tuple[str, str]] = set()
         self._nameless: Counter[tuple[str, str]] = Counter()
         self._counts: Counter[str] = Counter()
+        self._left = decode.MAX_WORK_OF_A_CALL
 
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
@@ -40,6 +45,12 @@ class Notes:
         for name in names[:NAMED_AT_MOST]:
             self.add(usual_name(name), reason)
         self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
+
+    def spend(self, raw: msgspec.Raw | bytes) -> None:
+        """Take note of the work that a resource costs; raises `ResourceFaultError` when a call has had its share."""
+        self._left -= decode.work(raw)
+        if self._left < 0:
+            raise ResourceFaultError("too-long: this call holds more than can be read in its time")
 
     def sorted(self) -> tuple[Note, ...]:
         """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""

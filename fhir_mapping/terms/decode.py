@@ -18,6 +18,13 @@ MAX_DEPTH = 64
 MAX_DIGITS = 40
 MAX_MAGNITUDE = Decimal(1_000_000_000)
 MAX_ENTRIES = 20_000
+MAX_WORK = 10_000
+"""Of one resource, as `work` counts it; an imaging study of thousands of images is below it."""
+MAX_WORK_OF_A_CALL = 70_000
+"""Of all resources of a call that are read whole: about a second. A result is 10 to 20."""
+MAX_CODINGS = 50
+"""Of one concept; a concept has a handful of translations."""
+_SURELY_LITTLE = 2 * MAX_WORK
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding may raise on bytes that are not what they should be (ValidationError is a DecodeError)."""
@@ -161,7 +168,8 @@ def is_nothing(raw: msgspec.Raw) -> bool:
 
 
 def head_of(raw: msgspec.Raw | bytes) -> Head:
-    """Decode the head of a resource; raise `ResourceFaultError` when it is no resource at all."""
+    """Decode the head of a resource; raise `ResourceFaultError` when it is no resource at all, or too long."""
+    _refuse_too_long(raw)
     try:
         return _decode_head(raw)
     except BROKEN:
@@ -469,9 +477,20 @@ def codings(value: Codeable | list[Codeable] | None) -> Iterator[Coding]:
     for codeable in codeables(value):
         listed = codeable.coding
         if isinstance(listed, list):
-            yield from listed
+            yield from listed[:MAX_CODINGS]
         elif listed is not None:
             yield listed
+
+
+def work(raw: msgspec.Raw | bytes) -> int:
+    """Tell what a resource costs to read: its objects, each of which is checked, and a little for each element."""
+    body = bytes(raw)
+    return body.count(b"{") + body.count(b",") // 25
+
+
+def _refuse_too_long(raw: msgspec.Raw | bytes) -> None:
+    if memoryview(raw).nbytes > _SURELY_LITTLE and work(raw) > MAX_WORK:
+        raise ResourceFaultError("too-long: more elements than a resource may hold")
 
 
 # --- depth --------------------------------------------------------------------------------------------------
@@ -550,6 +569,7 @@ def whole(raw: msgspec.Raw | bytes) -> dict[str, Any]:
 
     Raises `ResourceFaultError` for nesting deeper than 64, an element written twice, or a number out of all bounds.
     """
+    _refuse_too_long(raw)
     body = bytes(raw)
     if too_deep(body):
         raise ResourceFaultError(f"nested deeper than {MAX_DEPTH}")

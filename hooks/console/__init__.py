@@ -54,19 +54,22 @@ def pages() -> Blueprint:
     """Make the pages without patient data, which do not depend on the console: rules and source attributes."""
     bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     bp.after_request(secured)
+    rendered: dict[Language, str] = {}
 
     @bp.get("/rules")
     def rules() -> str:
-        """Show the rule catalogue."""
+        """Show the rule catalogue, which is the same as long as the process lives."""
         language = reader()
-        return render_template(
-            "rules.html",
-            language=language,
-            t=texts(language),
-            sections=catalogue.sections(),
-            sources=sources(),
-            version=VERSION,
-        )
+        if language not in rendered:
+            rendered[language] = render_template(
+                "rules.html",
+                language=language,
+                t=texts(language),
+                sections=catalogue.sections(),
+                sources=sources(),
+                version=VERSION,
+            )
+        return rendered[language]
 
     @bp.get("/attributes")
     def all_attributes() -> dict[str, Any]:

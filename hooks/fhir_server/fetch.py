@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import msgspec
 from fhir_mapping.chart import Unavailable
 from fhir_mapping.terms.decode import NOT_FOLLOWED
 from hooks.fhir_server.addresses import next_query
+from hooks.fhir_server.breaker import Breakers, CallHealth, about
 from hooks.fhir_server.download import MAX_RESPONSE, FetchError, Reason, download, in_parallel
 from hooks.fhir_server.includes import METADATA
 from hooks.fhir_server.pages import NewestFirst, Together, cut_links, decoded, is_sorted, next_link
@@ -36,11 +36,10 @@ MAX_CALL: Final = 4 * MAX_RESPONSE  # bytes of all pages of one call together
 MAX_KEYS: Final = 32  # fetched at once
 RETRY_ABOVE: Final = 0.4  # of the budget must be left for a second try
 LEAST_FOR_A_TRY: Final = 0.2  # seconds that must be left after waiting as long as the server asks for
-BREAKER_FAILURES: Final = 5
-BREAKER_SECONDS: Final = 30.0
+TRIAL_SECONDS: Final = 5.0
 DEFAULT_SECONDS: Final = 3.0
 
-# What another try may mend, and what speaks of the server's health.
+# What another try may mend.
 _TRANSIENT: Final[frozenset[Reason]] = frozenset({"server-error", "timeout", "connection", "truncated"})
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
@@ -48,50 +47,18 @@ _QUERY = re.compile(r"[A-Z][A-Za-z]{1,63}(/(?!\.+(\?|$))[A-Za-z0-9.-]{1,64})?(\?
 _READ = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.-]{1,64})")
 
 
-# The circuit breaker
+def answers(base: str, ca_file: str | None = None) -> bool:
+    """Whether a FHIR server answers at all: its `/metadata`, asked for without a token and not read."""
+    deadline = time.monotonic() + TRIAL_SECONDS
+    health = CallHealth()
+    try:
+        download(f"{base}/{METADATA}", {"Accept": "application/fhir+json"}, deadline, 0, ca_file)
+    except FetchError as error:
+        health.note(error.reason)  # "too-large" is an answer
+    return not (health.slow or health.gone)
 
 
-@dataclass(slots=True)
-class _Breaker:
-    failures: int = 0
-    open_until: float = 0.0
-
-
-class Breakers:
-    """
-    One circuit breaker per base: after five failures in a row nothing is sent for 30 s, then one call tries again.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._of: dict[str, _Breaker] = {}
-
-    def allows(self, base: str) -> bool:
-        """Whether a call may fetch from this base now."""
-        with self._lock:
-            breaker = self._of.setdefault(base, _Breaker())
-            now = self._clock()
-            if breaker.failures < BREAKER_FAILURES:
-                return True
-            if now < breaker.open_until:
-                return False
-            breaker.open_until = now + BREAKER_SECONDS  # this call is the trial; the others wait for what it finds
-            return True
-
-    def tell(self, base: str, *, healthy: bool) -> None:
-        """Takes note of what a request to this base came to."""
-        with self._lock:
-            breaker = self._of.setdefault(base, _Breaker())
-            if healthy:
-                breaker.failures = 0
-                return
-            breaker.failures += 1
-            if breaker.failures == BREAKER_FAILURES:
-                breaker.open_until = self._clock() + BREAKER_SECONDS
-
-
-BREAKERS: Final = Breakers()
+BREAKERS: Final = Breakers(trial=answers)
 
 
 # All that is missing
@@ -129,10 +96,12 @@ def fetch_missing(
     entries is cut, and keeps a `next` link to say so, with the day from which on it is whole if that is known.
     """
     deadline = time.monotonic() + seconds
-    reason = _refused(base, token, breakers, anonymous=anonymous) if wanted else None
+    reason = _refused(token, anonymous=anonymous) if wanted else None
+    if reason is None and wanted and not breakers.allows(base, ca_file):
+        reason = "paused"
     if reason or not wanted:
         return _all_unavailable(wanted, reason or "no-token")
-    getter = _Getter(base.rstrip("/"), token, seconds, deadline, breakers, ca_file)
+    getter = _Getter(base.rstrip("/"), token, seconds, deadline, ca_file)
     keys = list(wanted)
     if len(keys) > MAX_KEYS:
         log.warning("more keys wanted than are fetched", extra={"component": "fetch"})
@@ -141,22 +110,23 @@ def fetch_missing(
     fetched = _all_unavailable(dict.fromkeys(keys[MAX_KEYS:]), "too-large")
     for key in jobs:
         if key not in found:
-            breakers.tell(base, healthy=False)
+            getter.health.note("timeout")
         result = found.get(key, FetchError("timeout"))
         if isinstance(result, FetchError):
             fetched.outcomes[key] = result.reason
             fetched.data[key] = Unavailable(result.reason)
         else:
             fetched.data[key], fetched.outcomes[key] = result
+    breakers.tell(base, about(wanted.values()), getter.health)
     return fetched
 
 
-def _refused(base: str, token: str | None, breakers: Breakers, *, anonymous: bool) -> Reason | None:
+def _refused(token: str | None, *, anonymous: bool) -> Reason | None:
     if not token and not anonymous:
         return "no-token"
     if token and not _TOKEN.fullmatch(token):
         return "bad-token"
-    return None if breakers.allows(base) else "paused"
+    return None
 
 
 def _all_unavailable(wanted: Mapping[str, object], reason: Reason) -> Fetched:
@@ -166,9 +136,7 @@ def _all_unavailable(wanted: Mapping[str, object], reason: Reason) -> Fetched:
 class _Getter:
     """The requests of one call to one base."""
 
-    def __init__(
-        self, base: str, token: str | None, seconds: float, deadline: float, breakers: Breakers, ca_file: str | None
-    ) -> None:
+    def __init__(self, base: str, token: str | None, seconds: float, deadline: float, ca_file: str | None) -> None:
         self._base = base
         # A server may answer a search from its cache: a result of this minute would be missing.
         self._headers = {"Accept": "application/fhir+json", "Cache-Control": "no-cache"}
@@ -177,7 +145,7 @@ class _Getter:
         self._ca_file = ca_file
         self._seconds = seconds
         self._deadline = deadline
-        self._breakers = breakers
+        self.health = CallHealth()
         self._room = MAX_CALL
 
     def job(self, wanted: str | bytes, until: dt.date | None = None) -> Callable[[], tuple[bytes, str]]:
@@ -251,9 +219,8 @@ class _Getter:
         try:
             body = download(self._base + query, self._headers, self._deadline, limit, self._ca_file)
         except FetchError as error:
-            # A refusal comes from a server in good health.
-            self._breakers.tell(self._base, healthy=error.reason not in _TRANSIENT | {"tls", "certificate"})
+            self.health.note(error.reason)
             raise
-        self._breakers.tell(self._base, healthy=True)
+        self.health.note(None)
         self._room -= len(body)
         return body

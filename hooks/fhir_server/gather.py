@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fhir_mapping.terms.site import SiteMapping
-    from hooks.fhir_server.fetch import Breakers, Fetched
+    from hooks.fhir_server.breaker import Breakers
+    from hooks.fhir_server.fetch import Fetched
     from hooks.protocol import Call
     from hooks.settings import Settings
-    from hooks.trust.tokens import Client
+    from hooks.trust.clients import Client
 
 log = logging.getLogger("oncobone.fetch")
 

@@ -18,8 +18,9 @@ from fhir_mapping.chart import Unavailable
 from fhir_mapping.terms import decode
 from fhir_mapping.terms.queries import templates
 from hooks.fhir_server.addresses import base_of, next_query
+from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.download import FetchError, download
-from hooks.fhir_server.fetch import Breakers, fetch_missing
+from hooks.fhir_server.fetch import fetch_missing
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import FIRST_OF
 

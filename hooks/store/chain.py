@@ -8,6 +8,7 @@ nobody can make a hash fit, or tell whose id a keyed hash stands for.
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import os
 import secrets
@@ -49,6 +50,10 @@ class Chain:
         """The hash of a record in its place: 64 hexadecimal digits."""
         return self._digest("chain", f"{tenant}\n{seq}\n{previous}\n{record}")
 
+    def entry(self, tenant: str, seq: int, previous: str, record: str) -> AuditEntry:
+        """A record joined to the one before it."""
+        return AuditEntry(tenant, seq, self.key_id, previous, record, self.link(tenant, seq, previous, record))
+
     def pseudonym(self, tenant: str, kind: str, identifier: str) -> str:
         """A keyed hash of an id (`kind`: patient, user, resource): within a tenant the same id has the same hash."""
         return self._digest("id", f"{tenant}\n{kind}\n{identifier}")[:32]
@@ -76,17 +81,22 @@ def verify(entries: Iterable[AuditEntry], chain: Chain, expected: Iterable[tuple
     Checks every link, entries coming by tenant and place.
 
     A chain whose newest entries were taken off looks whole: `expected` holds heads noted earlier, as
-    (tenant, place, hash), which must still be there.
+    (tenant, place, hash), which must still be there. One whose oldest entries are gone must say so itself, in the
+    record of a purge.
     """
     problems: list[str] = []
     heads: dict[str, tuple[int, str]] = {}
     wanted = {(tenant, seq): digest for tenant, seq, digest in expected}
+    begun: dict[str, tuple[int, str]] = {}  # where a chain begins that does not begin at 1
+    purged: dict[str, int] = {}
     count = 0
     for entry in entries:
         count += 1
         seq, digest = heads.get(entry.tenant, (0, ""))
         place = f"tenant {entry.tenant}, entry {entry.seq}"
-        if entry.seq != seq + 1:
+        if entry.tenant not in heads and entry.seq > 1:
+            begun[entry.tenant] = (entry.seq - 1, entry.previous)
+        elif entry.seq != seq + 1:
             problems.append(f"{place}: {entry.seq - seq - 1} entries before it are missing")
         elif entry.previous != digest:
             problems.append(f"{place}: does not follow from the entry before it")
@@ -94,11 +104,30 @@ def verify(entries: Iterable[AuditEntry], chain: Chain, expected: Iterable[tuple
             problems.append(f"{place}: written with another key ({entry.key_id}); it cannot be checked with this one")
         elif entry.hash != chain.link(entry.tenant, entry.seq, entry.previous, entry.record):
             problems.append(f"{place}: was changed")
+        elif (told := _purged(entry)) is not None:
+            purged[entry.tenant] = max(told[0], purged.get(entry.tenant, 0))
+            if begun.get(entry.tenant) == told:
+                begun.pop(entry.tenant)
         if wanted.pop((entry.tenant, entry.seq), entry.hash) != entry.hash:
             problems.append(f"{place}: is not the entry noted before")
         heads[entry.tenant] = (entry.seq, entry.hash)
-    problems += [f"tenant {tenant}, entry {seq}: noted before, is gone" for tenant, seq in wanted]
+    problems += [
+        f"tenant {tenant}, entry {seq + 1}: {seq} entries before it are missing" for tenant, (seq, _) in begun.items()
+    ]
+    problems += [
+        f"tenant {tenant}, entry {seq}: noted before, is gone"
+        for tenant, seq in wanted
+        if seq > purged.get(tenant, 0) or tenant in begun
+    ]
     return Verification(count, problems, heads)
+
+
+def _purged(entry: AuditEntry) -> tuple[int, str] | None:
+    """Through which place and hash older entries were deleted, if this is the record of a purge."""
+    if '"purged"' not in entry.record:
+        return None
+    told = json.loads(entry.record).get("purged")
+    return (told["through"], told["hash"]) if isinstance(told, dict) else None
 
 
 def key_file_for(database_url: str) -> Path | None:

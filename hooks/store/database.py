@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from hooks.settings import SettingsError, load
+from hooks.store.file import DatabaseFile, FileChangedError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -65,6 +66,12 @@ def _sqlite_engine(url: URL) -> Engine:
     elif not Path(url.database).resolve().parent.is_dir():
         raise StoreError(f"The directory of the database {url.database} does not exist; make it first.")
     engine = sa.create_engine(url.set(drivername="sqlite"), **options)
+    file = None if "poolclass" in options or url.database is None else DatabaseFile(Path(url.database))
+
+    @event.listens_for(engine, "do_connect")
+    def connecting(*_: object) -> None:
+        if file is not None:
+            file.open()
 
     @event.listens_for(engine, "connect")
     def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -81,8 +88,13 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # IMMEDIATE: two writers that both read first would else fail with "database is locked" without waiting.
-        mode = "" if connection.get_execution_options().get("oncobone_read") else " IMMEDIATE"
-        connection.exec_driver_sql(f"BEGIN{mode}")
+        read = connection.get_execution_options().get("oncobone_read")
+        if file is not None:
+            file.check()
+            file.check_log(connection.info.get("log"))
+        connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+        if file is not None and not read:
+            connection.info.setdefault("log", file.log())
 
     return engine
 
@@ -95,20 +107,28 @@ def _postgres_engine(url: URL) -> Engine:
             pool_size=1,
             max_overflow=0,
             pool_timeout=POSTGRES_CONNECT_SECONDS,
-            connect_args={"connect_timeout": POSTGRES_CONNECT_SECONDS, "application_name": "oncobone"},
+            connect_args={
+                "connect_timeout": POSTGRES_CONNECT_SECONDS,
+                "application_name": "oncobone",
+                # A machine that is gone is noticed in seconds and not when the system thinks so.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 10_000,
+            },
         )
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs psycopg: install oncobone[postgres].") from error
 
     @event.listens_for(engine, "connect")
     def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.autocommit = True
         with contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute("SET lock_timeout = '5s'")
-            cursor.execute("SET statement_timeout = '60s'")
-            # A server that acknowledges before the disk has it would lose acknowledged feedback.
-            cursor.execute("SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings"
+            # In one round trip. A server that acknowledges before the disk has it would lose acknowledged feedback.
+            cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s';"
+                           " SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings"
                            " WHERE name = 'synchronous_commit' AND setting = 'off'")  # fmt: skip
-        connection.commit()
+        connection.autocommit = False
 
     return engine
 
@@ -149,9 +169,11 @@ def alembic_config() -> Config:
     return config
 
 
-def word_for(error: Exception) -> str:
+def word_for(error: BaseException) -> str:
     """A word for what is wrong with the database; never its message, which may hold what was to be stored."""
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, FileChangedError):
+        return str(cause)
     if isinstance(cause, sqlite3.Error):
         return str(getattr(cause, "sqlite_errorname", type(cause).__name__))
     if sqlstate := getattr(cause, "sqlstate", None):
@@ -164,10 +186,33 @@ def commands() -> None:
     """Look after the database: its tables and their version."""
 
 
+GRANTS: Final = {
+    "alembic_version": "SELECT",
+    "cards": "SELECT, INSERT",
+    "accepted_suggestions": "SELECT, INSERT",
+    "audit_records": "SELECT, INSERT",
+    "feedback": "SELECT, INSERT, UPDATE",
+    "write_checks": "SELECT, INSERT, UPDATE",
+    "used_tokens": "SELECT, INSERT, DELETE",
+}
+"""What the role of a service may do with each table; `deploy/postgres.sql` says the same."""
+
+
+def grant(connection: Connection, role: str) -> None:
+    """Gives a role of PostgreSQL what a service needs and nothing else; the tables' owner may do that."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier(role)
+    said = [f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {quoted}", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]
+    said += [f"GRANT USAGE ON SCHEMA public TO {quoted}"]
+    said += [f"GRANT {rights} ON {table} TO {quoted}" for table, rights in GRANTS.items()]
+    for statement in said:
+        connection.exec_driver_sql(statement)
+
+
 @commands.command()
-def upgrade() -> None:
-    """Bring the tables up to date (a server does this by itself at its start)."""
-    _migrate("head")
+@click.option("--grant-to", "role", metavar="ROLE", help="PostgreSQL: give this role what a service needs, no more.")
+def upgrade(role: str | None) -> None:
+    """Bring the tables up to date (a server whose role owns them does this by itself at its start)."""
+    _migrate("head", role)
 
 
 @commands.command()
@@ -177,10 +222,15 @@ def downgrade() -> None:
     _migrate("-1")
 
 
-def _migrate(revision: str) -> None:
+def _migrate(revision: str, role: str | None = None) -> None:
     try:
         engine = engine_for(load().database_url or DEFAULT_DATABASE_URL)
         migrate(engine, revision)
+        if role is not None:
+            if engine.dialect.name != "postgresql":
+                raise click.ClickException("Only PostgreSQL has roles; leave --grant-to out.")
+            with engine.begin() as connection:
+                grant(connection, role)
         with engine.connect() as connection:
             now_at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     except (SettingsError, StoreError) as error:

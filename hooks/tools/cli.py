@@ -21,7 +21,7 @@ from hooks.cards.wording import LANGUAGES, Language
 from hooks.errors import Refused
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback, load
-from hooks.store import audit, database, feedback
+from hooks.store import audit, database, feedback, purging
 from hooks.tools import checking, explaining, workshop
 from hooks.trust import keys
 from hooks.views import Desk
@@ -74,7 +74,8 @@ def _settings(**flags: object) -> Settings:
 def serve(host: str | None, port: int | None, workers: int | None, config: str | None) -> None:
     """Serve the CDS services until SIGTERM or Ctrl-C."""
     try:
-        serve_for_real(_settings(host=host, port=port, workers=workers, config=config))
+        flags = {"host": host, "port": port, "workers": workers, "config": config}
+        serve_for_real(_settings(**flags), again=lambda: load(flags))
     except SettingsError as error:
         _refuse(str(error))
 
@@ -369,6 +370,7 @@ def facts(raw: bool) -> None:
 
 main.add_command(feedback.commands)
 main.add_command(audit.commands)
+main.add_command(purging.command)
 main.add_command(keys.commands)
 main.add_command(database.commands)
 main.add_command(replay.group)

@@ -17,8 +17,8 @@ from fhir_mapping.terms import units
 from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
 from hooks.fhir_server.addresses import base_of, next_query
+from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.download import FetchError, download
-from hooks.fhir_server.fetch import Breakers
 from hooks.fhir_server.gather import GOOD, Reading
 from hooks.fhir_server.reasons import sentence
 from hooks.protocol import Authorization, Call

@@ -55,6 +55,31 @@ class RateLimits:
             raise Refused(429, headers={"Retry-After": str(math.ceil(wait))})
 
 
+class Strangers:
+    """
+    Bounds the work of a process for callers that nobody knows: so many requests a second, so many at once.
+
+    What they ask for costs less than a call of a client, and can take no thread from one for long.
+    """
+
+    def __init__(self, per_second: float, at_once: int) -> None:
+        self._bucket = TokenBucket(per_second)
+        self._room = threading.BoundedSemaphore(at_once)
+
+    def enter(self) -> None:
+        """Begin a request; raises Refused (429). Whoever has entered must `leave`."""
+        if not self._room.acquire(blocking=False):
+            raise Refused(429, headers={"Retry-After": "1"})
+        wait = self._bucket.take()
+        if wait > 0:
+            self._room.release()
+            raise Refused(429, headers={"Retry-After": str(math.ceil(wait))})
+
+    def leave(self) -> None:
+        """End it."""
+        self._room.release()
+
+
 def refuse_overload(environ: Mapping[str, object], longest_s: float) -> None:
     """
     Refuse a request that has stood in the queue too long: its reader has given up, and others wait behind it.

@@ -23,7 +23,8 @@ from hooks.settings import Settings, SettingsError, load
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.store import existing_store
-from hooks.trust.tokens import ALGORITHMS, LONGEST_LIFE, Authenticator, Inspection
+from hooks.trust.clients import ALGORITHMS
+from hooks.trust.tokens import LONGEST_LIFE, Authenticator, Inspection
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 

@@ -1,0 +1,147 @@
+"""What stands in deploy/ besides the scaled form: alerts, dashboard, Kubernetes, a timer, and the handbook's words."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hooks.running.observability import Metrics
+from hooks.running.processes import SLACK_S
+from hooks.settings import Settings
+from hooks.store.store import open_store
+from tests import postgres
+from tests.conftest import ROOT, environment, oncobone
+from tests.postgres import Cluster
+from tests.stores import issued
+
+DEPLOY = ROOT / "deploy"
+HANDBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def metrics_in(text: str) -> set[str]:
+    return {name.removesuffix("_bucket") for name in re.findall(r"\b(oncobone_\w+)(?=[{\[) ])", text)}
+
+
+def metrics_there() -> set[str]:
+    return {f"{each.name}{'_total' * (each.type == 'counter')}" for each in Metrics().registry.collect()}
+
+
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        reason = "promtool is not installed on this machine (Debian package prometheus)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return found
+
+
+def test_every_alert_is_raised_by_what_it_is_for_and_not_by_what_it_is_not() -> None:
+    folder = DEPLOY / "prometheus"
+    done = subprocess.run(  # noqa: S603 - promtool, found above
+        [promtool(), "test", "rules", "alerts_test.yml"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    alerts = set(re.findall(r"- alert: (\w+)", (folder / "alerts.yml").read_text(encoding="utf-8")))
+    examples = (folder / "alerts_test.yml").read_text(encoding="utf-8")
+    tried = set(re.findall(r"alertname: (\w+), exp_alerts: \[\{", examples))
+    assert alerts == tried, "each has an example that raises it"
+
+
+def test_the_dashboard_shows_every_metric_and_no_other() -> None:
+    board = json.loads((DEPLOY / "grafana" / "oncobone.json").read_text(encoding="utf-8"))
+    asked = {target["expr"] for panel in board["panels"] for target in panel["targets"]}
+    assert metrics_in("\n".join(asked)) == metrics_there()
+
+
+def test_kubernetes_waits_for_the_last_words_and_asks_what_there_is() -> None:
+    text = (DEPLOY / "kubernetes" / "deployment.yaml").read_text(encoding="utf-8")
+    drain = re.search(r'ONCOBONE_DRAIN_SECONDS, value: "(\d+)"', text)
+    grace = re.search(r"terminationGracePeriodSeconds: (\d+)", text)
+    assert drain
+    assert grace
+    usual = Settings()
+    longest = int(drain[1]) + usual.stop_seconds + usual.last_words_seconds + SLACK_S
+    assert int(grace[1]) > longest
+    assert set(re.findall(r"httpGet: \{path: (\S+),", text)) == {"/healthz"}, "with the database down all still answer"
+    listed = re.findall(r"^  - (\S+\.yaml)$", (DEPLOY / "kubernetes" / "kustomization.yaml").read_text(), re.MULTILINE)
+    assert set(listed) | {"kustomization.yaml"} == {path.name for path in (DEPLOY / "kubernetes").iterdir()}
+
+
+def test_the_timer_runs_the_purge() -> None:
+    unit = configparser.RawConfigParser(strict=False, delimiters=("=",))
+    unit.read(DEPLOY / "systemd" / "oncobone-purge.service")
+    command = unit["Service"]["ExecStart"].split()[1:]
+    assert command[0] == "purge"
+    tried = subprocess.run(  # noqa: S603 - our own command
+        oncobone(*command, "--help"), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert tried.returncode == 0
+
+
+# --- the commands of the handbook ---------------------------------------------------------------------------
+
+
+def written(beginning: str) -> str:
+    """The command of the handbook that begins so, without what is said behind it."""
+    lines = [line for line in HANDBOOK.splitlines() if line.startswith(beginning)]
+    assert lines, beginning
+    return lines[0].partition("  #")[0].strip()
+
+
+def run(command: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run it as it is written, by a shell, with `oncobone` being this one."""
+    shim = folder / "oncobone"
+    words = oncobone()
+    shim.write_text(f'#!/bin/sh\nexec {words[0]} -c "{words[2]}" "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+    env = environment(**settings)
+    tools = Path(postgres.binary("pg_dump") or "/usr/bin/pg_dump").parent
+    env["PATH"] = f"{folder}:{tools}:{env['PATH']}"
+    return subprocess.run(["sh", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False)  # noqa: S603, S607
+
+
+def test_a_backup_of_a_running_sqlite_is_whole(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'oncobone.sqlite'}")
+    issued(store)
+    with sqlite3.connect(tmp_path / "oncobone.sqlite") as source, sqlite3.connect(tmp_path / "backup.sqlite") as copy:
+        source.backup(copy)  # what the shell's `.backup` does
+    assert written("sqlite3 oncobone.sqlite").endswith('".backup backup.sqlite"')
+    source.close()
+    copy.close()
+    store.close()
+    restored = open_store(f"sqlite:///{tmp_path / 'backup.sqlite'}", audit_key_file=tmp_path / "oncobone.audit-key")
+    assert restored.feedback_counts()[0].cards == 1
+    restored.close()
+
+
+@pytest.mark.database
+def test_upgrade_rollback_backup_and_restore_on_postgresql(cluster: Cluster, tmp_path: Path) -> None:
+    url = cluster.fresh("handbook")
+    settings = {"ONCOBONE_DATABASE_URL": url, "DATABASE_URL": url, "ONCOBONE_AUDIT_KEY_FILE": str(tmp_path / "key")}
+    # The role has another name here: that of the handbook belongs to the owner of the test's cluster.
+    upgrade = written("oncobone database upgrade").replace("--grant-to oncobone", "--grant-to handbook_service")
+    done = run(f"psql -q -c 'CREATE ROLE handbook_service' \"$DATABASE_URL\" && {upgrade}", tmp_path, **settings)
+    assert done.returncode == 0, done.stderr
+    store = open_store(url, audit_key_file=tmp_path / "key")
+    issued(store)
+    store.close()
+    for beginning in ("pg_dump ", "oncobone database downgrade", "oncobone database upgrade", "pg_restore "):
+        done = run(written(beginning).replace(" --grant-to oncobone", ""), tmp_path, **settings)
+        assert done.returncode == 0, (beginning, done.stderr)
+    restored = open_store(url, audit_key_file=tmp_path / "key")
+    assert restored.feedback_counts()[0].cards == 1
+    restored.close()
+
+
+def test_the_retention_commands_run_as_written(tmp_path: Path) -> None:
+    settings = {"ONCOBONE_DATABASE_URL": f"sqlite:///{tmp_path / 'oncobone.sqlite'}"}
+    for beginning in ("oncobone purge --older-than 10y --dry-run", "oncobone purge --older-than 10y --yes"):
+        done = run(written(beginning), tmp_path, **settings)
+        assert done.returncode == 0, done.stderr

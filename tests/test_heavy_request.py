@@ -1,0 +1,180 @@
+"""
+One request of fifteen megabytes, whatever stands in it: a second's work at the most, and what was not read is said.
+
+The work is CPU time of this process, so that what else the machine does counts for nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hooks import application
+from hooks.application import FORM_BYTES
+from hooks.errors import Refused
+from hooks.running.warming import COLLECT_AFTER
+from hooks.settings import load
+from hooks.trust.gate import Strangers
+from tests.conftest import Server
+from tests.wire import DAY, bundle, call_body, observation
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+MB = 1_000_000
+SIZE = 15 * MB
+CPU_S = 1.0
+MEMORY = 300 * MB
+SLOWER = 3
+"""How much slower than the machine of the promise this one may be."""
+
+
+def form_client() -> FlaskClient:
+    environment = {"ONCOBONE_NOW": DAY, "ONCOBONE_SMART_CLIENT_ID": "form"}
+    settings = load({}, environment | {"ONCOBONE_FHIR_SERVERS": "https://ehr.example/fhir"})
+    return application.create_app(settings).test_client()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[FlaskClient]:
+    made = form_client()
+    made.post("/cds-services/oncobone-patient-view", json=call_body())
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)  # as a serving process has it
+    yield made
+    gc.set_threshold(*usual)
+    gc.unfreeze()
+
+
+def creatinine(name: str, **members: Any) -> dict[str, Any]:
+    return observation("2160-0", 1.0, "mg/dL", name, day="2026-11-18") | members
+
+
+def with_results(*results: dict[str, Any]) -> bytes:
+    body = call_body()
+    body["prefetch"]["observations"] = bundle(*results)
+    return json.dumps(body).encode()
+
+
+CODING = {"system": "http://loinc.org", "code": "2160-0"}
+PART = {"code": {"coding": [CODING]}, "valueQuantity": {"value": 1, "unit": "mg/dL"}}
+MARK = b'"status": "final"'
+
+
+def inside(text: bytes) -> bytes:
+    """A result with one more member, written as it is."""
+    whole = with_results(creatinine("o1"))
+    assert MARK in whole
+    return whole.replace(MARK, MARK + b', "x": ' + text, 1)
+
+
+SHAPES: dict[str, Callable[[], bytes]] = {
+    "codings of one result": lambda: with_results(creatinine("o1", code={"coding": [CODING] * (SIZE // 60)})),
+    "codings of many results": lambda: with_results(
+        *(creatinine(f"o{n}", code={"coding": [CODING] * 7000}) for n in range(35))
+    ),
+    "components of one result": lambda: with_results(creatinine("o1", component=[PART] * (SIZE // 140))),
+    "components of many results": lambda: with_results(
+        *(creatinine(f"o{n}", component=[PART] * 2000) for n in range(50))
+    ),
+    "notes of one result": lambda: with_results(creatinine("o1", note=[{"text": "fracture"}] * (SIZE // 25))),
+    "notes of many results": lambda: with_results(
+        *(creatinine(f"o{n}", note=[{"text": "fracture"}] * 8000) for n in range(70))
+    ),
+    "numbers": lambda: inside(b"[" + b"1," * (SIZE // 2) + b"1]"),
+    "members": lambda: inside(b"{" + b",".join(b'"m%d":1' % n for n in range(SIZE // 12)) + b"}"),
+    "digits": lambda: inside(b"1" * SIZE),
+    "brackets": lambda: inside(b"[" * (SIZE // 2) + b"]" * (SIZE // 2)),
+    "brackets side by side": lambda: inside(b"[" + b",".join([b"[" * 60 + b"]" * 60] * (900_000 // 60)) + b"]"),
+    "members of the context": lambda: json.dumps(
+        call_body() | {"context": call_body()["context"] | {f"m{n}": 1 for n in range(SIZE // 13)}}
+    ).encode(),
+    "prefetch keys": lambda: json.dumps(
+        call_body() | {"prefetch": {f"m{n}": None for n in range(SIZE // 16)}}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_request_of_fifteen_megabytes_costs_a_second_at_the_most(client: FlaskClient, shape: str) -> None:
+    body = SHAPES[shape]()
+    started = time.process_time()
+    answered = client.post(
+        "/cds-services/oncobone-patient-view", data=body, headers={"Content-Type": "application/json"}
+    )
+    took = time.process_time() - started
+    assert answered.status_code in {200, 400, 413}
+    assert took < CPU_S * SLOWER, f"{took:.2f} s"
+    if answered.status_code == 200 and shape.endswith("result"):
+        notes = answered.get_json()["extension"]["org.oncobone.evaluation"]["notes"]
+        assert any("too-long" in note["reason"] for note in notes), "what was not read is said"
+
+
+def peak(server: Server) -> int:
+    """The most memory that a server's process has held, in bytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at a process through Linux's /proc")
+def test_it_takes_no_more_memory_than_was_promised(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    server.call(call_body())
+    before = peak(server)
+    for shape in ("codings of many results", "notes of many results", "members"):
+        server.send(SHAPES[shape]())
+    assert peak(server) - before < MEMORY
+
+
+def test_a_chart_of_thousands_of_usual_results_is_read_to_its_end(client: FlaskClient) -> None:
+    results = [creatinine(f"o{n}") for n in range(3000)]
+    answered = client.post(
+        "/cds-services/oncobone-patient-view",
+        data=with_results(*results),
+        headers={"Content-Type": "application/json"},
+    ).get_json()
+    notes = answered["extension"]["org.oncobone.evaluation"]["notes"]
+    assert not any("too-long" in note["reason"] for note in notes)
+
+
+def test_the_rules_page_is_made_once(client: FlaskClient) -> None:
+    first = client.get("/rules").data
+    started = time.process_time()
+    for _ in range(20):
+        assert client.get("/rules").data == first
+    assert time.process_time() - started < 20 * 0.01 * SLOWER
+    assert client.get("/rules?lang=zh").data != first
+
+
+def test_strangers_ask_the_form_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "FORM_PER_SECOND", 0.01)
+    made = form_client()
+    assert [made.get("/ask/questionnaire").status_code for _ in range(3)] == [200, 429, 429]
+    assert int(made.post("/ask/questions", json={}).headers["Retry-After"]) > 1
+    assert made.get("/ask").status_code == 200, "the page itself costs nothing"
+    assert made.post("/cds-services/oncobone-patient-view", json=call_body()).status_code == 200
+
+
+def test_strangers_have_so_much_room_at_once_and_give_it_back() -> None:
+    strangers = Strangers(1000, 2)
+    for _ in range(3):
+        strangers.enter()
+        strangers.enter()
+        with pytest.raises(Refused):
+            strangers.enter()
+        strangers.leave()
+        strangers.leave()
+
+
+def test_a_chart_for_the_form_has_a_size_of_its_own(client: FlaskClient) -> None:
+    time.sleep(1)
+    body = b'{"patient": "p1", "prefetch": {}, "keep": ["' + b"x" * FORM_BYTES + b'"]}'
+    answered = client.post("/ask/questions", data=body, headers={"Content-Type": "application/json"})
+    assert answered.status_code == 413

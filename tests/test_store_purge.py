@@ -1,0 +1,141 @@
+"""What is older than the site keeps is deleted, the audit chain says so itself, and nobody else can cut it unseen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from hooks.store import audit
+from hooks.store.audit import Auditor, verified
+from hooks.store.issued import FeedbackItem
+from hooks.store.purging import Purged, age, purge
+from hooks.store.store import Store, open_store
+from hooks.tools.cli import main
+from tests.test_audit import call, tamper
+
+NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+EDGE = NOW - dt.timedelta(days=365)
+
+
+def days_ago(days: int) -> dt.datetime:
+    return NOW - dt.timedelta(days=days)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Ten calls of each of two tenants, two months apart, each with a card; the newest was two months ago."""
+    auditor = Auditor(store)
+    for n in range(10):
+        for tenant in "ab":
+            record = call(tenant=tenant, at=days_ago(60 * (10 - n)), milliseconds=float(n))
+            auditor.record(record, [(f"{tenant}{n}", ["DOSE-003"], ["s"], "1")])
+    return store
+
+
+def purged(store: Store, **other: Any) -> Purged:
+    return purge(store._engine, store.chain, EDGE, now=NOW, **other)
+
+
+def count(store: Store, table: str) -> int:
+    with store._engine.connect() as connection:
+        return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar() or 0)  # noqa: S608
+
+
+def test_what_is_older_goes_and_what_is_younger_stays(filled: Store) -> None:
+    found = purged(filled)
+    assert (found.cards, found.audit) == (8, {"a": 4, "b": 4})
+    assert count(filled, "cards") == 12
+    kept = [json.loads(entry.record) for entry in filled.audit_entries("a")]
+    assert [record.get("ms") for record in kept] == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, None]
+    assert all(record["at"] >= EDGE.isoformat()[:10] for record in kept)
+
+
+def test_the_chain_holds_and_the_purge_is_on_record(filled: Store) -> None:
+    heads = [(tenant, *head) for tenant, head in filled.audit_heads().items()]
+    early = ("a", 2, next(entry.hash for entry in filled.audit_entries("a") if entry.seq == 2))
+    purged(filled)
+    assert verified(filled, [*heads, early]).problems == [], "a head that was purged was taken with a record of it"
+    told = json.loads(list(filled.audit_entries("a"))[-1].record)["purged"]
+    assert (told["through"], told["cards"]) == (4, 8)
+    assert Auditor(filled).record(call(tenant="a"))
+    purge(filled._engine, filled.chain, days_ago(100), now=NOW)
+    assert filled.verify_audit() == [], "and again"
+
+
+def test_a_chain_that_somebody_else_has_cut_shows(filled: Store) -> None:
+    tamper(filled, "DELETE FROM audit_records WHERE tenant = 'a' AND seq <= 4")
+    assert filled.verify_audit() == ["tenant a, entry 5: 4 entries before it are missing"]
+
+
+def test_what_is_cut_beyond_the_purge_shows(filled: Store) -> None:
+    purged(filled)
+    tamper(filled, "DELETE FROM audit_records WHERE tenant = 'a' AND seq = 5")
+    assert filled.verify_audit() == ["tenant a, entry 6: 5 entries before it are missing"]
+
+
+def test_after_a_purge_records_can_be_changed_as_little_as_before(filled: Store) -> None:
+    purged(filled)
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), filled._engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM audit_records"))
+
+
+def test_a_card_with_younger_feedback_stays(filled: Store) -> None:
+    item = FeedbackItem("a0", "accepted", days_ago(1), ("s",))
+    assert filled.add_feedback("a", "oncobone-order-sign", [item]).stored == 1  # received now
+    assert purged(filled).cards == 7
+    assert count(filled, "feedback") == 1
+
+
+def test_feedback_goes_with_its_card(filled: Store) -> None:
+    item = FeedbackItem("a0", "accepted", days_ago(590), ("s",))
+    filled.add_feedback("a", "oncobone-order-sign", [item])
+    with filled._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE feedback SET received_at = '2025-01-01T00:00:00.000000Z'"))
+    found = purged(filled)
+    assert (found.cards, found.feedback) == (8, 1)
+    assert count(filled, "accepted_suggestions") == 0
+
+
+def test_a_dry_run_counts_and_deletes_nothing(filled: Store) -> None:
+    found = purged(filled, dry=True)
+    assert (found.cards, found.audit) == (8, {"a": 4, "b": 4})
+    assert (count(filled, "cards"), count(filled, "audit_records")) == (20, 20)
+
+
+@pytest.mark.parametrize(("text", "days"), [("90d", 90), ("18m", 540), ("10y", 3650)])
+def test_an_age_is_days_months_or_years(text: str, days: int) -> None:
+    assert age(text).days == days
+
+
+def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", url)
+    opened = open_store(url)
+    for days in (4000, 1):
+        Auditor(opened).record(call(at=dt.datetime.now(dt.UTC) - dt.timedelta(days=days)))
+    opened.close()
+    run = CliRunner().invoke
+    heads = run(audit.commands, ["head"]).stdout
+    assert heads.startswith("open:2:")
+    assert run(main, ["purge", "--older-than", "10y"], input="n\n").exit_code == 1
+    done = run(main, ["purge", "--older-than", "10y", "--yes"])
+    assert "Deleted 1 audit records of open." in done.output
+    (tmp_path / "heads").write_text(heads, encoding="utf-8")
+    held = run(audit.commands, ["verify", "--expect-from", str(tmp_path / "heads")])
+    assert held.exit_code == 0, held.output
+    for wrong in ("10", "5d", "x"):
+        assert run(main, ["purge", "--older-than", wrong, "--yes"]).exit_code == 2
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", f"sqlite:///{tmp_path / 'store.sqlite'}")
+    done = CliRunner().invoke(main, ["purge", "--older-than", "10y", "--yes"])
+    assert done.exit_code == 1
+    assert "There is no database" in done.output
+    assert not list(tmp_path.iterdir())
