@@ -66,8 +66,8 @@ class Breakers:
     One circuit breaker for each base.
 
     It opens after three calls in a row that found the server gone, or five that got nothing in time; about three
-    different patients at the least. Half a minute later `trial(base, ca_file)` asks, in a thread of its own, whether the server
-    is back; until it is, calls go on without it.
+    different patients at the least. Half a minute later `trial(base, ca_file)` asks, in a thread of its own, whether
+    the server is back; until it is, calls go on without it.
     """
 
     def __init__(
