@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -69,30 +68,25 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     if is_on(settings):
         app.register_blueprint(ask_pages.blueprint(desk))
     if store is not None:
-        _keep(app, desk, store)
+        _keep(app, settings, desk, store)
     app.after_request(views.finish(settings))
     return app
 
 
-def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
+def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> None:
     watched = observability.of(app)
     auditor = recording.record_calls(app, store)
 
     def trouble() -> str | None:
         try:
             store.check()
-            auditor.flush()  # what waited since an outage is written also when nobody calls
         except StoreUnavailable as error:
             return f"is unavailable ({error.reason})"
-        finally:
-            watched.metrics.audit_waiting.set(auditor.waiting)
         return None
 
     def last_words() -> None:
-        with suppress(StoreUnavailable):
-            auditor.flush()
-        if auditor.waiting:
-            observability.LOG.error("audit records are lost", extra={"component": "store", "lost": auditor.waiting})
+        if lost := auditor.close(settings.last_words_seconds):
+            observability.LOG.error("audit records are lost", extra={"component": "store", "lost": lost})
 
     watched.health.checks["store"] = trouble
     watched.at_end.append(last_words)
@@ -103,6 +97,7 @@ def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
             service_ids=lambda: [service.id for service in desk.services],
             body=views.json_body,
             counted=lambda outcome, count: watched.metrics.feedback.labels(outcome).inc(count),
+            catching_up=lambda: auditor.waiting > 0,
         )
     )
 

@@ -110,7 +110,8 @@ class Settings(_Section):
     `host`, `port`: where the CDS base is served. `now`: the moment of the evaluation, for tests and replays.
     `queue_seconds`: how long a call may have waited for a free thread before it is refused as overload.
     `fetch_seconds`: the time for all fetching of one call together. `drain_seconds`: how long /readyz is red
-    before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
+    before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end;
+    `last_words_seconds`: how long after that a stopping server tries to store what still waits for the database.
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
     (`fhir_mapping.terms.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
     OpenTelemetry collector that gets traces (`oncobone[otel]`).
@@ -147,6 +148,7 @@ class Settings(_Section):
     fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     stop_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
+    last_words_seconds: Annotated[float, Field(ge=0, le=300)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pharmacists: Words = ()
     services: tuple[ServiceSettings, ...] | None = None

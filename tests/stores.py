@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from hooks.store.store import IssuedCard, Store
+from hooks.store.issued import IssuedCard
+from hooks.store.store import Store
 
 
 def issued(store: Store, tenant: str = "open", service: str = "oncobone-order-sign", **card: object) -> IssuedCard:

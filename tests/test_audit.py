@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from hooks.store import audit
+from hooks.store import audit, backlog
 from hooks.store.audit import Auditor, CallRecord, about_patient
 from hooks.store.chain import AuditKeyError, Chain
 from hooks.store.database import StoreUnavailable
@@ -204,17 +204,26 @@ def test_a_long_chain_is_read_in_batches(store: Store) -> None:
 
 def down(store: Store) -> Any:
     """Breaks the store; call the result to mend it."""
-    run = store._run
+    hand_in = store.hand_in
 
-    def fails(*_: object, **__: object) -> None:
-        raise StoreUnavailable("down")
+    def fails(*_: object, insist: bool = False) -> Future[None]:
+        if not insist:
+            raise StoreUnavailable("down")
+        failed: Future[None] = Future()
+        failed.set_exception(StoreUnavailable("down"))
+        return failed
 
-    store._run = fails  # type: ignore[method-assign,assignment] # stands in for a database that is gone
+    store.hand_in = fails  # type: ignore[method-assign,assignment] # stands in for a database that is gone
 
     def mend() -> None:
-        store._run = run  # type: ignore[method-assign] # as it was
+        store.hand_in = hand_in  # type: ignore[method-assign] # as it was
 
     return mend
+
+
+def written(auditor: Auditor) -> None:
+    """Waits until the thread of the backlog has written everything."""
+    assert auditor.close(5) == 0
 
 
 def test_records_wait_for_the_store_and_are_written_in_their_order(store: Store) -> None:
@@ -224,7 +233,7 @@ def test_records_wait_for_the_store_and_are_written_in_their_order(store: Store)
         assert not auditor.record(call(tenant="aabab"[n], milliseconds=float(n)))
     assert auditor.waiting == 5
     mend()
-    assert auditor.record(call(milliseconds=5.0))
+    written(auditor)
     assert auditor.waiting == 0
     by_tenant = {tenant: [json.loads(e.record)["ms"] for e in store.audit_entries(tenant)] for tenant in ("a", "b")}
     assert by_tenant == {"a": [0.0, 1.0, 3.0], "b": [2.0, 4.0]}
@@ -232,7 +241,7 @@ def test_records_wait_for_the_store_and_are_written_in_their_order(store: Store)
 
 
 def test_what_there_was_no_room_for_is_recorded_as_a_gap(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "SPOOL", 3)
+    monkeypatch.setattr(backlog, "SPOOL", 3)
     auditor = Auditor(store)
     mend = down(store)
     for n in range(5):

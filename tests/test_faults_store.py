@@ -149,7 +149,7 @@ def test_records_that_wait_are_written_when_the_server_stops(
 def test_records_that_are_lost_at_the_end_are_counted_in_the_log(
     start_server: Callable[..., Server], tmp_path: Path
 ) -> None:
-    server = start_server()
+    server = start_server(ONCOBONE_LAST_WORDS_SECONDS="1")
     with sqlite3.connect(tmp_path / "oncobone.sqlite", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         assert [call(server)[0] for _ in range(3)] == [200] * 3

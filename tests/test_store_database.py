@@ -21,7 +21,8 @@ from sqlalchemy import event
 
 from hooks.store import database
 from hooks.store.database import StoreError, engine_for, migrate
-from hooks.store.store import FeedbackItem, Store, open_store
+from hooks.store.issued import FeedbackItem
+from hooks.store.store import Store, open_store
 from hooks.store.tables import metadata
 from tests.postgres import Cluster
 from tests.stores import issued

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from hooks.store.database import StoreUnavailable
-from hooks.store.store import CALL_PATIENCE, FEEDBACK_PATIENCE, FeedbackItem, Store, open_store
+from hooks.store.issued import FeedbackItem
+from hooks.store.store import CALL_PATIENCE, FEEDBACK_PATIENCE, Store, open_store
 from tests.postgres import Cluster, needed
 from tests.stores import issued
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,9 +20,11 @@ import requests
 
 from hooks.application import create_app
 from hooks.errors import Refused
+from hooks.running import front
+from hooks.running.serving import address_of, listen
 from hooks.settings import Settings
 from hooks.trust.gate import WAITED, TokenBucket, refuse_overload
-from tests.conftest import Server, wait_until
+from tests.conftest import Server, environment, oncobone, wait_until
 from tests.wire import call_body
 
 if TYPE_CHECKING:
@@ -52,9 +57,35 @@ def test_idle_slow_and_half_sent_connections_do_not_hold_up_others(server: Serve
             each.close()
 
 
-def test_a_request_with_length_and_chunks_at_once_is_refused(server: Server) -> None:
+def chunked(body: bytes) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
+PLAIN = HEAD.replace(b"Content-Length: %d\r\n" % len(BODY), b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", b"200"),
+        (b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(chunked(BODY)), b"400"),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", b"400"),
+        (b"content-length: 5\r\ntransfer-encoding: CHUNKED\r\n", b"400"),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n", b"400"),
+    ],
+)
+def test_a_request_that_says_in_two_ways_how_long_it_is_is_refused(
+    server: Server, headers: bytes, status: bytes
+) -> None:
+    """The body itself is a good call, sent in chunks: only what the headers say of it differs."""
     with connect(server) as raw:
-        raw.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        raw.sendall(PLAIN + headers + b"\r\n" + chunked(BODY))
+        assert raw.recv(200).startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_request_of_http_1_0_has_no_transfer_coding(server: Server) -> None:
+    with connect(server) as raw:
+        raw.sendall(PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(BODY))
         assert b" 400 " in raw.recv(200)
 
 
@@ -197,10 +228,15 @@ def test_a_process_that_dies_is_replaced_and_the_others_go_on(start_server: Call
     assert all(not Path(f"/proc/{child}").exists() for child in before)
 
 
+def answers(running: Server) -> bool:
+    with requests.Session() as fresh:
+        return fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30).ok
+
+
 def end_the_newest(running: Server, how: signal.Signals) -> None:
     before = children(running)
     os.kill(max(before), how)
-    wait_until(lambda: running.process.poll() is not None or len(children(running) - before) == 1, 5)
+    wait_until(lambda: len(children(running) - before) == 1 and len(children(running)) == 2, 5)
 
 
 @linux
@@ -216,12 +252,135 @@ def test_processes_killed_from_outside_again_and_again_are_replaced_each_time(
 
 
 @linux
-def test_a_service_whose_processes_crash_as_soon_as_they_start_gives_up(start_server: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
+def test_processes_that_crash_again_and_again_are_replaced_each_time(
+    start_server: Callable[..., Server], how: signal.Signals
+) -> None:
     running = start_server("--workers", "2")
-    for _ in range(10):
-        if running.process.poll() is None:
-            end_the_newest(running, signal.SIGSEGV)
-    assert running.process.wait(20) not in {0, None}
+    for _ in range(7):
+        end_the_newest(running, how)
+    assert answers(running)
+    assert running.stop() == 0
+
+
+@linux
+@pytest.mark.soak
+def test_a_process_that_hangs_is_replaced_in_half_a_minute(start_server: Callable[..., Server]) -> None:
+    running = start_server("--workers", "2")
+    before = children(running)
+    os.kill(min(before), signal.SIGSTOP)
+    started = time.monotonic()
+    wait_until(lambda: len(children(running) - before) == 1, 30)
+    assert time.monotonic() - started < 30
+    assert min(before) not in children(running)
+    assert answers(running)
+    assert running.stop() == 0
+
+
+def test_a_call_that_never_ends_makes_its_process_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The front of one process, run here, with a call that hangs and one that comes beside it."""
+    monkeypatch.setattr(front, "STUCK_S", 1.0)
+    app, over = create_app(Settings()), threading.Event()
+    app.add_url_rule("/hang", "hang", lambda: str(over.wait(20)))
+    listener = listen("127.0.0.1", 0)
+    url = address_of(listener)
+    one = front.Front(Settings(), app, {"calls": listener})
+    served = threading.Thread(target=one.run, args=(one.stuck,))
+    served.start()
+    statuses: list[int] = []
+
+    def hang() -> None:
+        with contextlib.suppress(requests.ConnectionError):
+            statuses.append(requests.get(f"{url}/hang", timeout=30).status_code)
+
+    hanging = threading.Thread(target=hang)
+    hanging.start()
+    assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+    served.join(10)
+    assert not served.is_alive(), "it leaves within seconds, however long the call hangs"
+    over.set()
+    hanging.join(10)
+    assert statuses == []
+
+
+@linux
+def test_a_reload_reads_the_settings_again_and_cuts_off_no_call(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    config = tmp_path / "oncobone.toml"
+    config.write_text('language = "en"\n', encoding="utf-8")
+    running = start_server("--workers", "2", "--config", str(config))
+    before = children(running)
+    over, statuses = threading.Event(), []
+
+    def ask() -> None:
+        while not over.is_set():
+            path = f"{running.url}/cds-services/oncobone-patient-view"
+            statuses.append(requests.post(path, json=call_body(), timeout=30).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    config.write_text('language = "zh-CN"\n', encoding="utf-8")
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(children(running)) == 2 and not children(running) & before, 20)
+    config.write_text("no_such_setting = 1\n", encoding="utf-8")
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: any("no_such_setting" in line["event"] for line in running.lines()), 20)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {200}
+    with requests.Session() as fresh:
+        answered = fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30)
+    assert answered.headers["Content-Language"] == "zh-CN", "the last settings that were good hold"
+    assert running.stop() == 0
+
+
+@linux
+def test_a_service_that_cannot_start_says_so_and_ends(tmp_path: Path) -> None:
+    broken = subprocess.run(  # noqa: S603 - our own command
+        oncobone("serve", "--workers", "2", "--port", "0"),
+        env=environment(ONCOBONE_DATABASE_URL="mysql://nowhere/x"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert broken.returncode == 1
+    assert "Known are sqlite and postgresql" in broken.stderr
+
+
+@linux
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sockets_that_systemd_holds_open_are_used(tmp_path: Path, workers: str) -> None:
+    """Calls that come while no service runs wait in the socket, and are answered when it does."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+
+        code = (
+            "import os; os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'};"
+            "from hooks.tools.cli import main; main(prog_name='oncobone')"
+        )
+        answered: list[int] = []
+        early = threading.Thread(
+            target=lambda: answered.append(requests.get(f"http://127.0.0.1:{port}/healthz", timeout=30).status_code)
+        )
+        early.start()
+        service = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-c", code, "serve", "--workers", workers, "--port", "1"],
+            env=environment(ONCOBONE_DATABASE_URL=f"sqlite:///{tmp_path / 'oncobone.sqlite'}"),
+            cwd=tmp_path,
+            pass_fds=(3,),
+            preexec_fn=lambda: os.dup2(held.fileno(), 3),  # noqa: PLW1509 - as systemd does
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        early.join()
+        service.terminate()
+        assert service.wait(20) == 0
+        assert answered == [200]
 
 
 @linux

@@ -66,6 +66,7 @@ FIELDS = (
     "process",
     "child",
     "address",
+    "connections",
     "feedback",
     "fetches",
     "component",

@@ -8,26 +8,19 @@ patient, without it one cannot.
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 import click
 
 from hooks.settings import SettingsError, load
+from hooks.store.backlog import Backlog
 from hooks.store.chain import AuditKeyError, Chain, Verification, verify
 from hooks.store.database import StoreError, StoreUnavailable
-from hooks.store.store import Store, as_text, store_for
-
-log = logging.getLogger("oncobone.audit")
-
-# Records kept in memory while the store is down; the oldest go first, and are counted.
-SPOOL: Final = 10_000
-FLUSH_AT_ONCE: Final = 200
+from hooks.store.issued import card_rows
+from hooks.store.store import CALL_PATIENCE, Store, kept_call, store_for
+from hooks.store.tables import as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,82 +86,48 @@ class Auditor:
     """
     Writes audit records, and keeps them while the store is down.
 
-    A call is answered even if its record cannot be written: the record waits in memory and is written when the
-    store is back. What had to be dropped is itself recorded, as a gap with its count.
+    A call is answered even if its record cannot be written: record and cards wait in memory and are written when the
+    store is back. What had to be dropped is itself recorded, as a gap with its count. `told` is given the number of
+    those that wait whenever it changes.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, told: Callable[[int], None] = lambda _: None) -> None:
         self._store = store
-        self._waiting: deque[tuple[str, dict[str, object]]] = deque()
-        self._dropped: dict[str, int] = {}
-        self._lock = threading.Lock()
-        self._flushing = threading.Lock()
+        self._backlog = Backlog(store, told)
 
     @property
     def waiting(self) -> int:
-        """How many records wait for the store."""
-        return len(self._waiting)
+        """How many calls wait for the store."""
+        return self._backlog.waiting
 
     def record(self, call: CallRecord, issued: Iterable[tuple[str, Sequence[str], Sequence[str], str]] = ()) -> bool:
         """
-        Writes the record of a call and the cards issued in it, in one transaction; False when the store is down.
+        Writes the record of a call and the cards issued in it, in one transaction; False when they wait in memory.
 
-        The record then waits in memory. The cards do not: feedback on them will be answered with 404.
+        A caller pays for its own record and never for those that wait. When its patience is over the record goes on
+        its way without it.
         """
-        row = as_row(call, self._store.chain)
+        rows = card_rows(call.tenant, call.service_id, issued, call.at)
+        kept = kept_call(call.tenant, as_row(call, self._store.chain), rows)
         try:
-            self.flush()
-            self._store.remember_cards(call.tenant, call.service_id, issued, audit=row)
+            future = self._store.hand_in([kept])
         except StoreUnavailable:
-            self._keep(call.tenant, [row])
+            self._backlog.add([kept])
+            return False
+        try:
+            self._store.wait(future, CALL_PATIENCE)
+        except StoreUnavailable:
+            self._backlog.follow(future, [kept])
             return False
         return True
 
     def flush(self) -> None:
-        """Writes what waits, oldest first; of several threads one does it. Raises `StoreUnavailable`."""
-        if not (self._waiting or self._dropped) or not self._flushing.acquire(blocking=False):
-            return
-        try:
-            while batch := self._take():
-                tenant, rows = batch
-                try:
-                    self._store.append_audit(tenant, *rows)
-                except StoreUnavailable:
-                    self._put_back(tenant, rows)
-                    raise
-        finally:
-            self._flushing.release()
+        """Writes what waits, here and now. Raises `StoreUnavailable`."""
+        self._backlog.flush()
 
-    def _take(self) -> tuple[str, list[dict[str, object]]] | None:
-        """The next records of one tenant, a gap first."""
-        with self._lock:
-            if self._dropped:
-                tenant, count = self._dropped.popitem()
-                return tenant, [{"gap": count}]
-            if not self._waiting:
-                return None
-            tenant = self._waiting[0][0]
-            rows: list[dict[str, object]] = []
-            while self._waiting and self._waiting[0][0] == tenant and len(rows) < FLUSH_AT_ONCE:
-                rows.append(self._waiting.popleft()[1])
-            return tenant, rows
-
-    def _put_back(self, tenant: str, rows: Sequence[dict[str, object]]) -> None:
-        with self._lock:
-            for row in reversed(rows):
-                match row:
-                    case {"gap": int(count)}:
-                        self._dropped[tenant] = self._dropped.get(tenant, 0) + count
-                    case _:
-                        self._waiting.appendleft((tenant, row))
-
-    def _keep(self, tenant: str, rows: Iterable[dict[str, object]]) -> None:
-        with self._lock:
-            for row in rows:
-                if len(self._waiting) >= SPOOL:
-                    oldest, _ = self._waiting.popleft()
-                    self._dropped[oldest] = self._dropped.get(oldest, 0) + 1
-                self._waiting.append((tenant, row))
+    def close(self, seconds: float) -> int:
+        """Tries for so long to write what waits, whatever the store said before; gives how many records are lost."""
+        return self._backlog.close(seconds)
 
 
 @click.group("audit")

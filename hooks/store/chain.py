@@ -49,6 +49,10 @@ class Chain:
         """The hash of a record in its place: 64 hexadecimal digits."""
         return self._digest("chain", f"{tenant}\n{seq}\n{previous}\n{record}")
 
+    def entry(self, tenant: str, seq: int, previous: str, record: str) -> AuditEntry:
+        """A record joined to the one before it."""
+        return AuditEntry(tenant, seq, self.key_id, previous, record, self.link(tenant, seq, previous, record))
+
     def pseudonym(self, tenant: str, kind: str, identifier: str) -> str:
         """A keyed hash of an id (`kind`: patient, user, resource): within a tenant the same id has the same hash."""
         return self._digest("id", f"{tenant}\n{kind}\n{identifier}")[:32]

@@ -95,20 +95,28 @@ def _postgres_engine(url: URL) -> Engine:
             pool_size=1,
             max_overflow=0,
             pool_timeout=POSTGRES_CONNECT_SECONDS,
-            connect_args={"connect_timeout": POSTGRES_CONNECT_SECONDS, "application_name": "oncobone"},
+            connect_args={
+                "connect_timeout": POSTGRES_CONNECT_SECONDS,
+                "application_name": "oncobone",
+                # A machine that is gone is noticed in seconds and not when the system thinks so.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 10_000,
+            },
         )
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs psycopg: install oncobone[postgres].") from error
 
     @event.listens_for(engine, "connect")
     def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.autocommit = True
         with contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute("SET lock_timeout = '5s'")
-            cursor.execute("SET statement_timeout = '60s'")
-            # A server that acknowledges before the disk has it would lose acknowledged feedback.
-            cursor.execute("SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings"
+            # In one round trip. A server that acknowledges before the disk has it would lose acknowledged feedback.
+            cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s';"
+                           " SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings"
                            " WHERE name = 'synchronous_commit' AND setting = 'off'")  # fmt: skip
-        connection.commit()
+        connection.autocommit = False
 
     return engine
 
@@ -149,7 +157,7 @@ def alembic_config() -> Config:
     return config
 
 
-def word_for(error: Exception) -> str:
+def word_for(error: BaseException) -> str:
     """A word for what is wrong with the database; never its message, which may hold what was to be stored."""
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, sqlite3.Error):

@@ -25,7 +25,8 @@ from hooks.errors import Refused
 from hooks.settings import SettingsError, load
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
-from hooks.store.store import FeedbackCount, FeedbackItem, Store, store_for
+from hooks.store.issued import FeedbackCount, FeedbackItem
+from hooks.store.store import Store, store_for
 
 MAX_BODY: Final = 2 * 1024 * 1024  # bytes
 MAX_ITEMS: Final = 1000
@@ -186,23 +187,24 @@ class Acknowledged:
     outcomes: dict[str, int] = field(default_factory=dict)
 
 
-def handle(store: Store, tenant: str, service_id: str, body: bytes) -> Acknowledged:
+def handle(
+    store: Store, tenant: str, service_id: str, body: bytes, catching_up: Callable[[], bool] = lambda: False
+) -> Acknowledged:
     """
     Reads a feedback body and stores it whole.
 
     Raises `Refused`: 400 for a wrong shape, 404 when a card is not one that this service gave to this tenant, 503
-    when it cannot be stored now. Then nothing is stored.
+    when it cannot be stored now, or when it is about an unknown card while cards still wait to be stored
+    (`catching_up`). Then nothing is stored.
     """
     items = parse(body)
+    waited = catching_up()  # asked first: what is stored in between is then known
     try:
         result = store.add_feedback(tenant, service_id, items)
     except StoreUnavailable as error:
-        raise Refused(
-            503,
-            "Feedback cannot be stored now, nothing of this body was. Send it again later.",
-            headers={"Retry-After": str(RETRY_SECONDS)},
-            cause=f"store: {error.reason}",
-        ) from None
+        raise _later(error.reason) from None
+    if result.unknown_cards and waited:
+        raise _later("cards wait to be stored")
     if result.unknown_cards:
         path = f"feedback[{result.unknown_cards[0]}].card"
         raise Refused(
@@ -217,18 +219,29 @@ def handle(store: Store, tenant: str, service_id: str, body: bytes) -> Acknowled
     return Acknowledged(dict(Counter(item.outcome for item in items)))
 
 
+def _later(reason: str) -> Refused:
+    return Refused(
+        503,
+        "Feedback cannot be stored now, nothing of this body was. Send it again later.",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+        cause=f"store: {reason}",
+    )
+
+
 def blueprint(
     store: Callable[[], Store],
     tenant: Callable[[str], str],
     service_ids: Callable[[], Iterable[str]],
     body: Callable[[], bytes] = lambda: request.get_data(cache=False),
     counted: Callable[[str, int], None] = lambda outcome, count: None,  # noqa: ARG005 - nobody counts
+    catching_up: Callable[[], bool] = lambda: False,
 ) -> Blueprint:
     """
     The feedback route.
 
     `tenant(service_id)` says who calls (it refuses those who may not), `service_ids` which services there are,
-    `body` gives what was sent (it refuses what is not JSON), `counted(outcome, count)` is told what was stored.
+    `body` gives what was sent (it refuses what is not JSON), `counted(outcome, count)` is told what was stored,
+    `catching_up` says whether cards wait to be stored.
     """
     bp = Blueprint("feedback", __name__)
 
@@ -239,7 +252,7 @@ def blueprint(
         if service_id not in set(service_ids()):
             raise Refused(404)
         g.service_label = service_id
-        acknowledged = handle(store(), caller, service_id, body())
+        acknowledged = handle(store(), caller, service_id, body(), catching_up)
         for outcome, count in acknowledged.outcomes.items():
             counted(outcome, count)
         g.setdefault("told", {})["feedback"] = acknowledged.outcomes

@@ -29,14 +29,12 @@ def tenant() -> str:
 
 def record_calls(app: Flask, store: Store) -> Auditor:
     """Keep a record of every call of an app; an answer goes out even while the store is down."""
-    auditor = Auditor(store)
-    waiting = observability.of(app).metrics.audit_waiting
+    auditor = Auditor(store, told=observability.of(app).metrics.audit_waiting.set)
 
     def recorded(response: Response) -> Response:
         # Strangers and calls that were turned away at the door are counted and logged; they must not fill the record.
         if request.endpoint == "cds.call" and request.method == "POST" and "client" in g:
             auditor.record(_record(response.status_code), issued(g.get("answered") or {}))
-            waiting.set(auditor.waiting)
         return response
 
     app.after_request(recorded)

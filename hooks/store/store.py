@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import queue
 import threading
 import time
 import weakref
@@ -24,15 +23,16 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import StaticPool
 
+from hooks.store import issued, trail
 from hooks.store.chain import AuditEntry, Chain, chain_for, verify
 from hooks.store.database import (
     DEFAULT_DATABASE_URL,
@@ -42,10 +42,14 @@ from hooks.store.database import (
     migrate,
     word_for,
 )
-from hooks.store.tables import accepted_suggestions, audit_records, cards, feedback, used_tokens, write_checks
+from hooks.store.issued import FeedbackCount, FeedbackItem, FeedbackOutcome, card_rows
+from hooks.store.tables import as_text, write_checks
+from hooks.store.trail import KeptCall
+from hooks.store.used import UsedTokens
+from hooks.store.worker import GivenUpError, Job, Worker
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
 
     from hooks.settings import Settings
 
@@ -60,193 +64,11 @@ FEEDBACK_PATIENCE: Final = 6.0
 READ_PATIENCE: Final = 60.0
 # After a failure the next attempts fail at once for this long, so that a dead database does not slow every call.
 PAUSE_AFTER_FAILURE: Final = 1.0
-# A token's id is kept a little longer than the token can be used with the largest leeway.
-TOKEN_GRACE: Final = 120
+# Behind a transaction that has been running for so long nobody waits.
+STUCK_AFTER: Final = 2.0
 PRUNE_EVERY: Final = 60.0
-WRITTEN_TOGETHER: Final = 64
-# Failures of the database, not of what was to be stored.
-_DOWN: Final = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError)
 # What a readiness check asks room for: a full disk has some left in half-used pages, too little for a batch.
 CHECK_BYTES: Final = 16 * 1024
-
-
-class IssuedCard(NamedTuple):
-    """A card as it is remembered: enough to recognise and count feedback, nothing of the patient."""
-
-    uuid: str
-    rules: Sequence[str]
-    suggestions: Sequence[str]
-    guidance: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackItem:
-    """One entry of a feedback batch, checked for its shape; ids in lower case, the time in UTC."""
-
-    card: str
-    outcome: Literal["accepted", "overridden"]
-    outcome_at: datetime
-    accepted_suggestions: tuple[str, ...] = ()
-    reason_code: str | None = None
-    reason_system: str | None = None
-    reason_display: str | None = None
-    user_comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackOutcome:
-    """What became of a batch: all of it is stored when both lists are empty, else nothing is."""
-
-    stored: int = 0
-    unknown_cards: tuple[int, ...] = ()  # places in the batch
-    unknown_suggestions: tuple[tuple[int, int], ...] = ()  # places in the batch and in its acceptedSuggestions
-
-    @property
-    def refused(self) -> bool:
-        """Nothing was stored, because of an unknown card or suggestion."""
-        return bool(self.unknown_cards or self.unknown_suggestions)
-
-
-class FeedbackCount(NamedTuple):
-    """Cards with the same rules and guidance version, by what finally became of them."""
-
-    guidance: str
-    rules: tuple[str, ...]
-    outcome: str | None  # None: shown, nothing heard
-    reason: str | None
-    cards: int
-
-
-class _GivenUpError(Exception):
-    """Nobody waits for this work any more: its transaction is taken back."""
-
-
-class _Job(NamedTuple):
-    """One piece of work on the database, and who waits for it."""
-
-    future: Future[Any]
-    work: Callable[[Connection], Any]
-    read: bool
-
-
-class _Worker:
-    """
-    The thread that talks to the database.
-
-    What waits in its queue is written together, in one transaction: the disk is waited for once, not once for each.
-    It is a daemon thread, so that a database that hangs does not keep the process from ending.
-    """
-
-    def __init__(self, transaction: Callable[[Sequence[_Job]], list[Any]]) -> None:
-        self._transaction = transaction
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
-        self._thread.start()
-
-    def submit(self, work: Callable[[Connection], T], *, read: bool) -> Future[T]:
-        """Hands in work; it may be run twice, when others in the same transaction fail."""
-        future: Future[T] = Future()
-        self._jobs.put(_Job(future, work, read))
-        return future
-
-    def stop(self, seconds: float) -> None:
-        """Ends the thread after the work handed in before; waits no longer than the given time."""
-        self._jobs.put(None)
-        self._thread.join(seconds)
-
-    def _work(self) -> None:
-        while (waiting := self._next()) is not None:
-            jobs = [job for job in waiting if job.future.set_running_or_notify_cancel()]
-            writes = [job for job in jobs if not job.read]
-            if writes:
-                self._finish(writes)
-            for job in jobs:
-                if job.read:
-                    self._finish([job])
-
-    def _next(self) -> list[_Job] | None:
-        """Waits for work, and takes what else is there; None at the end."""
-        jobs: list[_Job] = []
-        while len(jobs) < WRITTEN_TOGETHER:
-            try:
-                job = self._jobs.get(block=not jobs)
-            except queue.Empty:
-                break
-            if job is None:
-                if not jobs:
-                    return None
-                self._jobs.put(None)
-                break
-            jobs.append(job)
-        return jobs
-
-    def _finish(self, jobs: Sequence[_Job]) -> None:
-        try:
-            results = self._transaction(jobs)
-        except Exception as error:  # noqa: BLE001 - handed to those who wait
-            if len(jobs) > 1 and not isinstance(error, _DOWN):
-                for job in jobs:  # one of them is at fault: the others must not suffer for it
-                    self._finish([job])
-                return
-            for job in jobs:
-                job.future.set_exception(error)
-        else:
-            for job, result in zip(jobs, results, strict=True):
-                job.future.set_result(result)
-
-
-def _now() -> str:
-    return as_text(datetime.now(UTC))
-
-
-def as_text(moment: datetime) -> str:
-    """A point in time as it is stored: UTC, with microseconds, so that text sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-class _Statements:
-    """The statements of every call, made once: to make one takes longer than to run it."""
-
-    def __init__(self, engine: Engine) -> None:
-        insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-        self.new_card = insert(cards).on_conflict_do_nothing()
-        self.known_cards = sa.select(cards.c.uuid, cards.c.suggestions).where(
-            cards.c.tenant == sa.bindparam("of"),
-            cards.c.service == sa.bindparam("by"),
-            cards.c.uuid.in_(sa.bindparam("uuids", expanding=True)),
-        )
-        self.new_suggestion = insert(accepted_suggestions).on_conflict_do_nothing()
-        # What came in is returned: not every driver tells how many rows an INSERT has made.
-        self.new_token = insert(used_tokens).on_conflict_do_nothing().returning(used_tokens.c.digest)
-        self.feedback = self._add_to(insert(feedback))
-        check = insert(write_checks)
-        self.check = check.on_conflict_do_update(index_elements=["id"], set_=dict(check.excluded))
-        self.new_audit = sa.insert(audit_records)
-        self.newest_audit = (
-            sa.select(audit_records.c.seq, audit_records.c.hash)
-            .where(audit_records.c.tenant == sa.bindparam("of"))
-            .order_by(audit_records.c.seq.desc())
-            .limit(1)
-        )
-        # One writer at a time reads the newest record and adds the next. SQLite has only one anyway.
-        # The lock is one for all tenants: several, taken in any order, could wait for each other in a circle.
-        self.lock_audit = (
-            None
-            if engine.dialect.name == "sqlite"
-            else sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("oncobone audit")))
-        )
-
-    @staticmethod
-    def _add_to(insert: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
-        """Feedback that is there already keeps its reason and comment, and gets those that it had not."""
-        sent = insert.excluded
-        has_reason = feedback.c.reason_code.is_not(None)
-        changes: dict[str, sa.ColumnElement[Any]] = {
-            name: sa.case((has_reason, feedback.c[name]), else_=sent[name])
-            for name in ("reason_code", "reason_system", "reason_display")
-        }
-        changes["user_comment"] = sa.func.coalesce(feedback.c.user_comment, sent.user_comment)
-        return insert.on_conflict_do_update(index_elements=list(feedback.primary_key.columns.keys()), set_=changes)
 
 
 @dataclass(slots=True)
@@ -266,8 +88,13 @@ class Store:
         self._engine = engine_for(database_url)
         self.chain = chain
         self._state = _State()
-        self._statements = _Statements(self._engine)
-        self._worker: _Worker | None = None
+        self._issued = issued.Issued(self._engine.dialect)
+        self._tokens = UsedTokens(self._engine.dialect)
+        self._trail = trail.Trail(self._engine.dialect, self._issued)
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        check = insert(write_checks)
+        self._check = check.on_conflict_do_update(index_elements=["id"], set_=dict(check.excluded))
+        self._worker: Worker | None = None
         self._start_lock = threading.Lock()
         _every_store.add(self)
 
@@ -285,29 +112,50 @@ class Store:
 
         A card that is sent again is stored once. An audit record given along goes into the same transaction.
         """
-        # Sorted: two transactions with the same cards would else wait for each other in a circle.
-        rows = [
-            {
-                "tenant": tenant,
-                "uuid": card.uuid.lower(),
-                "service": service_id,
-                "guidance": card.guidance,
-                "rules": json.dumps(list(card.rules)),
-                "suggestions": json.dumps([suggestion.lower() for suggestion in card.suggestions]),
-                "issued_at": _now(),
-            }
-            for card in sorted(IssuedCard(*each) for each in issued)
-        ]
-        if not rows and audit is None:
-            return
+        call = kept_call(tenant, audit, card_rows(tenant, service_id, issued, datetime.now(UTC)))
+        if call.cards or call.record is not None:
+            self.wait(self.hand_in([call]), CALL_PATIENCE)
 
-        def work(connection: Connection) -> None:
-            if rows:
-                connection.execute(self._statements.new_card, rows)
-            if audit is not None:
-                self._append(connection, tenant, audit)
+    def append_audit(self, tenant: str, *records: Mapping[str, object]) -> None:
+        """Appends audit records to the tenant's chain, in one transaction."""
+        self.wait(self.hand_in([kept_call(tenant, record) for record in records]), CALL_PATIENCE)
 
-        self._run(work, CALL_PATIENCE)
+    def hand_in(self, calls: Sequence[KeptCall], *, insist: bool = False) -> Future[None]:
+        """
+        Has calls written, in one transaction, and does not wait; the future says whether they are on the disk.
+
+        A store that is known to be down raises `StoreUnavailable`, unless one insists on trying.
+        """
+        if not insist:
+            self._refuse_while_down()
+        job = Job(calls=calls)
+        self._running().submit(job)
+        return job.future
+
+    def wait(self, future: Future[T], patience: float) -> T:
+        """
+        Waits for a future of the store as long as patience (seconds) lasts. Raises `StoreUnavailable`.
+
+        What the future stands for goes on: only its own end says whether it was stored.
+        """
+        try:
+            return future.result(patience)
+        except FutureTimeoutError:
+            raise self._failed("timeout") from None
+        except CancelledError:
+            raise self._failed("closed") from None
+        except StoreUnavailable as error:
+            raise self._failed(error.reason) from None
+        except StoreError as error:
+            raise self._failed("tables of another version") from error
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            # Without the chain of causes: a driver's message may hold the row that could not be stored.
+            raise self._failed(word_for(error)) from None
+
+    def cut(self) -> None:
+        """Ends a transaction that hangs on the network; what it was for fails and can be tried again."""
+        if self._worker is not None:
+            self._worker.cut()
 
     def add_feedback(self, tenant: str, service_id: str, items: Sequence[FeedbackItem]) -> FeedbackOutcome:
         """
@@ -316,102 +164,39 @@ class Store:
         A card must have been issued to this tenant by this service. The same card, outcome and time is stored once:
         a repeat adds suggestions, and a reason or comment where there was none.
         """
-        received_at = _now()
-
-        def work(connection: Connection) -> FeedbackOutcome:
-            known = self._suggestions_of(connection, tenant, service_id, {item.card for item in items})
-            unknown_cards = tuple(n for n, item in enumerate(items) if item.card not in known)
-            unknown_suggestions = tuple(
-                (n, m)
-                for n, item in enumerate(items)
-                for m, suggestion in enumerate(item.accepted_suggestions)
-                if suggestion not in known.get(item.card, {suggestion})
-            )
-            if unknown_cards or unknown_suggestions:
-                return FeedbackOutcome(0, unknown_cards, unknown_suggestions)
-            ordered = sorted(items, key=lambda item: (item.card, item.outcome, item.outcome_at))
-            rows = [_feedback_row(tenant, item, received_at) for item in ordered]
-            connection.execute(self._statements.feedback, rows)
-            chosen = [
-                {name: row[name] for name in ("tenant", "card", "outcome", "outcome_at")} | {"suggestion": suggestion}
-                for row, item in zip(rows, ordered, strict=True)
-                for suggestion in sorted(set(item.accepted_suggestions))
-            ]
-            if chosen:
-                connection.execute(self._statements.new_suggestion, chosen)
-            return FeedbackOutcome(len(items))
-
-        return self._run(work, FEEDBACK_PATIENCE) if items else FeedbackOutcome()
+        received_at = datetime.now(UTC)
+        if not items:
+            return FeedbackOutcome()
+        return self._run(
+            lambda connection: self._issued.add(connection, tenant, service_id, items, received_at), FEEDBACK_PATIENCE
+        )
 
     def seen_token(self, iss: str, jti: str, exp: int) -> bool:
         """True when this token id was used before, by any process; else it is marked as used until `exp` (seconds)."""
-        row = {"digest": _token_digest(iss, jti), "expires": exp + TOKEN_GRACE}
 
         def work(connection: Connection) -> bool:
             self._prune_tokens(connection)
-            made = connection.execute(self._statements.new_token, row)
-            return made.first() is None
+            return self._tokens.take(connection, iss, jti, exp)
 
         return self._run(work, CALL_PATIENCE, late=True)
 
     def was_used(self, iss: str, jti: str) -> bool:
         """Whether this token id was used before, without marking it."""
-        query = sa.select(used_tokens.c.digest).where(used_tokens.c.digest == _token_digest(iss, jti))
-        return self._run(lambda connection: connection.execute(query).first() is not None, READ_PATIENCE, read=True)
-
-    def append_audit(self, tenant: str, *records: Mapping[str, object]) -> None:
-        """Appends audit records to the tenant's chain, in one transaction."""
-
-        def work(connection: Connection) -> None:
-            for record in records:
-                self._append(connection, tenant, record)
-
-        self._run(work, CALL_PATIENCE)
+        return self._run(lambda connection: self._tokens.is_taken(connection, iss, jti), READ_PATIENCE, read=True)
 
     # What operators read
 
     def feedback_counts(self, tenant: str | None = None) -> list[FeedbackCount]:
-        """
-        Cards by guidance version, rules, final outcome and override reason; of one tenant, or of all.
-
-        The final outcome of a card is its latest by `outcomeTimestamp`, then by arrival.
-        """
-        place = sa.func.row_number().over(
-            partition_by=(feedback.c.tenant, feedback.c.card),
-            # "overridden" before "accepted" when all else is equal: an order, so that the report is stable
-            order_by=(feedback.c.outcome_at.desc(), feedback.c.received_at.desc(), feedback.c.outcome.desc()),
-        )
-        columns = (feedback.c.tenant, feedback.c.card, feedback.c.outcome, feedback.c.reason_code)
-        placed = sa.select(*columns, place.label("place")).subquery()
-        final = sa.select(placed).where(placed.c.place == 1).subquery()
-        joined = cards.outerjoin(final, (final.c.tenant == cards.c.tenant) & (final.c.card == cards.c.uuid))
-        groups = (cards.c.guidance, cards.c.rules, final.c.outcome, final.c.reason_code)
-        query = sa.select(*groups, sa.func.count()).select_from(joined).group_by(*groups)
-        if tenant is not None:
-            query = query.where(cards.c.tenant == tenant)
-
-        def work(connection: Connection) -> list[FeedbackCount]:
-            return [
-                FeedbackCount(guidance, tuple(json.loads(rules)), outcome, reason, count)
-                for guidance, rules, outcome, reason, count in connection.execute(query)
-            ]
-
-        return self._run(work, READ_PATIENCE, read=True)
+        """See `issued.counts`."""
+        return self._run(lambda connection: issued.counts(connection, tenant), READ_PATIENCE, read=True)
 
     def audit_entries(self, tenant: str | None = None, batch: int = 1000) -> Iterator[AuditEntry]:
         """Audit records by tenant and place in the chain, of one tenant or all; read in batches."""
-        order = (audit_records.c.tenant, audit_records.c.seq)
-        columns = [audit_records.c[name] for name in AuditEntry._fields]
         after: tuple[str, int] | None = None
         while True:
-            query = sa.select(*columns).order_by(*order).limit(batch)
-            if tenant is not None:
-                query = query.where(audit_records.c.tenant == tenant)
-            if after is not None:
-                query = query.where(sa.tuple_(*order) > sa.tuple_(*map(sa.literal, after)))
 
-            def work(connection: Connection, query: sa.Select[Any] = query) -> list[AuditEntry]:
-                return [AuditEntry(*row) for row in connection.execute(query)]
+            def work(connection: Connection, after: tuple[str, int] | None = after) -> list[AuditEntry]:
+                return trail.entries_after(connection, after, tenant, batch)
 
             entries = self._run(work, READ_PATIENCE, read=True)
             yield from entries
@@ -419,26 +204,36 @@ class Store:
                 return
             after = (entries[-1].tenant, entries[-1].seq)
 
+    def audit_heads(self) -> dict[str, tuple[int, str]]:
+        """The newest record of each tenant: its place and its hash."""
+
+        def work(connection: Connection) -> dict[str, tuple[int, str]]:
+            return {tenant: self._trail.head(connection, tenant) for tenant in trail.tenants(connection)}
+
+        return self._run(work, READ_PATIENCE, read=True)
+
     def verify_audit(self) -> list[str]:
         """What is wrong with the audit chains, one sentence each; an empty list when nothing is."""
         return verify(self.audit_entries(), self.chain).problems
 
     def check(self) -> None:
         """Writes a little and takes it back, for readiness; raises `StoreUnavailable` when that fails."""
-        row = {"id": 1, "checked_at": _now(), "padding": " " * CHECK_BYTES}
+        row = {"id": 1, "checked_at": as_text(datetime.now(UTC)), "padding": " " * CHECK_BYTES}
 
         def work(connection: Connection) -> None:
-            connection.execute(self._statements.check, row)
+            connection.execute(self._check, row)
             connection.execute(sa.update(write_checks).values(padding=""))
 
         self._run(work, CALL_PATIENCE)
 
     def close(self) -> None:
-        """Ends the work under way (up to 5 s) and closes the connections."""
+        """Ends the work under way (up to 5 s) and closes the connections; a later use opens them again."""
         if self._worker:
             self._worker.stop(5)
             self._worker = None
         self._engine.dispose()
+        if isinstance(self._engine.pool, StaticPool):  # in memory: what was there has gone
+            self._state.migrated = False
 
     # How it runs
 
@@ -458,39 +253,46 @@ class Store:
         What the caller has given up is not written afterwards, or it would be there twice when it is handed in again;
         unless it is good to have `late` too.
         """
-        if time.monotonic() < self._state.pause_until:
-            raise StoreUnavailable(self._state.last_failure or "paused")
+        self._refuse_while_down()
         given_up = threading.Event()
 
         def unless_given_up(connection: Connection) -> T:
             result = work(connection)
             if given_up.is_set() and not late:
-                raise _GivenUpError
+                raise GivenUpError
             return result
 
-        future = self._running().submit(unless_given_up, read=read)
+        future: Future[T] = Future()
+        self._running().submit(Job(work=unless_given_up, read=read, future=future))
         try:
-            return future.result(patience)
-        except FutureTimeoutError:
+            return self.wait(future, patience)
+        except StoreUnavailable:
             given_up.set()
             future.cancel()
-            raise self._failed("timeout") from None
-        except CancelledError:
-            raise self._failed("closed") from None
-        except StoreError as error:
-            raise self._failed("tables of another version") from error
-        except (DBAPIError, PoolTimeoutError, OSError) as error:
-            # Without the chain of causes: a driver's message may hold the row that could not be stored.
-            raise self._failed(word_for(error)) from None
+            raise
 
-    def _transaction(self, jobs: Sequence[_Job]) -> list[Any]:
+    def _transaction(self, jobs: Sequence[Job]) -> list[Any]:
         """Does work in one transaction; called by the worker alone."""
         if not self._state.migrated:
             migrate(self._engine)
             self._state.migrated = True
         read = jobs[0].read
-        with self._engine.connect().execution_options(oncobone_read=read) as connection, connection.begin():
-            return [job.work(connection) for job in jobs]
+        with (
+            self._engine.connect().execution_options(oncobone_read=read) as connection,
+            self._running().on_line(connection),
+            connection.begin(),
+        ):
+            results = [job.work(connection) if job.work else None for job in jobs]
+            if calls := [call for job in jobs for call in job.calls]:
+                self._trail.write(connection, self.chain, calls)
+        self._state.pause_until = 0.0
+        return results
+
+    def _refuse_while_down(self) -> None:
+        if time.monotonic() < self._state.pause_until:
+            raise StoreUnavailable(self._state.last_failure or "paused")
+        if self._worker is not None and self._worker.busy_for() > STUCK_AFTER:
+            raise StoreUnavailable("timeout")
 
     def _failed(self, word: str) -> StoreUnavailable:
         self._state.last_failure = word
@@ -498,11 +300,11 @@ class Store:
         log.error("store unavailable", extra={"component": "store", "cause": word})
         return StoreUnavailable(word)
 
-    def _running(self) -> _Worker:
+    def _running(self) -> Worker:
         if self._worker is None:
             with self._start_lock:
                 if self._worker is None:
-                    self._worker = _Worker(self._transaction)
+                    self._worker = Worker(self._transaction)
         return self._worker
 
     def _after_fork(self) -> None:
@@ -511,37 +313,18 @@ class Store:
         self._worker = None
         self._start_lock = threading.Lock()
 
-    def _suggestions_of(
-        self, connection: Connection, tenant: str, service_id: str, uuids: set[str]
-    ) -> dict[str, frozenset[str]]:
-        known: dict[str, frozenset[str]] = {}
-        wanted = sorted(uuids)
-        for start in range(0, len(wanted), 500):
-            asked = {"of": tenant, "by": service_id, "uuids": wanted[start : start + 500]}
-            rows = connection.execute(self._statements.known_cards, asked)
-            known |= {uuid: frozenset(json.loads(suggestions)) for uuid, suggestions in rows}
-        return known
-
     def _prune_tokens(self, connection: Connection) -> None:
         if time.monotonic() >= self._state.next_prune:
             self._state.next_prune = time.monotonic() + PRUNE_EVERY
-            connection.execute(sa.delete(used_tokens).where(used_tokens.c.expires < int(time.time())))
+            self._tokens.prune(connection)
 
-    def _append(self, connection: Connection, tenant: str, record: Mapping[str, object]) -> None:
-        if self._statements.lock_audit is not None:
-            connection.execute(self._statements.lock_audit)
-        newest = connection.execute(self._statements.newest_audit, {"of": tenant}).first()
-        seq, previous = newest or (0, "")
+
+def kept_call(tenant: str, record: Mapping[str, object] | None, rows: Sequence[dict[str, str]] = ()) -> KeptCall:
+    """A call as it is kept; the text of its record is fixed here, since that is what is hashed."""
+    text = None
+    if record is not None:
         text = json.dumps(record, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
-        row = AuditEntry(
-            tenant,
-            seq + 1,
-            self.chain.key_id,
-            previous,
-            text,
-            self.chain.link(tenant, seq + 1, previous, text),
-        )
-        connection.execute(self._statements.new_audit, row._asdict())
+    return KeptCall(tenant, text, rows)
 
 
 _every_store: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -553,24 +336,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _token_digest(iss: str, jti: str) -> str:
-    return sha256(json.dumps([iss, jti]).encode()).hexdigest()
-
-
-def _feedback_row(tenant: str, item: FeedbackItem, received_at: str) -> dict[str, str | None]:
-    return {
-        "tenant": tenant,
-        "card": item.card,
-        "outcome": item.outcome,
-        "outcome_at": as_text(item.outcome_at),
-        "received_at": received_at,
-        "reason_code": item.reason_code,
-        "reason_system": item.reason_system,
-        "reason_display": item.reason_display,
-        "user_comment": item.user_comment,
-    }
 
 
 def open_store(database_url: str = DEFAULT_DATABASE_URL, *, audit_key_file: str | Path | None = None) -> Store:

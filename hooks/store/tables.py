@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -9,6 +11,12 @@ metadata = sa.MetaData()
 _TENANT = sa.String(255)
 _SERVICE = sa.String(64)
 _TIME = sa.String(32)  # UTC, `2026-11-22T12:00:00.000000Z`: sorts as text, alike on both engines
+
+
+def as_text(moment: datetime) -> str:
+    """A point in time as it is stored: UTC, with microseconds, so that text sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
 
 cards = sa.Table(
     "cards",

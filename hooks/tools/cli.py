@@ -72,7 +72,8 @@ def _settings(**flags: object) -> Settings:
 def serve(host: str | None, port: int | None, workers: int | None, config: str | None) -> None:
     """Serve the CDS services until SIGTERM or Ctrl-C."""
     try:
-        serve_for_real(_settings(host=host, port=port, workers=workers, config=config))
+        flags = {"host": host, "port": port, "workers": workers, "config": config}
+        serve_for_real(_settings(**flags), again=lambda: load(flags))
     except SettingsError as error:
         _refuse(str(error))
 

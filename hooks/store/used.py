@@ -1,0 +1,48 @@
+"""Ids of tokens that were used, against replay: kept as digests until the token can no longer be used."""
+
+from __future__ import annotations
+
+import json
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hooks.store.tables import used_tokens
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Dialect
+
+# A token's id is kept a little longer than the token can be used with the largest leeway.
+TOKEN_GRACE: Final = 120
+
+
+class UsedTokens:
+    """The statements on used tokens, made once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        # What came in is returned: not every driver tells how many rows an INSERT has made.
+        self._new = insert(used_tokens).on_conflict_do_nothing().returning(used_tokens.c.digest)
+
+    def take(self, connection: Connection, iss: str, jti: str, exp: int) -> bool:
+        """Marks a token id as used until `exp` (seconds); True when it was marked already."""
+        row = {"digest": _digest(iss, jti), "expires": exp + TOKEN_GRACE}
+        return connection.execute(self._new, row).first() is None
+
+    @staticmethod
+    def is_taken(connection: Connection, iss: str, jti: str) -> bool:
+        """Whether a token id is marked as used."""
+        query = sa.select(used_tokens.c.digest).where(used_tokens.c.digest == _digest(iss, jti))
+        return connection.execute(query).first() is not None
+
+    @staticmethod
+    def prune(connection: Connection) -> int:
+        """Deletes the ids of tokens that are over; gives how many."""
+        return connection.execute(sa.delete(used_tokens).where(used_tokens.c.expires < int(time.time()))).rowcount
+
+
+def _digest(iss: str, jti: str) -> str:
+    return sha256(json.dumps([iss, jti]).encode()).hexdigest()
