@@ -13,7 +13,7 @@ from hooks import console, errors, views
 from hooks.ask import pages as ask_pages
 from hooks.ask.policy import is_on
 from hooks.running import observability, telemetry
-from hooks.store import feedback, recording
+from hooks.store import feedback, quiet, recording
 from hooks.store.database import StoreUnavailable
 from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, refuse_overload
@@ -76,6 +76,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
 def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> None:
     watched = observability.of(app)
     auditor = recording.record_calls(app, store)
+    app.extensions[quiet.EXTENSION] = quiet.Quiet.of(settings, store)
 
     def trouble() -> str | None:
         try:

@@ -180,7 +180,17 @@ class Writer:
         """What makes a card the same one at the next call: its rules, what they are about, and its values."""
         steady = sorted((key, str(value)) for key, value in values.items() if key not in MOVING_VALUES)
         about = sorted({said.advice.about for said in draft.utterances if said.advice.about})
-        return "|".join([draft.recommender, *sorted(draft.rules), *about, *(f"{key}={value}" for key, value in steady)])
+        parts = [draft.recommender, *sorted(draft.rules), *about, *self._ordered(draft)]
+        return "|".join([*parts, *(f"{key}={value}" for key, value in steady)])
+
+    def _ordered(self, draft: Draft) -> Iterator[str]:
+        """Drug and dose of the orders that a card is about: another dose makes it another card."""
+        named = {said.advice.order for said in draft.utterances} | {
+            n for s in draft.utterances for n in s.advice.beside
+        }
+        for order in self.assessment.facts.orders:
+            if order.reference in named:
+                yield f"{order.drug}:{self.speaker.plain(order.dose_mg)}"
 
     def failed_card(self) -> dict[str, Any]:
         """Nothing could be said because a part failed: that is said, never hidden behind an empty answer."""
