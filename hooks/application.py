@@ -14,7 +14,7 @@ from hooks.ask import pages as ask_pages
 from hooks.ask.policy import is_on
 from hooks.running import observability, telemetry
 from hooks.settings import MIB
-from hooks.store import feedback, recording
+from hooks.store import feedback, quiet, recording
 from hooks.store.database import StoreUnavailable
 from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, Strangers, refuse_overload
@@ -101,6 +101,7 @@ def _bound_the_form(app: Flask) -> None:
 def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> None:
     watched = observability.of(app)
     auditor = recording.record_calls(app, store)
+    app.extensions[quiet.EXTENSION] = quiet.Quiet.of(settings, store)
 
     def trouble() -> str | None:
         try:

@@ -124,6 +124,8 @@ class Settings(_Section):
     OpenTelemetry collector that gets traces (`oncobone[otel]`).
     `most_cards`: how many cards a chart opens with, alerts aside; `full_evaluation`: what knowing each missing fact
     would change is written into the evaluation; `both_languages`: the headline in the other one too.
+    `quiet_days`: how long a card that was answered for a patient is not shown to the same patient again (alerts are);
+    `quiet_reasons`: the same by code of an override reason, alerts included.
     `shadow`: every call is judged and recorded, and no card is shown.
     `voice`: the site's own voice of a rule, by id; `decided_by` names who decided that an alert is quieter.
     `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
@@ -151,6 +153,7 @@ class Settings(_Section):
     full_evaluation: bool = False
     shadow: bool = False
     both_languages: bool = False
+    quiet_days: Annotated[float, Field(ge=0, le=366)] = 30
     queue_seconds: Annotated[float, Field(gt=0)] = 1.0
     fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0
     fhir_anonymous: bool = False
@@ -173,6 +176,7 @@ class Settings(_Section):
     smart_frame_ancestors: Words = ()
     voice: dict[str, Voice] = {}
     decided_by: str | None = None
+    quiet_reasons: dict[str, Annotated[float, Field(ge=0, le=366)]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -352,7 +356,7 @@ def _check_voice(rule: str, chosen: Voice, decided_by: str | None) -> None:
         raise ValueError(f"voice.{rule} may make a task quieter, not louder")
 
 
-TABLES = frozenset({"services", "clients", "site", "mapping", "voice"})
+TABLES = frozenset({"services", "clients", "site", "mapping", "voice", "quiet_reasons"})
 """What only the TOML file can hold."""
 VARIABLES: Mapping[str, str] = {PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
 """Environment variable -> setting."""

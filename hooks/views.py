@@ -23,6 +23,7 @@ from hooks.fhir_server.gather import NEEDED, gather
 from hooks.protocol import read_call
 from hooks.running import observability
 from hooks.services import discovery, find_services, services_of
+from hooks.store.quiet import EXTENSION as QUIET
 from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from hooks.protocol import Call
     from hooks.services import Service
     from hooks.settings import Settings
+    from hooks.store.quiet import Quiet
     from hooks.trust.clients import Client
     from recommenders.assessing.assessment import Assessment
 
 ROOT = "/cds-services"
+OPEN_TENANT = "open"
+"""Whose records they are while nobody is asked who they are."""
 DESK = "oncobone.desk"
 ALLOWED_HEADERS = "authorization, content-type, accept-language, x-request-id"
 EXPOSED_HEADERS = "content-language, retry-after, x-request-id"
@@ -200,6 +204,7 @@ def blueprint(desk: Desk) -> Blueprint:
         g.language = reader_language(request.headers.get("Accept-Language"), desk.settings.language)
         watch = StopWatch()
         answered = desk.words(service, judged, g.language)
+        answered = _without_quiet(answered, judged)
         shown = answered["cards"]
         if desk.is_shadowed(service, g.get("client")):
             answered = shadowed(answered)
@@ -223,6 +228,24 @@ def json_body() -> bytes:
     if not request.is_json:
         raise Refused(415, "Content-Type must be application/json.")
     return request.get_data(cache=False)
+
+
+def _without_quiet(answered: dict[str, Any], judged: Judged) -> dict[str, Any]:
+    """Leave out the cards that were answered for this patient a while ago; the evaluation counts them."""
+    quiet: Quiet | None = current_app.extensions.get(QUIET)
+    cards = answered["cards"]
+    if quiet is None or not cards:
+        return answered
+    client = g.get("client")
+    tenant = str(client.tenant) if client is not None else OPEN_TENANT
+    g.quiet_keys = quiet.keys(tenant, judged.call.patient_id, cards)
+    heard = quiet.heard(tenant, g.quiet_keys, cards)
+    if len(heard) == len(cards):
+        return answered
+    left = len(cards) - len(heard)
+    observability.of(current_app).metrics.quieted.inc(left)
+    evaluation = answered["extension"][EVALUATION] | {"quieted": left}
+    return {"cards": heard, "extension": answered["extension"] | {EVALUATION: evaluation}}
 
 
 def shadowed(answered: dict[str, Any]) -> dict[str, Any]:

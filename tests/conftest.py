@@ -112,6 +112,7 @@ def start(arguments: tuple[str, ...], settings: dict[str, str], folder: Path) ->
     settings = {
         "ONCOBONE_NOW": DAY,
         "ONCOBONE_PORT": "0",
+        "ONCOBONE_QUIET_DAYS": "0",  # one server answers many tests about the same patient
         "ONCOBONE_DATABASE_URL": f"sqlite:///{folder / 'oncobone.sqlite'}",
     } | settings
     log = folder / f"log-{uuid.uuid4().hex}.jsonl"

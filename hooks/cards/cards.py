@@ -160,7 +160,8 @@ class Writer:
     def card(self, draft: Draft, *, left: int = 0) -> dict[str, Any]:
         """Write one card; `left` findings stand in the dossier only."""
         values = values_of(draft, self.assessment)
-        said = content(draft, values)
+        orders = self.assessment.facts.orders
+        said = content(draft, values, orders)
         call = self.call
         card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{said}")
         suggested = self.builder.suggestions(draft.utterances, card_id)
@@ -175,7 +176,7 @@ class Writer:
                 "selectionBehavior": suggested.selection_behavior,
                 "overrideReasons": self._override_reasons(draft),
                 "links": self._links(draft),
-                "extension": {TRACE: self._trace(draft, values, repeat_key(draft, values), suggested)},
+                "extension": {TRACE: self._trace(draft, values, repeat_key(draft, values, orders), suggested)},
             }
         )
 

@@ -352,7 +352,7 @@ class _Teller:
     def _card(
         self, call: str, arm: str, service: Service, place: int, draft: Draft, assessment: Assessment
     ) -> dict[str, Any]:
-        key = repeat_key(draft, values_of(draft, assessment))
+        key = repeat_key(draft, values_of(draft, assessment), assessment.facts.orders)
         self.shown[arm, service.id, key] += 1
         return {
             "run": self.judge.run,

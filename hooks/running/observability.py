@@ -159,6 +159,9 @@ class Metrics:
         self.cards = Counter(
             "oncobone_cards", "Cards shown.", ("service", "recommender", "indicator"), registry=self.registry
         )
+        self.quieted = Counter(
+            "oncobone_cards_quieted", "Cards not shown, since they were answered a while ago.", registry=self.registry
+        )
         self.rules = Counter(
             "oncobone_rules", "Rules by what became of them.", ("service", "rule", "state"), registry=self.registry
         )

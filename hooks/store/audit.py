@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -101,7 +101,7 @@ class Auditor:
         """How many calls wait for the store."""
         return self._backlog.waiting
 
-    def record(self, call: CallRecord, issued: Iterable[tuple[str, Sequence[str], Sequence[str], str]] = ()) -> bool:
+    def record(self, call: CallRecord, issued: Iterable[tuple[Any, ...]] = ()) -> bool:
         """
         Writes the record of a call and the cards issued in it, in one transaction; False when they wait in memory.
 

@@ -26,6 +26,15 @@ class IssuedCard(NamedTuple):
     rules: Sequence[str]
     suggestions: Sequence[str]
     guidance: str
+    quiet_key: str | None = None
+
+
+class Answered(NamedTuple):
+    """The newest answer that a card of one quiet key was given."""
+
+    outcome: str
+    reason: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +76,9 @@ class FeedbackCount(NamedTuple):
 
 
 def card_rows(
-    tenant: str, service_id: str, issued: Iterable[tuple[str, Sequence[str], Sequence[str], str]], issued_at: datetime
-) -> list[dict[str, str]]:
-    """The rows of issued cards, given as (uuid, rule ids, suggestion uuids, guidance version)."""
+    tenant: str, service_id: str, issued: Iterable[tuple[Any, ...]], issued_at: datetime
+) -> list[dict[str, str | None]]:
+    """The rows of issued cards, given as `IssuedCard` or its parts in order."""
     return [
         {
             "tenant": tenant,
@@ -79,6 +88,7 @@ def card_rows(
             "rules": json.dumps(list(card.rules)),
             "suggestions": json.dumps([suggestion.lower() for suggestion in card.suggestions]),
             "issued_at": as_text(issued_at),
+            "quiet_key": card.quiet_key,
         }
         for card in (IssuedCard(*each) for each in issued)
     ]
@@ -99,10 +109,10 @@ class Issued:
         self._new_suggestion = insert(accepted_suggestions).on_conflict_do_nothing()
         self._feedback = _add_to(insert(feedback))
 
-    def remember(self, connection: Connection, rows: Iterable[dict[str, str]]) -> None:
+    def remember(self, connection: Connection, rows: Iterable[dict[str, str | None]]) -> None:
         """Stores issued cards; one that is sent again is stored once."""
         # Sorted: two transactions with the same cards would else wait for each other in a circle.
-        ordered = sorted(rows, key=lambda row: (row["tenant"], row["uuid"]))
+        ordered = sorted(rows, key=lambda row: (row["tenant"] or "", row["uuid"] or ""))
         if ordered:
             connection.execute(self._new_card, ordered)
 
@@ -142,6 +152,20 @@ class Issued:
             rows = connection.execute(self._known_cards, asked)
             known |= {uuid: frozenset(json.loads(suggestions)) for uuid, suggestions in rows}
         return known
+
+
+def answers(connection: Connection, tenant: str, keys: Sequence[str]) -> dict[str, Answered]:
+    """Give the newest answer to cards of each of these quiet keys; a key without one is not there."""
+    query = (
+        sa.select(cards.c.quiet_key, feedback.c.outcome, feedback.c.reason_code, feedback.c.outcome_at)
+        .join(feedback, (feedback.c.tenant == cards.c.tenant) & (feedback.c.card == cards.c.uuid))
+        .where(cards.c.tenant == tenant, cards.c.quiet_key.in_(list(keys)))
+        .order_by(feedback.c.outcome_at, feedback.c.received_at)
+    )
+    return {
+        key: Answered(outcome, reason, datetime.fromisoformat(at))
+        for key, outcome, reason, at in connection.execute(query)  # in order of time: the newest stays
+    }
 
 
 def _add_to(insert: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:

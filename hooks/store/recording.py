@@ -10,15 +10,14 @@ from flask import Flask, Response, g, request
 
 from hooks.running import observability
 from hooks.store.audit import Auditor, CallRecord
+from hooks.store.issued import IssuedCard
 from hooks.store.store import Store
+from hooks.views import OPEN_TENANT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from hooks.views import Judged
-
-OPEN_TENANT = "open"
-"""Whose records they are while nobody is asked who they are."""
 
 
 def tenant() -> str:
@@ -34,7 +33,8 @@ def record_calls(app: Flask, store: Store) -> Auditor:
     def recorded(response: Response) -> Response:
         # Strangers and calls that were turned away at the door are counted and logged; they must not fill the record.
         if request.endpoint == "cds.call" and request.method == "POST" and "client" in g:
-            auditor.record(_record(response.status_code), issued(g.get("answered") or {}))
+            made = issued(g.get("answered") or {}, g.get("quiet_keys") or {})
+            auditor.record(_record(response.status_code), made)
         return response
 
     app.after_request(recorded)
@@ -82,9 +82,10 @@ def _resources(judged: Judged) -> set[str]:
     return found
 
 
-def issued(answered: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], Sequence[str], str]]:
-    """Give each card of an answer as the store keeps it: uuid, rule ids, suggestion uuids, guidance version."""
+def issued(answered: Mapping[str, Any], quiet_keys: Mapping[str, str]) -> Iterator[IssuedCard]:
+    """Give each card of an answer as the store keeps it."""
     for card in answered.get("cards", ()):
         trace = card["extension"]["org.oncobone.trace"]
         suggestions = [suggestion["uuid"] for suggestion in card.get("suggestions", ())]
-        yield card["uuid"], trace.get("fired", []), suggestions, trace["guidance"]
+        key = quiet_keys.get(card["uuid"])
+        yield IssuedCard(card["uuid"], trace.get("fired", []), suggestions, trace["guidance"], key)

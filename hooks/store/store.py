@@ -104,11 +104,11 @@ class Store:
         self,
         tenant: str,
         service_id: str,
-        issued: Iterable[tuple[str, Sequence[str], Sequence[str], str]],
+        issued: Iterable[tuple[Any, ...]],
         audit: Mapping[str, object] | None = None,
     ) -> None:
         """
-        Stores issued cards, as (uuid, rule ids, suggestion uuids, guidance version), before they are sent.
+        Stores issued cards, as `IssuedCard` or its parts in order, before they are sent.
 
         A card that is sent again is stored once. An audit record given along goes into the same transaction.
         """
@@ -170,6 +170,10 @@ class Store:
         return self._run(
             lambda connection: self._issued.add(connection, tenant, service_id, items, received_at), FEEDBACK_PATIENCE
         )
+
+    def answers(self, tenant: str, keys: Sequence[str]) -> dict[str, issued.Answered]:
+        """Gives the newest answer that cards of each of these quiet keys were given, by key."""
+        return self._run(lambda connection: issued.answers(connection, tenant, keys), CALL_PATIENCE, read=True)
 
     def seen_token(self, iss: str, jti: str, exp: int) -> bool:
         """True when this token id was used before, by any process; else it is marked as used until `exp` (seconds)."""
@@ -319,7 +323,7 @@ class Store:
             self._tokens.prune(connection)
 
 
-def kept_call(tenant: str, record: Mapping[str, object] | None, rows: Sequence[dict[str, str]] = ()) -> KeptCall:
+def kept_call(tenant: str, record: Mapping[str, object] | None, rows: Sequence[dict[str, str | None]] = ()) -> KeptCall:
     """A call as it is kept; the text of its record is fixed here, since that is what is hashed."""
     text = None
     if record is not None:

@@ -28,6 +28,8 @@ cards = sa.Table(
     sa.Column("rules", sa.Text, nullable=False),  # JSON list of rule ids
     sa.Column("suggestions", sa.Text, nullable=False),  # JSON list of suggestion uuids
     sa.Column("issued_at", _TIME, nullable=False),
+    sa.Column("quiet_key", sa.String(32)),  # keyed hash of patient and content: the same card for the same patient
+    sa.Index("cards_quiet_key", "tenant", "quiet_key"),
 )
 
 feedback = sa.Table(

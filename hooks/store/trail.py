@@ -32,7 +32,7 @@ class KeptCall:
 
     tenant: str
     record: str | None
-    cards: Sequence[dict[str, str]] = ()
+    cards: Sequence[dict[str, str | None]] = ()
     gap: int = 0  # how many records it stands for that were dropped; 0 for a record of its own
     last_try: AuditEntry | None = field(default=None, repr=False)
 

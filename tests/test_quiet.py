@@ -1,0 +1,111 @@
+"""An answered card is quiet for a while, for this patient and this content only; alerts are not."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hooks.application import create_app
+from hooks.settings import Settings
+from hooks.store.store import open_store
+from hooks.tools.samples import request_for
+from tests.wire import DAY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+
+EVALUATION = "org.oncobone.evaluation"
+SERVICE = "/cds-services/oncobone-patient-view"
+QUIET_SAMPLE = "lung-silent-bone-metastasis"
+ALARMED_SAMPLE = "lung-denosumab-low-calcium"
+
+
+def client(folder: Path, **settings: Any) -> FlaskClient:
+    """A site of its own, with a store."""
+    url = f"sqlite:///{folder / 'quiet.sqlite'}"
+    chosen = Settings.model_validate({"now": DAY, "database_url": url} | settings)
+    return create_app(chosen, store=open_store(url)).test_client()
+
+
+def called(site: FlaskClient, name: str = QUIET_SAMPLE, instance: str = "1", **changes: Any) -> dict[str, Any]:
+    body = request_for(name, "patient-view", hook_instance=instance) | changes
+    answered = site.post(SERVICE, json=body)
+    assert answered.status_code == 200
+    found: dict[str, Any] = answered.get_json()
+    return found
+
+
+def answer(
+    site: FlaskClient, card: dict[str, Any], outcome: str, reason: str | None = None, *, days_ago: int = 0
+) -> None:
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(days=days_ago)
+    item: dict[str, Any] = {"card": card["uuid"], "outcome": outcome, "outcomeTimestamp": at.isoformat()}
+    if outcome == "accepted":
+        item["acceptedSuggestions"] = [{"id": card["suggestions"][0]["uuid"]}]
+    if reason:
+        item["overrideReason"] = {"reason": {"code": reason, "system": "urn:oncobone:override-reasons"}}
+    assert site.post(f"{SERVICE}/feedback", json={"feedback": [item]}).status_code == 200
+
+
+def first_quiet(body: dict[str, Any]) -> dict[str, Any]:
+    return next(card for card in body["cards"] if card["indicator"] == "warning")
+
+
+@pytest.mark.parametrize("outcome", ["overridden", "accepted"])
+def test_an_answered_card_is_not_shown_again_and_the_evaluation_says_so(tmp_path: Path, outcome: str) -> None:
+    site = client(tmp_path)
+    before = called(site)
+    card = first_quiet(before)
+    answer(site, card, outcome, "patient-declines" if outcome == "overridden" else None)
+    after = called(site, instance="2")
+    assert [each["summary"] for each in after["cards"]] == [
+        each["summary"] for each in before["cards"] if each is not card
+    ]
+    assert after["extension"][EVALUATION]["quieted"] == 1
+    assert after["extension"][EVALUATION]["fired"] == before["extension"][EVALUATION]["fired"]
+    assert b"oncobone_cards_quieted_total 1.0" in site.get("/metrics").data
+
+
+def test_after_its_period_it_speaks_again(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    card = first_quiet(called(site))
+    answer(site, card, "overridden", "patient-declines", days_ago=31)
+    assert card["summary"] in [each["summary"] for each in called(site, instance="2")["cards"]]
+
+
+def test_an_alert_is_never_quiet_unless_its_reason_has_a_period_of_its_own(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    card = next(each for each in called(site, ALARMED_SAMPLE)["cards"] if each["indicator"] == "critical")
+    answer(site, card, "overridden", "being-corrected")
+    assert card["summary"] in [each["summary"] for each in called(site, ALARMED_SAMPLE, "2")["cards"]]
+    other = client(tmp_path, quiet_reasons={"being-corrected": 3})
+    assert card["summary"] not in [each["summary"] for each in called(other, ALARMED_SAMPLE, "3")["cards"]]
+
+
+def test_another_patient_with_the_same_card_hears_it(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    card = first_quiet(called(site))
+    answer(site, card, "overridden", "patient-declines")
+    body = request_for(QUIET_SAMPLE, "patient-view", hook_instance="9")
+    patient = body["context"]["patientId"]
+    text = site.application.json.dumps(body).replace(patient, "somebody-else")
+    other = site.post(SERVICE, data=text, content_type="application/json").get_json()
+    assert card["summary"] in [each["summary"] for each in other["cards"]]
+
+
+def test_without_feedback_nothing_changes(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    first, second = called(site), called(site, instance="2")
+    assert [card["summary"] for card in first["cards"]] == [card["summary"] for card in second["cards"]]
+    assert "quieted" not in second["extension"][EVALUATION]
+
+
+def test_nothing_of_the_patient_stands_in_what_is_kept_for_it(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    called(site)
+    patient = request_for(QUIET_SAMPLE)["context"]["patientId"]
+    assert patient.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("quiet.sqlite*"))
