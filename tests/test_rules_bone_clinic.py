@@ -420,7 +420,7 @@ def phrases_in(value: object) -> list[Phrase]:
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_line_of_every_vignette_can_be_said_and_leaves_no_brace_open(language: str) -> None:
     for rule, topic, advice in ADVICES:
-        said = phrases_in((*advice.notes, *advice.fill.values(), *([advice.summary] if advice.summary else [])))
+        said = phrases_in(tuple(advice.fill.values()))
         for phrase in said:
             own = topic.phrases.get(phrase.key) or SHARED.phrases.get(phrase.key)
             assert own is not None, f"{rule}: {topic.topic}.toml has no phrase {phrase.key!r}"
@@ -435,7 +435,7 @@ def test_every_phrase_of_these_topics_is_said_in_some_vignette() -> None:
             phrase.key
             for rule, _, advice in ADVICES
             if rule in topic.rules
-            for phrase in phrases_in((*advice.notes, *advice.fill.values()))
+            for phrase in phrases_in(tuple(advice.fill.values()))
         }
         assert set(topic.phrases) - said == set(), name
 

@@ -99,8 +99,6 @@ class SuggestionBuilder:
     def label(self, said: Utterance, proposal: Proposal) -> str:
         """Say what a button does."""
         wording = next((button for button in said.info.buttons if button.key == proposal.button), None)
-        if wording is None and proposal.action is not None:  # TRANSITION
-            return self.speaker.say(said.info.actions[proposal.action], said.guidance, said.advice, **proposal.fill)
         if wording is None:
             raise LookupError(f"{said.rule} proposes {proposal.button!r}, which is none of its buttons")
         return self.speaker.say(wording, said.guidance, said.advice, **proposal.fill)

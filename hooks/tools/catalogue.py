@@ -116,8 +116,7 @@ def _rule(entry: Entry) -> Iterator[str]:
     yield ""
     yield f"### {entry.rule} {info.title}"
     yield ""
-    kind = "informational" if info.informational else "advice"
-    yield f"- Recommender `{info.recommender}`; hooks {', '.join(info.hooks)}; indicator {info.indicator}; {kind}"
+    yield f"- Recommender `{info.recommender}`; hooks {', '.join(info.hooks)}; voice {info.voice}"
     if info.orders:
         yield f"- On order hooks it looks at orders of: {', '.join(info.orders)}"
     if info.supersedes:

@@ -79,7 +79,7 @@ class Utterance:
     def alone(self) -> bool:
         """Whether it may lead a card."""
         own = self.variant.alone if self.variant else None
-        return self.info.alone and not self.info.never_alone if own is None else own
+        return self.info.alone if own is None else own
 
     @property
     def why(self) -> tuple[str, ...]:

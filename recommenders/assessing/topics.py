@@ -16,6 +16,7 @@ from recommenders import (
     surgical_timing,
     workup,
 )
+from recommenders.assessing.checking import check
 from recommenders.patient.myeloma_class import plasma_cell_disorder
 
 if TYPE_CHECKING:
@@ -84,3 +85,5 @@ TOPICS: tuple[Topic, ...] = (
     Topic("sarcoma", sarcoma.rules, sarcoma.GUIDANCE, sarcoma.values, has_sarcoma),
 )
 """Later topics may ask what earlier ones said (`case.fired`); never the other way round."""
+
+check(topic.guidance for topic in TOPICS)

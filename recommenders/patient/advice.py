@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from recommenders.vocabulary.dictionary import Facts
-    from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Limits
+    from recommenders.vocabulary.guidance import Guidance, Hook, Limits
     from recommenders.vocabulary.records import Order
 
 __all__ = ["known"]
@@ -159,7 +159,6 @@ class Proposal:
     """
 
     button: str = ""
-    action: int | None = None
     items: tuple[Item, ...]
     alternative: str | None = None
     replaces: str | None = None
@@ -187,25 +186,20 @@ class Advice:
     What one rule says of one case (or of one order or lesion: several advices may bear the same rule).
 
     It fires when `because` holds and `unless`, the part that says "already done", does not; it is suppressed
-    when both hold. `indicator` None means the rule's usual one. `points` picks lines of the wording by place
-    (None: all). `summary` replaces the rule's summary by a phrase. `notes` are extra lines. `lines` picks
-    source lines by place (None: all). `superseded` says that a louder rule already says all of this about
-    the same order (an overdose also misses the recommended dose): it is then listed, but not shown.
-    `holds` answers the rule's `circumstances` by name: which variant and which lines of its face speak. `about` is the
-    bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `beside` are the other draft
-    orders that it is about as well (a duplicate). `new` says for a `result` whether
-    it is new or differs from the charted one (None: its inputs are at most 30 days old). `whole` is the rule's
-    condition as a whole. Never changed.
+    when both hold. `lines` picks source lines by place (None: all). `superseded` says that a louder rule already
+    says all of this about the same order (an overdose also misses the recommended dose): it is then listed, but not
+    shown. `holds` answers the rule's `circumstances` by name: which variant and which lines of its face speak.
+    `about` is the bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `beside` are
+    the other draft orders that it is about as well (a duplicate). `new` says for a `result` whether it is new or
+    differs from the charted one (None: its inputs are at most 30 days old). `whole` is the rule's condition as a
+    whole. Never changed.
     """
 
     rule: str
     because: Criterion
     unless: Criterion = NO
-    indicator: Indicator | None = None
     fill: Mapping[str, Fill] = field(default_factory=dict)
-    summary: Phrase | None = None
     points: tuple[int, ...] | None = None
-    notes: tuple[Phrase, ...] = ()
     verdicts: tuple[SourceVerdict, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     values: Mapping[str, Value] = field(default_factory=dict)

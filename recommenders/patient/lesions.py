@@ -180,6 +180,7 @@ def imaging(facts: Facts) -> tuple[Study, ...]:
             side=lesion.side,
             level=lesion.level,
             result=None if lesion.nature.value == "benign" else "positive",
+            read=True,
             resources=lesion.resources,
         )
         for lesion in facts.lesions

@@ -113,7 +113,7 @@ def _study_seen(study: Study, limits: Mapping[str, int], as_of: dt.date) -> Stud
     days = limits.get(f"img.{study.modality}.result")
     if study.result is None or days is None or (study.date is not None and as_of - study.date <= dt.timedelta(days)):
         return study
-    return replace(study, result=None)
+    return replace(study, result=None, read=True)
 
 
 def _is_child(facts: Facts) -> bool:

@@ -102,7 +102,7 @@ def table() -> Table:
 
 def wording_of(info: RuleInfo, language: str) -> str:
     """Give all that a rule can say in a language, in one text."""
-    parts = [info.summary, *info.points, *info.source_lines, *info.if_missing, *info.actions]
+    parts = [info.summary, *info.points, *info.source_lines, *info.if_missing, *info.buttons]
     return "\n".join((*(part.text(language) for part in parts), *(line.where for line in info.source_lines)))
 
 

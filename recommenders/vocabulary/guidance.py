@@ -118,12 +118,6 @@ class MissingLine(Wording):
     fact: str
 
 
-class ActionLine(Wording):
-    """The label of a suggestion; `resource` is the FHIR type it proposes, or `advice`."""
-
-    resource: Literal["MedicationRequest", "ServiceRequest", "Observation", "advice"]
-
-
 class Line(Wording):
     """One line of a card; with `when` it is there only under that circumstance of the rule."""
 
@@ -189,10 +183,8 @@ class RuleInfo(_Data):
     """
     What the guidance file says of one rule: where it speaks, how loud, and in which words.
 
-    `indicator` is the usual one; the code raises or lowers it where the rule says so. `orders` are the kinds
-    of draft order that it speaks of on order hooks. `condition` is the rule as it stands in the specification.
-    `never_alone` marks a line that only stands on another card. `joins` names the rules whose critical card this
-    one joins, when it only sums them up.
+    `orders` are the kinds of draft order that it speaks of on order hooks. `condition` is the rule as it stands in the
+    specification. `points` are what the catalogue and the dossier say of it beyond the card.
 
     The face is what a reader of the card sees. `voice` is how loud the rule is at most; `problem` is its card at the
     chart; `alone` false never leads a card; `why` names the facts that decided; `also` is its one line under another
@@ -203,13 +195,9 @@ class RuleInfo(_Data):
     title: str
     recommender: Recommender
     hooks: tuple[Hook, ...]
-    indicator: Indicator
     override: str
-    informational: bool = False
-    never_alone: bool = False
     orders: tuple[str, ...] = ()
     supersedes: tuple[str, ...] = ()
-    joins: tuple[str, ...] = ()
     condition: str
     evidence: tuple[str, ...] = ()
     strength: str | None = None
@@ -231,7 +219,11 @@ class RuleInfo(_Data):
     points: tuple[Wording, ...] = ()
     source_lines: tuple[SourceLine, ...] = ()
     if_missing: tuple[MissingLine, ...] = ()
-    actions: tuple[ActionLine, ...] = ()
+
+    @property
+    def indicator(self) -> Indicator:
+        """The indicator of a card that it leads at its loudest."""
+        return INDICATOR_OF[self.voice]
 
 
 class TopicFile(_Data):

@@ -154,7 +154,8 @@ class Study:
     """
     §1.10 one imaging study that was done; `site` None when it does not name a bone region.
 
-    Without a `result` it was done, but what it found was not read: a state of its own.
+    Without a `result` it was done, but what it found was not read: a state of its own. `read` says that it was, and
+    that what it found is too old to count, or nothing that `result` has a word for.
     """
 
     modality: Literal["xray", "ct", "mri", "spect", "pet"]
@@ -164,6 +165,7 @@ class Study:
     level: str | None = None
     whole_body: bool = False
     result: Literal["positive", "negative", "equivocal"] | None = None
+    read: bool = False
     resources: tuple[str, ...] = ()
 
     @property
@@ -174,7 +176,7 @@ class Study:
     @property
     def is_unread(self) -> bool:
         """Whether it was done and nobody here knows what it found."""
-        return self.result is None
+        return self.result is None and not self.read
 
 
 BmaClass = Literal[
