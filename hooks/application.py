@@ -11,13 +11,13 @@ from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
 from hooks import console, errors, views
-from hooks.ask import pages as ask_pages
-from hooks.ask.policy import is_on
+from hooks.dossier.form import pages as ask_pages
 from hooks.running import observability, telemetry
 from hooks.store import feedback, recording
 from hooks.store.database import StoreUnavailable
 from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, refuse_overload
+from hooks.trust.launching import is_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable

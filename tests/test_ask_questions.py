@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hooks.ask.questions import ASKABLE, NAMES, QUESTIONS, SPANS, known_names, option_label
+from hooks.dossier.form.questions import ASKABLE, NAMES, QUESTIONS, SPANS, known_names, option_label
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.decisive import (
     LESION,

@@ -13,9 +13,9 @@ from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.ask.answers import Answer, read_answers
-from hooks.ask.questions import QUESTIONS, SPANS, item_of, link_id
-from hooks.ask.writing import ANSWERS, Occasion, as_text, observations, questionnaire_response
+from hooks.dossier.form.answers import Answer, read_answers
+from hooks.dossier.form.questions import QUESTIONS, SPANS, item_of, link_id
+from hooks.dossier.form.writing import ANSWERS, Occasion, as_text, observations, questionnaire_response
 from hooks.errors import Refused
 from recommenders.assessing.decisive import LESION, Item, fact_at
 from recommenders.vocabulary.dictionary import Facts
@@ -25,8 +25,8 @@ from tests.fhir import NOW, PATIENT_ID, TODAY, chart, coded, condition, days_ago
 
 if TYPE_CHECKING:
     from fhir_mapping.chart import Mapped
-    from hooks.ask.questions import Question
     from hooks.cards.wording import Language
+    from hooks.dossier.form.questions import Question
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh-CN")
 PLAIN = [path for path in QUESTIONS if not path.startswith(LESION)]

@@ -8,8 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from hooks.application import create_app
+from hooks.reference import catalogue, samples
 from hooks.settings import Settings
-from hooks.tools import catalogue, samples
 from hooks.tools.cli import main
 from recommenders.assessing.topics import TOPICS
 from recommenders.vocabulary.guidance import sources

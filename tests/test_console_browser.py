@@ -13,8 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from hooks.reference import samples
 from hooks.store.store import open_store
-from hooks.tools import samples
 from recommenders.assessing.topics import TOPICS
 from tests import browser
 from tests.conftest import start

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import pytest
 
 from hooks.application import create_app
-from hooks.console import drawings, safe
+from hooks.console import drawings
 from hooks.console.inspection import inspect
+from hooks.reference import safe, samples
 from hooks.settings import Settings, SettingsError, load
-from hooks.tools import samples
 from hooks.views import Desk
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.facts import Reason

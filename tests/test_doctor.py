@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks.tools import samples
+from hooks.reference import samples
 from hooks.tools.cli import main
 from hooks.tools.doctor import guess
 from hooks.tools.validating import Unmapped

@@ -14,7 +14,8 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from hooks.tools import samples, sandbox
+from hooks.reference import samples
+from hooks.tools import sandbox
 from hooks.tools.cli import main
 from tests.conftest import environment, oncobone, start
 from tests.wire import DAY

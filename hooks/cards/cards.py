@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hooks.ask.questions import askable_lack
 from hooks.cards import budgets
 from hooks.cards.arranging import Draft, arrange
 from hooks.cards.delivery import delivery_card, hanging
@@ -17,6 +16,7 @@ from hooks.cards.trace import because, plain, without_empty
 from hooks.cards.undecided import Undecided, would_change
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wording import Speaker, frame, shortened
+from hooks.dossier.form.questions import askable_lack
 from recommenders.assessing.values import VALUES_OF
 from recommenders.vocabulary.facts import Fact
 from recommenders.vocabulary.guidance import override_sets, sources

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, render_template, request
 
-from hooks.console import drawings, safe
+from hooks.console import drawings
 from hooks.console.inspection import inspect
 from hooks.console.texts import texts
 from hooks.errors import Refused
+from hooks.reference import catalogue, safe, samples
+from hooks.reference.attributes import attributes
 from hooks.settings import is_loopback
-from hooks.tools import catalogue, samples
-from hooks.tools.attributes import attributes
 from recommenders.vocabulary.guidance import VERSION, sources
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooks.cards.wording import Language, Speaker, fixed, label, unit, word
-from hooks.console.safe import plain
 from hooks.console.texts import texts
+from hooks.reference.safe import plain
 from recommenders.patient.series import history
 from recommenders.surgical_timing import fracture_risks
 from recommenders.vocabulary.dictionary import DICTIONARY

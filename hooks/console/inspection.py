@@ -11,11 +11,11 @@ from hooks.cards.identity import CallIdentity
 from hooks.cards.undecided import missing_lines
 from hooks.cards.wording import LANGUAGES, SIGNS, Language, Speaker, has_phrase, number, word
 from hooks.cards.wording import frame as frame_phrase
-from hooks.console.safe import plain
 from hooks.console.texts import texts
 from hooks.errors import Refused
+from hooks.reference.explaining import not_looked_at
+from hooks.reference.safe import plain
 from hooks.services import find_services
-from hooks.tools.explaining import not_looked_at
 from recommenders.vocabulary.facts import Fact
 
 if TYPE_CHECKING:

@@ -18,10 +18,11 @@ import requests
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
 from hooks.errors import Refused
+from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import HOOKS, Settings, SettingsError, load
 from hooks.store import audit, database, feedback
-from hooks.tools import explaining, workshop
+from hooks.tools import workshop
 from hooks.trust import keys
 from hooks.views import Desk
 from recommenders.vocabulary.guidance import ORDER_HOOKS

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from hooks.tools import samples
+from hooks.reference import samples
 
 if TYPE_CHECKING:
     import datetime as dt

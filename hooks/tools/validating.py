@@ -17,7 +17,7 @@ from fhir_mapping.terms.decode import TooManyEntriesError
 from hooks.errors import Refused
 from hooks.fhir_server.gather import NEEDED, delivered
 from hooks.protocol import CONTEXT_FIELDS, read_call
-from hooks.tools.samples import KEY_OF
+from hooks.reference.samples import KEY_OF
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 
 if TYPE_CHECKING:

@@ -75,5 +75,5 @@ class Attributes(BaseModel):
 @cache
 def attributes() -> Mapping[Recommender, Attributes]:
     """Give the source attributes of all recommenders, checked when first read."""
-    data = tomllib.loads(resources.files("hooks.tools").joinpath("attributes.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads(resources.files("hooks.reference").joinpath("attributes.toml").read_text(encoding="utf-8"))
     return {name: Attributes.model_validate(row) for name, row in data["recommenders"].items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from hooks.ask.questions import QUESTIONS, SPANS, Question, item_of
+from hooks.dossier.form.questions import QUESTIONS, SPANS, Question, item_of
 from hooks.errors import Refused
 from recommenders.assessing.decisive import SIDE
 from recommenders.vocabulary.dictionary import Facts

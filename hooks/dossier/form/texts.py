@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 @cache
 def texts(language: Language) -> Mapping[str, str]:
     """Give the form's words in one language."""
-    data = tomllib.loads(resources.files("hooks.ask").joinpath("texts.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads(resources.files("hooks.dossier.form").joinpath("texts.toml").read_text(encoding="utf-8"))
     return {key: row[language] for key, row in data.items()}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from fhir.resources.R4B.questionnaire import Questionnaire
 
 from fhir_mapping.terms.codes import LOCAL
-from hooks.ask.questions import QUESTIONS, Question, link_id, option_label
-from hooks.ask.texts import texts
-from hooks.ask.writing import ABSENT, LOCAL_FORM, YES_NO
 from hooks.cards.wording import LANGUAGES
+from hooks.dossier.form.questions import QUESTIONS, Question, link_id, option_label
+from hooks.dossier.form.texts import texts
+from hooks.dossier.form.writing import ABSENT, LOCAL_FORM, YES_NO
 from recommenders.assessing.decisive import LESION, NEW_LESION, Item
 from recommenders.vocabulary.guidance import VERSION
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hooks.cards.wording import LANGUAGES
-from hooks.tools.catalogue import FIXTURES
+from hooks.reference.catalogue import FIXTURES
 from recommenders.vocabulary.guidance import ORDER_HOOKS
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import LOCAL, LOINC, shipped_rows
-from hooks.ask.questions import QUESTIONS, item_label, link_id, option_label
-from hooks.ask.texts import texts
 from hooks.cards.wording import fixed, frame, label, unit
+from hooks.dossier.form.questions import QUESTIONS, item_label, link_id, option_label
+from hooks.dossier.form.texts import texts
 from recommenders.assessing.decisive import LESION, SIDE, Item, fact_at
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Moment, Reading
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hooks.ask.answers import Answer
     from hooks.cards.wording import Language
+    from hooks.dossier.form.answers import Answer
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.records import Lesion

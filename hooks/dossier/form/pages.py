@@ -10,18 +10,26 @@ import msgspec
 from flask import Blueprint, Response, render_template, request
 
 from fhir_mapping.terms.queries import templates
-from hooks.ask import asking
-from hooks.ask.policy import origin, policy, servers
-from hooks.ask.questionnaire import every_item, questionnaire
-from hooks.ask.questions import QUESTIONS
-from hooks.ask.texts import texts
-from hooks.ask.writing import LOCAL_FORM, Occasion, as_text, observations, person, questionnaire_response, visit
 from hooks.cards.wording import LANGUAGES
 from hooks.console.drawings import PLACES
+from hooks.dossier.form import asking
+from hooks.dossier.form.questionnaire import every_item, questionnaire
+from hooks.dossier.form.questions import QUESTIONS
+from hooks.dossier.form.texts import texts
+from hooks.dossier.form.writing import (
+    LOCAL_FORM,
+    Occasion,
+    as_text,
+    observations,
+    person,
+    questionnaire_response,
+    visit,
+)
 from hooks.errors import Refused
 from hooks.fhir_server.fetch import configured_base
 from hooks.settings import is_loopback
 from hooks.trust.gate import refuse_overload
+from hooks.trust.launching import origin, policy, servers
 from hooks.views import json_body
 
 if TYPE_CHECKING:

@@ -14,15 +14,24 @@ from fhir_mapping.chart import Unavailable, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.terms.decode import TooManyEntriesError
 from fhir_mapping.terms.queries import templates
-from hooks.ask.answers import read_answers
-from hooks.ask.questions import ASKABLE, QUESTIONS, is_new, item_label, item_of, known_names, link_id, option_label
-from hooks.ask.texts import texts
-from hooks.ask.writing import observations
 from hooks.cards.undecided import missing_lines
 from hooks.cards.wording import Speaker, fixed, frame, label, number, unit, word
-from hooks.console.safe import plain
+from hooks.dossier.form.answers import read_answers
+from hooks.dossier.form.questions import (
+    ASKABLE,
+    QUESTIONS,
+    is_new,
+    item_label,
+    item_of,
+    known_names,
+    link_id,
+    option_label,
+)
+from hooks.dossier.form.texts import texts
+from hooks.dossier.form.writing import observations
 from hooks.errors import Refused
 from hooks.fhir_server.gather import delivered
+from hooks.reference.safe import plain
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.decisive import LESION, NEW_LESION, SIDE, Decisive, Item, decisive, fact_at
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
@@ -32,9 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fhir_mapping.chart import Mapped
-    from hooks.ask.answers import Answer
-    from hooks.ask.writing import Occasion
     from hooks.cards.wording import Language
+    from hooks.dossier.form.answers import Answer
+    from hooks.dossier.form.writing import Occasion
     from hooks.views import Desk
     from recommenders.assessing.assessment import Assessment, Verdict
     from recommenders.patient.advice import Value

@@ -76,7 +76,7 @@ class Span:
 
 
 def _load() -> dict[str, Any]:
-    return tomllib.loads(resources.files("hooks.ask").joinpath("questions.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(resources.files("hooks.dossier.form").joinpath("questions.toml").read_text(encoding="utf-8"))
 
 
 _TABLE = _load()
