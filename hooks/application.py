@@ -11,6 +11,7 @@ from flask import Flask, g, request
 from flask.json.provider import JSONProvider
 
 from hooks import console, errors, views
+from hooks.dossier import pages as reference_pages
 from hooks.dossier.form import pages as ask_pages
 from hooks.running import observability, telemetry
 from hooks.store import feedback, recording
@@ -63,7 +64,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     app.register_blueprint(views.blueprint(desk))
     app.register_blueprint(observability.blueprint(with_metrics=settings.loopback))
     app.register_blueprint(views.description())
-    app.register_blueprint(console.pages())
+    app.register_blueprint(reference_pages.blueprint(settings))
     if settings.console:
         app.register_blueprint(console.blueprint(desk))
     if is_on(settings):

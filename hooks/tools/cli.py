@@ -17,6 +17,7 @@ import requests
 
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
+from hooks.dossier import commands as dossier_commands
 from hooks.errors import Refused
 from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
@@ -305,5 +306,6 @@ main.add_command(feedback.commands)
 main.add_command(audit.commands)
 main.add_command(keys.commands)
 main.add_command(database.commands)
+main.add_command(dossier_commands.dossier)
 for command in workshop.COMMANDS:
     main.add_command(command)

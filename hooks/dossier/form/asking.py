@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.guidance import Hook
 
 HOOK: Hook = "patient-view"
-TRYING_S = 0.3
-"""How long answers may be tried to find what would decide most."""
 FIRST = 6
 """Questions that are shown at once: half a minute."""
 MOST_POINTS = 2
@@ -160,18 +157,16 @@ def _with(raw: bytes | None, resources: Sequence[dict[str, Any]]) -> bytes:
 
 def ask(sitting: Sitting) -> tuple[list[Item], dict[str, Any]]:
     """Give the items that are asked, and the form for the page: blocks of questions, the most decisive first."""
-    end = time.monotonic() + TRYING_S
     ranked = decisive(
         sitting.assessment,
         sitting.facts,
         HOOK,
         ASKABLE,
-        in_time=lambda: time.monotonic() < end,
         site=sitting.desk.settings.site or None,
     )
     wanted = known_names(sitting.sent.missing)
     ranked += _asked_by_card(wanted, {one.item for one in ranked}, sitting)
-    # A form that is drawn again keeps its order; what time allowed to be tried may differ from the first time.
+    # A form that is drawn again after an answer keeps its order.
     place = {link: number for number, link in enumerate(sitting.sent.keep) if isinstance(link, str)}
     last = len(place)
     ranked.sort(key=lambda one: (place.get(link_id(one.item), last), not _is_wanted(one.item, wanted), -one.score))

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template, request
 
 from fhir_mapping.terms.queries import templates
 from hooks.cards.wording import LANGUAGES
-from hooks.console.drawings import PLACES
+from hooks.dossier.drawing import outline, spots
 from hooks.dossier.form import asking
 from hooks.dossier.form.questionnaire import every_item, questionnaire
 from hooks.dossier.form.questions import QUESTIONS
@@ -33,6 +33,8 @@ from hooks.trust.launching import origin, policy, servers
 from hooks.views import json_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hooks.cards.wording import Language
     from hooks.settings import Settings
     from hooks.views import Desk
@@ -78,7 +80,8 @@ def blueprint(desk: Desk) -> Blueprint:
             "language": language,
             "texts": {one: texts(one) for one in LANGUAGES},
             "templates": templates("patient-view"),
-            "places": {site: PLACES[site] for site in QUESTIONS["lesions[].site"].options if site in PLACES},
+            "outline": {one: outline(one) for one in LANGUAGES},
+            "spots": {site: list(_spots(site)) for site in QUESTIONS["lesions[].site"].options},
             **config,
         }
         return render_template(
@@ -149,6 +152,14 @@ def blueprint(desk: Desk) -> Blueprint:
         )
 
     return bp
+
+
+def _spots(site: str) -> Iterator[dict[str, Any]]:
+    """Where a site is pointed at: one spot, or one for each side."""
+    sides = ("right", "left") if len(spots(site, "")) > 1 else ("",)
+    for side in sides:
+        for x, y in spots(site, side):
+            yield {"x": x, "y": y, "side": side}
 
 
 def _language(settings: Settings) -> Language:
