@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from flask import Flask, g, request
 from flask.json.provider import JSONProvider
+from flask_compress import Compress
 
 from hooks import console, errors, views
 from hooks.dossier import pages as reference_pages
-from hooks.dossier.form import pages as ask_pages
+from hooks.dossier.form import pages as app_pages
 from hooks.running import observability, telemetry
 from hooks.store import feedback, recording
 from hooks.store.database import StoreUnavailable
@@ -68,11 +69,20 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     if settings.console:
         app.register_blueprint(console.blueprint(desk))
     if is_on(settings):
-        app.register_blueprint(ask_pages.blueprint(desk))
+        for door in app_pages.DOORS:
+            app.register_blueprint(app_pages.blueprint(desk, door))
     if store is not None:
         _keep(app, desk, store)
     app.after_request(views.finish(settings))
+    _compress(app)
     return app
+
+
+def _compress(app: Flask) -> None:
+    """Send pages and their files compressed to browsers that ask for it; what CDS Hooks answers stays as it is."""
+    app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "image/svg+xml"]
+    app.config["COMPRESS_MIN_SIZE"] = 1000
+    Compress(app)
 
 
 def _keep(app: Flask, desk: views.Desk, store: Store) -> None:

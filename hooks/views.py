@@ -137,7 +137,7 @@ def manner_of(settings: Settings) -> Manner:
     """Give how the site wants to be answered."""
     return Manner(
         public_url=settings.public_url,
-        ask_url=launch_url(settings),
+        dossier_url=launch_url(settings),
         voices=settings.voices,
         most_cards=settings.most_cards,
         full=settings.full_evaluation or settings.console,

@@ -17,6 +17,7 @@ from hooks.dossier.whole import dossier_of
 from hooks.errors import Refused
 from hooks.reference import safe, samples
 from hooks.settings import is_loopback
+from hooks.trust.launching import is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +111,7 @@ def blueprint(desk: Desk) -> Blueprint:
             markdown=safe.markdown,
             pretty=safe.pretty,
             indented=safe.indented,
+            is_safe=is_safe,
         )
 
     @bp.post("/console/dossier")

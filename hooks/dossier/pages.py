@@ -15,6 +15,7 @@ from hooks.dossier.texts import texts
 from hooks.errors import Refused
 from hooks.reference import catalogue
 from hooks.reference.attributes import attributes
+from hooks.reference.limits import limits_of
 from recommenders.vocabulary.guidance import RECOMMENDERS, VERSION, VOICES, Hook, sources
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _one(context: dict[str, Any], language: Language, rule: str) -> str:
         **context,
         section=section,
         entry=entry,
-        limits=catalogue.limits_named(section, entry),
+        limits=limits_of(rule),
         recommender=catalogue.recommender_title(entry.info.recommender, language),
         filled=filled,
         label=lambda name: label(name, language),

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from hooks.cards.wording import Speaker
 from hooks.dossier import bones, models, reading, timeline, verdicts
 from hooks.dossier.asks import AskRow, asks_of
-from hooks.errors import Refused
 from hooks.reference.explaining import not_looked_at
 from hooks.reference.safe import plain
-from hooks.services import find_services
+from hooks.services import SERVICES, find_services
 from recommenders.assessing.assessment import assess
+
+HOOK = "patient-view"
+"""The hook at which a chart is looked at as a whole."""
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hooks.cards.wording import Language
     from hooks.services import Service
@@ -64,10 +69,20 @@ def service_for(body: bytes, services: Sequence[Service]) -> Sequence[Service]:
 
 def dossier_of(desk: Desk, body: bytes, language: Language, services: Sequence[Service] | None = None) -> Dossier:
     """Judge a request as its service does, and give all there is to see. Raises Refused as the service would."""
-    if not desk.services:
-        raise Refused(404, "There is no CDS service here.")
     service, judged = desk.judge(body, services or service_for(body, desk.services))
     return told(desk, service, judged, language)
+
+
+def dossier_of_chart(desk: Desk, patient: str, prefetch: Mapping[str, msgspec.Raw], language: Language) -> Dossier:
+    """Give the dossier of a chart as an EHR's own server told it, as at the opening of the chart. Raises Refused."""
+    call = {
+        "hook": HOOK,
+        "hookInstance": str(uuid.uuid4()),
+        "context": {"userId": "Practitioner/unknown", "patientId": patient},
+        "prefetch": prefetch,
+    }
+    services = [one for one in (*desk.services, *SERVICES) if one.hook == HOOK][:1]
+    return dossier_of(desk, msgspec.json.encode(call), language, services)
 
 
 def told(desk: Desk, service: Service, judged: Judged, language: Language) -> Dossier:

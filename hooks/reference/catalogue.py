@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -52,8 +51,7 @@ class Entry:
     """
     One rule as the catalogue shows it.
 
-    `limits` are those of its topic that its condition names or compares with; `evidence` the results that it quotes;
-    `drugs` those that its own words name.
+    `evidence` are the results that it quotes; `drugs` those that its own words name.
     """
 
     rule: str
@@ -197,12 +195,6 @@ def entry_of(rule: str) -> tuple[Section, Entry]:
             if entry.rule == rule:
                 return section, entry
     raise KeyError(rule)
-
-
-def limits_named(section: Section, entry: Entry) -> tuple[tuple[str, LimitEntry], ...]:
-    """Give the limits whose value, as a number by itself, stands in a rule's condition."""
-    numbers = set(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", entry.info.condition))
-    return tuple((name, limit) for name, limit in section.limits if f"{limit.value.normalize():f}" in numbers)
 
 
 def markdown() -> str:

@@ -228,6 +228,8 @@ def serve(settings: Settings) -> None:
         sockets["operators"] = listen(settings.host, settings.operator_port)
     if warning:
         LOG.warning(warning)
+    if settings.public_url is None:
+        LOG.warning("no public address is set (ONCOBONE_PUBLIC_URL): cards link neither to rules nor to the dossier")
     if settings.workers == 1:
         _one_process(settings, sockets)
     else:

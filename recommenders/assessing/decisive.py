@@ -217,7 +217,8 @@ def decisive(
     `assessment` is that of `facts` (as read, not yet aged) at `hook`. `askable` are the fact paths that a person
     can answer (`status.ecog`, `lesions[].pain`), each with answers to try where no limit gives them. At most
     `most_tries` answers are tried (None: all of them), those of the weightiest open rules first; what was not tried is
-    ranked by the open rules alone. No clock decides: the same chart is asked the same questions. An item that changes nothing, alone or with other askable ones, is left out.
+    ranked by the open rules alone. No clock decides: the same chart is asked the same questions. An item that changes
+    nothing, alone or with other askable ones, is left out.
     """
     speakers = None if recommenders is None else tuple(recommenders)
     waiting = _candidates(assessment, askable)

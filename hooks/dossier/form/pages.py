@@ -1,8 +1,9 @@
-"""The form's routes at `/ask`: pages without patient data, and posts that keep nothing."""
+"""The app that an EHR launches, at `/dossier` and `/ask`: pages without patient data, and posts that keep nothing."""
 
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ from hooks.dossier.form.writing import (
     questionnaire_response,
     visit,
 )
+from hooks.dossier.page import fragment
+from hooks.dossier.whole import dossier_of_chart
 from hooks.errors import Refused
 from hooks.fhir_server.fetch import configured_base
 from hooks.settings import is_loopback
@@ -33,7 +36,7 @@ from hooks.trust.launching import origin, policy, servers
 from hooks.views import json_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hooks.cards.wording import Language
     from hooks.settings import Settings
@@ -43,10 +46,14 @@ if TYPE_CHECKING:
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
-def blueprint(desk: Desk) -> Blueprint:
-    """Make the form's routes: three pages without patient data, and four posts that keep nothing."""
+DOORS: Mapping[str, str] = MappingProxyType({"dossier": "dossier", "ask": "questions"})
+"""Two addresses of one app, and the tab that each opens at: the dossier as a whole, or the questions."""
+
+
+def blueprint(desk: Desk, door: str = "dossier") -> Blueprint:
+    """Make the app's routes under one of its addresses: three pages without patient data, posts that keep nothing."""
     settings = desk.settings
-    bp = Blueprint("ask", __name__, url_prefix="/ask", template_folder="templates", static_folder="static")
+    bp = Blueprint(f"{door}-app", __name__, url_prefix=f"/{door}", template_folder="templates", static_folder="static")
     prefix = urlsplit(settings.public_url or "").path.rstrip("/")
     csp = policy(settings)
 
@@ -72,7 +79,8 @@ def blueprint(desk: Desk) -> Blueprint:
     def page(step: str, **config: Any) -> str:  # noqa: ANN401 - JSON for the page
         language = _language(settings)
         told = {
-            "root": f"{prefix}/ask",
+            "root": f"{prefix}/{door}",
+            "tab": DOORS[door],
             "client": settings.smart_client_id,
             "servers": list(servers(settings)),
             "trusted": list(settings.smart_auth_origins),
@@ -119,7 +127,17 @@ def blueprint(desk: Desk) -> Blueprint:
         items = [item for item in every_item() if not wanted or item.path in wanted or item.name in wanted]
         if not items:
             raise Refused(404, "None of these facts is asked here.")
-        return _fhir(questionnaire(items, _language(settings), url=_canonical(settings)))
+        whole = questionnaire(items, _language(settings), url=_canonical(settings))
+        if wanted:  # a part is not the form that the canonical address names
+            whole["derivedFrom"] = [whole.pop("url")]
+        return _fhir(whole)
+
+    @bp.post("/view")
+    def view() -> Response:
+        """Give the dossier of one chart as a part of the page; nothing of it is kept."""
+        sitting = asking.sit(desk, json_body(), _language(settings))
+        found = dossier_of_chart(desk, sitting.sent.patient, sitting.sent.prefetch, sitting.language)
+        return Response(fragment(found, links=prefix), mimetype="text/html")
 
     @bp.post("/questions")
     def questions() -> Response:

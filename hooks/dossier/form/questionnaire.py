@@ -10,7 +10,7 @@ from fhir_mapping.terms.codes import LOCAL
 from hooks.cards.wording import LANGUAGES
 from hooks.dossier.form.questions import QUESTIONS, Question, link_id, option_label
 from hooks.dossier.form.texts import texts
-from hooks.dossier.form.writing import ABSENT, LOCAL_FORM, YES_NO
+from hooks.dossier.form.writing import CHARTED, LESIONS, LOCAL_FORM, UNKNOWN, yes_or_no
 from recommenders.assessing.decisive import LESION, NEW_LESION, Item
 from recommenders.vocabulary.guidance import VERSION
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hooks.cards.wording import Language
 
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
-UNKNOWN = {"valueCoding": {"system": ABSENT, "code": "asked-unknown", "display": "Asked But Unknown"}}
-_TYPES = {"count": "integer", "number": "decimal", "date": "date"}
+_TYPES = {"count": "integer", "score": "integer", "number": "decimal", "date": "date", "span": "open-choice"}
+"""The item type of each way to answer that is not a choice among words."""
 
 
 def questionnaire(items: Iterable[Item], language: Language, *, url: str | None = None) -> dict[str, Any]:
@@ -45,13 +45,17 @@ def _items(items: tuple[Item, ...], language: Language) -> Iterator[dict[str, An
     for item in items:
         if not item.lesion:
             yield _item(link_id(item), QUESTIONS[item.path], language)
-    for name in dict.fromkeys(item.lesion for item in items if item.lesion):
-        parts = [_item(link_id(item), QUESTIONS[item.path], language) for item in items if item.lesion == name]
+    paths = dict.fromkeys(item.path for item in items if item.lesion)
+    if paths:  # one group that repeats: a lesion of the chart is named in it, a new one is not
         yield {
-            "linkId": f"lesions[{name}]",
-            **_both("text", language, lambda one: texts(one)["lesion_new"]),
+            "linkId": LESIONS,
+            **_both("text", language, lambda one: texts(one)["lesion_group"]),
             "type": "group",
-            "item": parts,
+            "repeats": True,
+            "item": [
+                {"linkId": CHARTED, **_both("text", language, lambda one: texts(one)["lesion_of"]), "type": "string"},
+                *(_item(path, QUESTIONS[path], language) for path in QUESTIONS if path in paths),
+            ],
         }
 
 
@@ -61,31 +65,43 @@ def _item(link: str, question: Question, language: Language) -> dict[str, Any]:
         "linkId": link,
         "code": [{"system": LOCAL, "code": question.spec.name.removeprefix(f"{LESION}.")}],
         **_both("text", language, question.wording.text),
-        "type": ("open-choice" if question.kind == "span" else "choice") if options else _TYPES[question.kind],
+        "type": _TYPES.get(question.kind, "choice"),
     }
     if options:
-        found["answerOption"] = [*options, UNKNOWN]
+        found["answerOption"] = options if question.kind == "score" else [*options, {"valueCoding": UNKNOWN}]
     return found
 
 
 def _options(question: Question, language: Language) -> Iterator[dict[str, Any]]:
     if question.kind == "yes-no":
-        for code, key in (("Y", "yes"), ("N", "no")):
-            shown = _both("display", language, lambda one, key=key: texts(one)[key])  # type: ignore[misc] # a default binds the loop's value
-            yield {"valueCoding": {"system": YES_NO, "code": code, **shown}}
+        # a published code system keeps its own display; the reader's word is its translation
+        for value, key in ((True, "yes"), (False, "no")):
+            word = _translated([(one, texts(one)[key]) for one in LANGUAGES])
+            yield {"valueCoding": yes_or_no(value) | {"_display": word}}
         return
     for option in question.options:
-        shown = _both("display", language, lambda one, option=option: option_label(question.path, option, one))  # type: ignore[misc] # as above
+        if question.kind == "score":
+            yield {"valueInteger": int(option)}
+            continue
+        shown = _both("display", language, lambda one, option=option: option_label(question.path, option, one))  # type: ignore[misc] # a default binds the loop's value
         yield {"valueCoding": {"system": LOCAL, "code": option, **shown}}
 
 
 def _both(name: str, language: Language, of: Callable[[Language], str]) -> dict[str, Any]:
     other = next(one for one in LANGUAGES if one != language)
-    translated = {
-        "url": TRANSLATION,
-        "extension": [{"url": "lang", "valueCode": other}, {"url": "content", "valueString": of(other)}],
+    return {name: of(language), f"_{name}": _translated([(other, of(other))])}
+
+
+def _translated(words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "extension": [
+            {
+                "url": TRANSLATION,
+                "extension": [{"url": "lang", "valueCode": lang}, {"url": "content", "valueString": content}],
+            }
+            for lang, content in words
+        ]
     }
-    return {name: of(language), f"_{name}": {"extension": [translated]}}
 
 
 def every_item() -> Iterator[Item]:

@@ -11,15 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hooks.cards.wording import word
-from recommenders.assessing.decisive import LESION, SIDE, Item, lacking
+from recommenders.assessing.decisive import LESION, SIDE, Item
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.guidance import Wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from hooks.cards.wording import Language
-    from recommenders.assessing.assessment import Verdict
     from recommenders.vocabulary.facts import FactSpec
 
 Kind = Literal["yes-no", "word", "score", "count", "number", "date", "span"]
@@ -161,11 +160,6 @@ def item_of(link: str) -> Item | None:
 def is_new(item: Item) -> bool:
     """Whether it is of a lesion that the form adds."""
     return item.lesion.startswith("new-")
-
-
-def askable_lack(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
-    """Give the names of facts that keep these rules open and that a person can answer, each once."""
-    return tuple(dict.fromkeys(name for verdict in verdicts for name in lacking(verdict) if name in NAMES))
 
 
 def known_names(given: object) -> frozenset[str]:

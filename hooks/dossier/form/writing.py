@@ -20,6 +20,7 @@ from hooks.dossier.form.texts import texts
 from recommenders.assessing.decisive import LESION, SIDE, Item, fact_at
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Moment, Reading
+from recommenders.vocabulary.guidance import VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -292,12 +293,28 @@ def _quantity(number: Decimal, fact: Reading) -> dict[str, Any]:
 # --- the completed form ---------------------------------------------------------------------------------------
 
 
+LESIONS = "lesions"
+"""The `linkId` of the group that holds one lesion's answers; it repeats."""
+CHARTED = "lesions[].of"
+"""The `linkId` of the item that names the lesion of the chart; a new lesion has none."""
+UNKNOWN = {"system": ABSENT, "code": "asked-unknown", "display": "Asked But Unknown"}
+DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_ORDER = {path: place for place, path in enumerate(QUESTIONS)}
+
+
+def yes_or_no(value: bool) -> dict[str, Any]:
+    """Give yes or no as the published code system has it, whatever the reader's language."""
+    code, display = ("Y", "Yes") if value else ("N", "No")
+    return {"system": YES_NO, "code": code, "display": display}
+
+
 def questionnaire_response(answers: Sequence[Answer], occasion: Occasion) -> dict[str, Any]:
-    """Give the completed form, "unknown" included, validated."""
+    """Give the completed form, "unknown" included, in the order of its Questionnaire, validated."""
     resource: dict[str, Any] = {
         "resourceType": "QuestionnaireResponse",
         "identifier": {"system": ANSWERS, "value": str(uuid.uuid4())},
-        "questionnaire": occasion.canonical,
+        "questionnaire": f"{occasion.canonical}|{VERSION}",
+        "language": occasion.language,
         "status": "completed",
         "subject": {"reference": f"Patient/{occasion.patient_id}"},
         "authored": occasion.moment.isoformat(timespec="seconds"),
@@ -312,32 +329,40 @@ def questionnaire_response(answers: Sequence[Answer], occasion: Occasion) -> dic
 
 
 def _form_items(answers: Sequence[Answer], language: Language) -> Iterator[dict[str, Any]]:
+    ordered = sorted(answers, key=lambda answer: _ORDER[answer.item.path])
     groups: dict[str, list[dict[str, Any]]] = {}
-    for answer in answers:
-        item = {
-            "linkId": link_id(answer.item),
-            "text": answer.question.wording.text(language),
-            "answer": [_form_answer(answer, language)],
-        }
+    for answer in ordered:
+        item = {"linkId": answer.item.path, "text": answer.question.wording.text(language)}
+        item |= _form_answer(answer, language)
         if answer.item.lesion:
             groups.setdefault(answer.item.lesion, []).append(item)
         else:
             yield item
     for name, items in groups.items():
-        yield {"linkId": f"lesions[{name}]", "item": items}
+        of = {"linkId": CHARTED, "text": texts(language)["lesion_of"], "answer": [{"valueString": name}]}
+        yield {
+            "linkId": LESIONS,
+            "text": texts(language)["lesion_group"],
+            "item": items if name.startswith("new-") else [of, *items],
+        }
 
 
 def _form_answer(answer: Answer, language: Language) -> dict[str, Any]:
+    """An item's answer; "unknown" is one where words are offered, else the item says why it has none."""
+    if answer.fact is None and answer.question.kind in {"count", "number", "date", "score"}:
+        return {"extension": [{"url": DATA_ABSENT, "valueCode": UNKNOWN["code"]}]}
+    return {"answer": [_form_value(answer, language)]}
+
+
+def _form_value(answer: Answer, language: Language) -> dict[str, Any]:
     fact = answer.fact
     if fact is None:
-        coding = {"system": ABSENT, "code": "asked-unknown", "display": "Asked But Unknown"}
-        return {"valueCoding": coding}
+        return {"valueCoding": UNKNOWN}
     if isinstance(fact, Moment) and fact.date is not None:
         return {"valueDate": fact.date.isoformat()}
     if isinstance(fact, Finding):
         if isinstance(fact.value, bool):
-            code, display = ("Y", "Yes") if fact.value else ("N", "No")
-            return {"valueCoding": {"system": YES_NO, "code": code, "display": display}}
+            return {"valueCoding": yes_or_no(fact.value)}
         said = str(fact.value)
         return {
             "valueCoding": {"system": LOCAL, "code": said, "display": option_label(answer.item.path, said, language)}

@@ -23,8 +23,7 @@ export function fill(text, values) {
 }
 
 const UNKNOWN = "~unknown";
-const OUTLINE = "M92 46 h16 v12 q30 4 40 16 l14 90 l6 40 h-12 l-16 -50 l-8 -60 v70 l4 30 l-6 190 h-22 l-6 -150 h-4"
-  + " l-6 150 h-22 l-6 -190 l4 -30 v-70 l-8 60 l-16 50 h-12 l6 -40 l14 -90 q10 -12 40 -16 z";
+const REACH = 8; // the radius of a spot in the picture's own units: 24 px across where it is drawn at one and a half
 const MOST_RADIOS = 8;
 let counter = 0;
 
@@ -183,23 +182,24 @@ export class Form {
   }
 
   place(item, id, choices) {
-    const picture = svg("svg", { viewBox: "20 0 160 400", role: "radiogroup", "aria-label": this.text("body") });
-    const body = svg("g", { class: "outline", "aria-hidden": "true" });
-    body.append(svg("circle", { cx: 100, cy: 26, r: 20 }), svg("path", { d: OUTLINE }));
-    picture.append(body);
+    const parsed = new DOMParser().parseFromString(this.config.outline, "text/html"); // drawn by our own server
+    const picture = document.importNode(parsed.querySelector("svg"), true);
+    picture.setAttribute("role", "radiogroup");
+    picture.setAttribute("aria-label", this.text("body"));
     const spots = [];
     for (const [code, label] of choices) {
-      const at = this.config.places[code];
-      if (!at) continue;
-      const spot = svg("g", { class: "spot", role: "radio", "data-code": code, "aria-label": label });
-      const title = svg("title");
-      title.textContent = label;
-      spot.append(svg("circle", { cx: at[0], cy: at[1], r: 7 }), title);
-      spot.addEventListener("click", () => this.put(item, code));
-      spot.addEventListener("keydown", (event) => this.walk(event, item, spots, spot));
-      spots.push(spot);
+      for (const { x, y, side } of this.config.spots[code] || []) {
+        const name = side ? this.text("sided", { side: this.text(`${side}_side`), site: label }) : label;
+        const spot = svg("g", { class: "spot", role: "radio", "data-code": code, "data-side": side, "data-y": y, "aria-label": name });
+        const title = svg("title");
+        title.textContent = name;
+        spot.append(svg("circle", { cx: x, cy: y, r: REACH }), title);
+        spot.addEventListener("click", () => this.choose(item, spot));
+        spot.addEventListener("keydown", (event) => this.walk(event, item, spots, spot));
+        spots.push(spot);
+      }
     }
-    spots.sort((a, b) => this.config.places[a.dataset.code][1] - this.config.places[b.dataset.code][1]);
+    spots.sort((a, b) => a.dataset.y - b.dataset.y);
     picture.append(...spots);
     const list = this.list(item, id, choices);
     const field = el("div", { class: "places" }, picture,
@@ -208,11 +208,23 @@ export class Form {
     return field;
   }
 
+  // Pointing at one of two bones tells the side as well.
+  choose(item, spot) {
+    const side = this.sideOf(item);
+    if (side && !this.saved.has(side.item)) this.put(side, spot.dataset.side || undefined);
+    this.put(item, spot.dataset.code);
+  }
+
+  sideOf(item) {
+    const link = item.item.replace(/\.site$/, ".side");
+    return [...this.page.blocks, ...this.added].flatMap((block) => block.items).find((one) => one.item === link) || null;
+  }
+
   walk(event, item, spots, spot) {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      this.put(item, spot.dataset.code);
+      this.choose(item, spot);
     } else if (step) {
       event.preventDefault();
       spots[(spots.indexOf(spot) + step + spots.length) % spots.length].focus();
@@ -229,7 +241,10 @@ export class Form {
     const value = this.answers.get(item.item);
     const spots = [...field.querySelectorAll(".spot")];
     if (!spots.length) return;
-    const chosen = spots.find((spot) => spot.dataset.code === value);
+    const side = this.sideOf(item);
+    const told = side ? this.answers.get(side.item) : undefined;
+    const mine = spots.filter((spot) => spot.dataset.code === value);
+    const chosen = mine.find((spot) => spot.dataset.side === told) || (mine.length === 1 ? mine[0] : undefined);
     for (const spot of spots) {
       spot.setAttribute("aria-checked", String(spot === chosen));
       spot.setAttribute("tabindex", spot === (chosen || spots[0]) ? "0" : "-1");
@@ -332,11 +347,18 @@ export class Form {
     const field = this.root.querySelector(`[data-item="${CSS.escape(item.item)}"]`);
     const clear = field && field.querySelector("button[id$='c']");
     if (clear) clear.hidden = value === undefined;
+    if (item.item.endsWith(".side")) this.markPlaces(item.item.replace(/\.side$/, ".site"));
     const entry = field && field.querySelector(".entry input[type='number']");
     if (entry && item.kind === "span" && (value === null || typeof value === "string")) {
       for (const input of field.querySelectorAll(".entry input")) input.value = "";
     }
     this.onChange();
+  }
+
+  // The outline shows the side too.
+  markPlaces(link) {
+    const site = [...this.page.blocks, ...this.added].flatMap((block) => block.items).find((one) => one.item === link);
+    if (site) this.point(site);
   }
 
   given(only = () => true) {
@@ -357,5 +379,26 @@ export class Form {
       one.disabled = true;
       one.classList.add("locked");
     }
+    const block = field.closest(".block");
+    const after = item.startsWith("lesions[new-") ? block : field;
+    if (after.parentElement.querySelector(`[data-correct="${CSS.escape(item)}"]`)) return;
+    const again = el("button", { type: "button", class: "quiet" }, this.text("correct"));
+    const line = el("p", { class: "correct", "data-correct": item }, `${this.text("saved_answer")} `, again);
+    again.addEventListener("click", () => {
+      this.unlock(item, fields);
+      line.remove();
+    });
+    after.after(line);
+  }
+
+  // Lets a saved answer be changed: saving it again writes a new entry, and marks the old one as an error.
+  unlock(item, fields) {
+    const block = item.startsWith("lesions[") ? item.slice(0, item.indexOf("]") + 1) : null;
+    for (const one of [...this.saved]) if (one === item || (block && one.startsWith(block))) this.saved.delete(one);
+    for (const one of fields) {
+      one.disabled = false;
+      one.classList.remove("locked");
+    }
+    this.onChange();
   }
 }

@@ -2,7 +2,7 @@
 "use strict";
 import { read } from "./chart.js";
 import { Form, el, fill } from "./form.js";
-import { attempt } from "./save.js";
+import { attempt, put } from "./save.js";
 import { Refusal, ask, begin, finish, parsed } from "./smart.js";
 
 const config = JSON.parse(document.body.dataset.config);
@@ -14,10 +14,14 @@ const t = (key, values = {}) => fill(words()[key] || key, values);
 let session = null;
 let chart = null;
 let form = null;
+const written = new Map(); // item -> the entry that was saved for it last
+const replaced = new Set(); // entries that a correction took the place of and that are not marked yet
 let batch = null; // what is being saved: the completed form and its entries
 let round = 0;
 let timer = 0;
 const MOST_SHOWN = 4;
+let stale = false; // saved answers are not in the chart that was read
+let drawn = ""; // the language of the dossier that is shown
 let leaving = false;
 
 function state(key) {
@@ -44,6 +48,9 @@ function refused(key) {
   chart = null;
   $("work").hidden = true;
   $("results").hidden = true;
+  $("tabs").hidden = true;
+  $("dossier").replaceChildren();
+  $("questions").hidden = true;
   $("patient").hidden = true;
   trouble(key, button("start_again", () => location.assign(config.root)));
 }
@@ -86,7 +93,7 @@ async function open() {
   state("opening");
   session = await finish(config);
   speak(session.language);
-  form = new Form($("form"), { ...config, texts: words() }, changed);
+  form = new Form($("form"), spoken(), changed);
   if (session.resume) for (const { item, value } of session.resume.answers) form.answers.set(item, value);
   await load();
   if (session && session.resume) $("state").textContent = t("restored");
@@ -95,8 +102,56 @@ async function open() {
 async function load() {
   state("reading");
   chart = await read(session, config.templates);
+  stale = false;
   banner(chart.patient);
-  await questions();
+  $("tabs").hidden = false;
+  await show(form.answers.size ? "questions" : config.tab);
+}
+
+// --- the two tabs ---
+
+async function show(tab) {
+  for (const one of document.querySelectorAll("[role=tab]")) {
+    const chosen = one.dataset.tab === tab;
+    one.setAttribute("aria-selected", String(chosen));
+    one.tabIndex = chosen ? 0 : -1;
+    $(one.dataset.tab).hidden = !chosen;
+  }
+  if (tab === "questions" && !form.page) await questions();
+  if (tab === "dossier") await dossier();
+}
+
+// The dossier as it is now: the chart is read again where answers were saved since.
+async function dossier() {
+  if (stale) {
+    state("reading");
+    chart = await read(session, config.templates);
+    stale = false;
+    drawn = "";
+  }
+  if (drawn === language) return;
+  state("opening");
+  const answer = await send("view", {});
+  if (!answer.ok) {
+    trouble("no_dossier", button("again", () => {
+      $("trouble").hidden = true;
+      guarded(dossier);
+    }));
+    return;
+  }
+  $("dossier").innerHTML = answer.text; // made and escaped by our own server; the page's policy runs no inline script
+  drawn = language;
+  state("");
+}
+
+for (const one of document.querySelectorAll("[role=tab]")) {
+  one.addEventListener("click", () => guarded(() => show(one.dataset.tab)));
+  one.addEventListener("keydown", (event) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const other = document.querySelector(`[role=tab]:not(#${one.id})`);
+    other.focus();
+    guarded(() => show(other.dataset.tab));
+  });
 }
 
 function named(patient) {
@@ -117,14 +172,22 @@ function banner(patient) {
 
 // --- asking ---
 
+function spoken() {
+  return { ...config, texts: words(), outline: config.outline[language] };
+}
+
 async function post(path, extra) {
-  const answer = await ask(`${config.root}/${path}?language=${language}`, {
+  const answer = await send(path, extra);
+  return answer.ok ? parsed(answer.text) : null;
+}
+
+function send(path, extra) {
+  return ask(`${config.root}/${path}?language=${language}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ patient: session.patient, prefetch: chart, performer: session.performer,
       encounter: session.encounter, ...extra }),
   });
-  return answer.ok ? parsed(answer.text) : null;
 }
 
 async function questions() {
@@ -139,7 +202,7 @@ async function questions() {
     return;
   }
   state("");
-  form.config = { ...config, texts: words() };
+  form.config = spoken();
   form.draw(page);
   $("work").hidden = false;
   changed();
@@ -225,8 +288,10 @@ async function save() {
     $("trouble").hidden = true;
     $("results").hidden = false;
     await attempt(session, batch.form, batch.entries, outcomes);
-    for (const entry of batch.entries.filter((one) => one.state === "saved")) entry.items.forEach((item) => form.lock(item));
+    for (const entry of batch.entries.filter((one) => one.state === "saved")) lock(entry);
+    stale = true;
     remember();
+    await amend();
   } finally {
     if (session) session.saving = false;
     state("");
@@ -242,9 +307,31 @@ async function settle() {
   const lost = batch.entries.filter((entry) => entry.lost);
   if (lost.length) {
     await attempt(session, { ...batch.form, state: "saved" }, lost, outcomes);
-    for (const entry of lost.filter((one) => one.state === "saved")) entry.items.forEach((item) => form.lock(item));
+    for (const entry of lost.filter((one) => one.state === "saved")) lock(entry);
   }
   batch.done = [...batch.done, ...batch.entries.filter((entry) => entry.state === "saved")];
+}
+
+// A saved answer is locked; correcting it lets it be changed, and saving the change marks this entry as an error.
+function lock(entry) {
+  entry.items.forEach((item) => {
+    const before = written.get(item);
+    if (before && before !== entry) replaced.add(before);
+    written.set(item, entry);
+    form.lock(item);
+  });
+}
+
+// The entries that a correction took the place of: marked as entered in error, each once.
+async function amend() {
+  for (const entry of [...replaced]) {
+    if (!entry.reference) continue;
+    const id = entry.reference.split("/")[1];
+    const done = await put(session, { ...entry.resource, id, status: "entered-in-error" });
+    entry.amended = done.ok;
+    entry.why = done.ok ? null : done.why;
+    if (done.ok) replaced.delete(entry);
+  }
 }
 
 // What is unknown is no Observation: it is done when the completed form is.
@@ -260,6 +347,10 @@ function outcomes() {
     const said = { saved: t("saved"), waiting: t("waiting"), failed: t("not_saved"), "not-tried": t("not_tried") }[entry.state];
     const kind = entry.state === "saved" ? "saved" : entry.state === "waiting" ? "" : "failed";
     const why = entry.state === "failed" ? ` — ${t(entry.why, { status: entry.status })}` : "";
+    if (entry.amended) {
+      return el("li", { "data-state": "amended" }, el("span", { class: "saved" }, t("saved")),
+        el("span", {}, `${entry.text} — ${t("corrected")}`));
+    }
     return el("li", { "data-state": entry.state, "data-why": entry.why || "" }, el("span", { class: kind }, said),
       el("span", {}, `${entry.text}${why}`));
   }));
@@ -323,11 +414,12 @@ function speak(wanted) {
   for (const one of document.querySelectorAll("[data-language]")) {
     one.setAttribute("aria-pressed", String(one.dataset.language === wanted));
   }
-  document.title = `OncoBone: ${t("title")}`;
+  document.title = `OncoBone: ${t("app")}`;
   if (document.body.dataset.step === "choose") choose();
   if (form && session && chart) {
     banner(chart.patient);
-    guarded(questions);
+    if (form.page) guarded(questions);
+    if (!$("dossier").hidden) guarded(dossier);
     outcomes();
   }
 }

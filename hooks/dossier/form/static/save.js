@@ -32,6 +32,17 @@ async function post(session, resource) {
   return send();
 }
 
+// Writes a changed resource of ours back; only of the patient whose chart is open.
+export async function put(session, resource) {
+  if (resource.subject.reference !== `Patient/${session.patient}`) throw new Refusal("other_patient");
+  const answer = await fhir(session, `${resource.resourceType}/${encodeURIComponent(resource.id)}`, {
+    method: "PUT",
+    headers: { "Content-Type": "application/fhir+json" },
+    body: JSON.stringify(resource),
+  });
+  return { ok: answer.ok, why: answer.ok ? null : reason(answer) };
+}
+
 // An entry whose answer got lost may have arrived: it is looked for by its identifier, not sent blindly again.
 async function arrived(session, resource) {
   const [identifier] = [].concat(resource.identifier);

@@ -77,7 +77,8 @@ const READ = ["Patient", "Condition", "Observation", "MedicationRequest", "Proce
 function scopes(capabilities, launch) {
   const second = capabilities.includes("permission-v2");
   const reading = READ.map((type) => `patient/${type}.${second ? (type === "Patient" ? "r" : "rs") : "read"}`);
-  const writing = ["Observation", "QuestionnaireResponse"].map((type) => `patient/${type}.${second ? "c" : "write"}`);
+  const writing = [["Observation", "cu"], ["QuestionnaireResponse", "c"]] // an Observation of ours may be corrected
+    .map(([type, may]) => `patient/${type}.${second ? may : "write"}`);
   return [launch ? "launch" : "launch/patient", "openid", "fhirUser", ...reading, ...writing].join(" ");
 }
 
