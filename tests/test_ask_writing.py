@@ -240,7 +240,10 @@ def test_unknown_is_an_answer_of_the_form_and_no_observation() -> None:
     response = questionnaire_response(given_answers, occasion())
     QuestionnaireResponse.model_validate(plain_json(response))
     assert [item["linkId"] for item in response["item"]] == ["status.ecog", "pain.nrs"]
-    assert response["item"][0]["answer"][0]["valueCoding"]["code"] == "asked-unknown"
+    assert "answer" not in response["item"][0]
+    assert response["item"][0]["extension"][0]["valueCode"] == "asked-unknown"
+    (fit,) = questionnaire_response(answers(("status.fit_for_surgery", None)), occasion())["item"]
+    assert fit["answer"][0]["valueCoding"]["code"] == "asked-unknown"
 
 
 def test_the_text_to_copy_holds_every_answer() -> None:

@@ -75,7 +75,7 @@ def test_an_exemption_that_rests_on_a_false_comparison_is_asked_the_way_it_is_tr
     low = Decimal("2.10") > CALCIUM
     assert dataclasses.astuple(told(~low)) == ("yes", "total calcium ≥ 2.1", "2.30 mmol/L, 12 Nov", (), 0)
     assert dataclasses.astuple(told(low)) == ("no", "total calcium < 2.1", "2.30 mmol/L, 12 Nov", (), 0)
-    assert told(~low, "zh-CN").question == "总钙 ≥ 2.1"
+    assert told(~low, "zh-CN").question == "总血钙 ≥ 2.1"
 
 
 def test_a_denied_choice_is_told_part_by_part() -> None:
@@ -89,7 +89,7 @@ def test_a_denied_choice_is_told_part_by_part() -> None:
 
 
 def test_what_is_not_known_is_said_with_its_reason() -> None:
-    branch = told(all_of((BLANK.lab.ca_total < Decimal("2.10"), BLANK.dx.mm, known(BLANK.lab.hb))))
+    branch = told(all_of((BLANK.lab.ca_total < Decimal("2.10"), BLANK.status.fit_for_surgery, known(BLANK.lab.hb))))
     assert [part.answer for part in branch.parts] == ["unknown", "unknown", "no"]
     assert branch.parts[0].found == "not in the data"
     assert told(~documented(BLANK.dx.mm)).question == "not on record"

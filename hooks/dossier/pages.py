@@ -199,7 +199,10 @@ def filled(text: str) -> Markup:
     return Markup("").join(made)
 
 
-def _source(key: str, language: Language) -> Markup:
+def _source(cited: str, language: Language) -> Markup:
+    """Show a citation: the key of a source, which in the evidence table is followed by the place (`S003 (46)`)."""
+    key, _, where = cited.partition(" ")
     source = sources()[key]
-    shown = Markup('<span title="{}">{}</span>').format(source.title, source.label.text(language))
+    text = f"{source.label.text(language)} {where}".strip()
+    shown = Markup('<span title="{}">{}</span>').format(source.title, text)
     return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(source.url, shown) if source.url else shown
