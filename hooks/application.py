@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 from flask.json.provider import JSONProvider
 from flask_compress import Compress
 
@@ -83,6 +83,13 @@ def _compress(app: Flask) -> None:
     app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "image/svg+xml"]
     app.config["COMPRESS_MIN_SIZE"] = 1000
     Compress(app)
+
+    @app.after_request  # runs before the compression, which would leave the file of a stream open
+    def whole(response: Response) -> Response:
+        if response.is_streamed and response.mimetype in app.config["COMPRESS_MIMETYPES"]:
+            response.direct_passthrough = False
+            response.make_sequence()
+        return response
 
 
 def _keep(app: Flask, desk: views.Desk, store: Store) -> None:
