@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications
-from fhir_mapping.conditions import MYELOMA, ConditionReader, is_stage_iv
+from fhir_mapping import allergies, cord, draft_orders, genomics, imaging, lesions, medications, requested
+from fhir_mapping.conditions import ConditionReader
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import (
@@ -23,18 +22,22 @@ from fhir_mapping.delivery.selection import (
     relative,
 )
 from fhir_mapping.elements import values
+from fhir_mapping.elements.plasma_cells import is_of_family
+from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
 from fhir_mapping.terms import dates, decode, dictionary
 from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
 from fhir_mapping.terms.decode import Delivered, ResourceFaultError
+from fhir_mapping.terms.dictionary import MYELOMA
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
-from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions
+from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions, Requests
 
 if TYPE_CHECKING:
     import msgspec
@@ -124,6 +127,7 @@ class _Chart:
         )
         self.found = Selected()
         self.drafts: Mapping[str, Mapping[str, Any]] = {}
+        self.drafted_drugs: tuple[medications.Drafted, ...] = ()
         self._by_name: dict[str, Item] = {}
         self._resolved: dict[str, dict[str, Any] | None] = {}
 
@@ -157,9 +161,12 @@ class _Chart:
         conditions.choose_fracture(procedures.events)
         procedures.encounters(items.get("Encounter", ()))
         genomics.read(reader)
+        reader.of_myeloma = any(is_of_family(one) for one in conditions.diagnoses)
         imaging.read(
             reader, items.get("DiagnosticReport", ()), items.get("ImagingStudy", ()), items.get("Procedure", ())
         )
+        cord.read(reader, conditions, items.get("DiagnosticReport", ()))
+        genomics.doubt_impossible(reader)
         _single_observations(reader, conditions)
         self._after(reader)
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))
@@ -176,7 +183,8 @@ class _Chart:
             changes["patient.pregnant"] = expecting
         self._report_of_metastasis(reader, changes)
         changes |= self._baseline(reader, read_drugs.courses)
-        changes |= allergies.read(items.get("AllergyIntolerance", ()), self.context, self.notes)
+        allergic = allergies.read(items.get("AllergyIntolerance", ()), self.context, self.notes)
+        changes |= allergic.facts
         orders, drug_changes = self._orders(drafts_bundle, selections, read_drugs, changes)
         changes = changes | {path: fact for path, fact in drug_changes.items() if _tells(fact) or path not in changes}
         self._name_bare_items(items)
@@ -188,6 +196,9 @@ class _Chart:
             studies=_in_order(reader.studies),
             courses=read_drugs.courses,
             orders=orders,
+            allergies=tuple(allergic.records),
+            taken=medications.taken(read_drugs, self.drafted_drugs),
+            requested=self._requested(items.get("ServiceRequest", ())),
             series=reader.series,
             unavailable=frozenset(unavailable),
         )
@@ -294,7 +305,24 @@ class _Chart:
         drafts = draft_orders.read_drafts(bundle, selections, context=context)
         self._add(drafts.notes)
         self.drafts = drafts.raw
+        self.drafted_drugs = drafts.drafted
         return drafts.orders, draft_orders.with_drafted(read, drafts, context=context)
+
+    def _requested(self, items: Sequence[Item]) -> Requests:
+        """Services on order: those on record and those drafted in this call."""
+        on_record = [
+            (item.name, copy) for item in items if (copy := item.copy(self.context.timezone, self.notes)) is not None
+        ]
+        drafted = [
+            (name, resource)
+            for name, resource in self.drafts.items()
+            if resource.get("resourceType") == "ServiceRequest"
+        ]
+        whole = self.found.delivered - self.found.truncated - self._faulty_keys()
+        return Requests(
+            requested.read([*on_record, *drafted], self.context),
+            delivered="serviceRequests" in whole,
+        )
 
     # --- series and baselines ---
 
@@ -302,7 +330,7 @@ class _Chart:
         self, conditions: ConditionReader, courses: Courses
     ) -> Callable[[str], Callable[[dt.date], bool] | None]:
         today = self.context.today
-        family = _speaks_of_myeloma(conditions)
+        family = any(is_of_family(one) for one in conditions.diagnoses)
         onset = _first_onset(conditions)
         first = first_dose(courses)
 
@@ -361,12 +389,18 @@ class _Chart:
         _check_build(reader)
 
     def _report_of_metastasis(self, reader: ObservationReader, changes: dict[str, Fact]) -> None:
+        """Take what the newest report concludes on bone metastasis, where no Condition tells."""
         known = changes.get("dx.bone_met")
         if not reader.reported_bone_metastasis or (isinstance(known, Finding) and known.reason is None):
             return
-        name, day = max(reader.reported_bone_metastasis, key=lambda one: (one[1] or dt.date.min, one[0]))
+        day, name, verdict = max(reader.reported_bone_metastasis)
+        told: dict[str, Any] = {"resources": (name,), "flags": ("from-report",)}
+        told["date"] = None if day == dt.date.min else day
         blank = dictionary.blank_finding("dx.bone_met")
-        changes["dx.bone_met"] = stated(blank, True, date=day, resources=(name,), flags=("from-report",))
+        if verdict == "present":
+            changes["dx.bone_met"] = stated(blank, True, **told)
+        elif verdict == "suspected" and known is None:
+            changes["dx.bone_met"] = replace(blank, value=None, reason="suspected", **told)
 
     def _silence(self, changes: dict[str, Fact]) -> dict[str, Fact]:
         """A closed-world "no" holds only where the list it would stand in came, and came whole."""
@@ -462,14 +496,6 @@ def _tells(fact: Fact) -> bool:
 
 def _in_order(events: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(events, key=lambda one: (one.date or dt.date.min, one.resources)))
-
-
-def _speaks_of_myeloma(conditions: ConditionReader) -> bool:
-    return any(
-        one.concepts & (MYELOMA | {"smouldering_myeloma", "mgus", "monoclonal_gammopathy_nos", "plasma_cell_leukaemia"})
-        or {"multiple_myeloma", "smouldering_myeloma", "mgus"} & one.spoken.keys()
-        for one in conditions.diagnoses
-    )
 
 
 def _first_onset(conditions: ConditionReader) -> dt.date | None:
@@ -639,7 +665,7 @@ def _density(reader: ObservationReader) -> None:
             reader.notes.add(own[0].item.name, "a bone density that is not decreased")
 
 
-_M_CATEGORY = text.compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
+_M_CATEGORY = compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
 
 
 def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
@@ -660,7 +686,7 @@ def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
             return staged if is_stage_iv(value) else None
         said = [*texts_of(value), *(code_text(coding.get("code")) for coding in codings(value))]
         for one in said:
-            hit = _M_CATEGORY.search(text.fold(one))
+            hit = _M_CATEGORY.search(fold(one))
             if hit:
                 fact: Fact = reader.stamped(stated(blank, hit[1] == "1"), candidate, resource)
                 return fact
@@ -681,9 +707,6 @@ def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
             reader.notes.add(candidate.item.name, "says that there is no history of metastasis")
 
 
-_PROGRESSED = text.compiled(r"progress(?:ed|ion|ive)\b|进展")
-
-
 def _disease_status(reader: ObservationReader) -> None:
     """mCODE disease status: only the word "progressed" is a fact of ours."""
     candidates = reader.candidates("local.disease_progression", "disease-status")
@@ -696,10 +719,7 @@ def _disease_status(reader: ObservationReader) -> None:
         response = next((word for one in said if (word := _imwg_word(one)) is not None), None)
         if candidate is newest and response is not None and resource is not None:
             _take_response(reader, candidate, resource, response)
-        progressed = any(
-            _PROGRESSED.search(text.fold(one)) and not re.search(r"\bno\b|\bnot\b|无|未", text.fold(one), re.ASCII)
-            for one in said
-        )
+        progressed = any(assertions.verdict(one, "progression") == "present" for one in said)
         if candidate is not newest or not progressed or resource is None:
             if candidate is newest and response is not None:
                 continue

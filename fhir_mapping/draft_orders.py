@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import medications, service_orders
@@ -10,7 +11,8 @@ from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import is_patient
 from fhir_mapping.elements import dosing
-from fhir_mapping.elements.dosing import BLANK, words
+from fhir_mapping.elements.amounts import words
+from fhir_mapping.elements.dosing import BLANK
 from fhir_mapping.elements.indications import indications
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.medications import Drafted, Medications
@@ -18,6 +20,7 @@ from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, texts_of
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
 from fhir_mapping.terms.drugs import bma_class
+from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, stated
 from recommenders.vocabulary.records import Order
@@ -304,6 +307,9 @@ def _medication(
         interval_days=doses.interval_days,
         infusion_min=doses.infusion_min,
         diluent_ml=diluent,
+        push=stated(BLANK["push"], doses.push, resources=(name,)),
+        product_form=_product_form(product, name),
+        treatment_days=doses.treatment_days,
         indication=_indication(indication, name, context),
         loading=stated(BLANK["loading"], doses.loading, resources=(name,)),
         text=stated(BLANK["text"], doses.text, resources=(name,)) if doses.text else BLANK["text"],
@@ -313,6 +319,29 @@ def _medication(
         starts=doses.starts,
     )
     return order, product, doses
+
+
+_TABLETS_ONLY = compiled(
+    r"alendron|fosamax|risedron|actonel|etidron|tiludron|阿仑膦酸|福善美|福美加|利塞膦酸|依替膦酸|替鲁膦酸"
+)
+
+
+def _is_tablet_only(product: Identified) -> bool:
+    """Whether it is a bisphosphonate that is made as tablets only."""
+    if not {"other-bisphosphonate", "alendronate-vitamin-d"}.intersection(product.drugs):
+        return False
+    return any(_TABLETS_ONLY.search(text.casefold()) for text in (*product.words, *product.displays, product.label))
+
+
+_READY_TO_USE_MG_PER_ML = Decimal("0.1")
+"""A zoledronic acid of this strength or less is the bag (4 or 5 mg in 100 mL), a stronger one the concentrate."""
+
+
+def _product_form(product: Identified, name: str) -> Any:  # noqa: ANN401 - the order's form of the product
+    blank, strength = BLANK["product_form"], product.strength.mg_per_ml
+    if strength is None or not {"zoledronic"}.intersection(product.drugs):
+        return blank
+    return stated(blank, "ready-to-use" if strength <= _READY_TO_USE_MG_PER_ML else "concentrate", resources=(name,))
 
 
 def _kinds(product: Identified) -> tuple[OrderKind, ...]:
@@ -328,10 +357,11 @@ def _ingredient(product: Identified) -> str | None:
 
 
 def _with_tablet(doses: dosing.Dosing, product: Identified, context: ReadingContext, name: str) -> Any:  # noqa: ANN401 - the order's route
-    """An ibandronate of 50 or 150 mg is a tablet even when neither route nor form is written."""
-    if doses.route.is_known or product.injected or "ibandronate" not in product.drugs:
+    """An ibandronate of 50 or 150 mg, an alendronate … is a tablet even when neither route nor form is written."""
+    if doses.route.is_known or product.injected:
         return doses.route
-    if doses.dose_mg.value in {50, 150}:
+    ibandronate_tablet = "ibandronate" in product.drugs and doses.dose_mg.value in {50, 150}
+    if ibandronate_tablet or _is_tablet_only(product):
         return stated(doses.route, "PO", flags=("from-dose",), date=context.today, resources=(name,))
     return doses.route
 
@@ -367,7 +397,7 @@ def _service(
         indication=_indication(reason, name, context),
         text=stated(BLANK["text"], service.text, resources=(name,)) if service.text else BLANK["text"],
         replaces=_replaced(resource),
-        site=service.site,
+        **service.place.parts,
         rt_dose_gy=service.dose_gy,
         rt_fractions=service.fractions,
         rt_stereotactic=service.stereotactic,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,8 @@ from fhir_mapping.elements import values
 from fhir_mapping.observations import interpretation_codes
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.words import text
+from fhir_mapping.words import cytogenetics, genes, targets
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, Finding, replace
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.selection import Candidate
     from fhir_mapping.observations import ObservationReader
+    from fhir_mapping.words.assertions import Verdict
 
 _GENES = {
     "EGFR": "driver.egfr",
@@ -30,104 +30,7 @@ _GENES = {
     "NRAS": "gene.nras",
     "MYC": "gene.myc",
 }
-_WILD = text.compiled(
-    r"wild[- ]?type|\bno (?:[\w-]+ ){0,3}(?:mutations?|variants?|rearrangements?|alterations?|fusions?)\b|\bnone\b"
-    r"|\bnot (?:detected|identified|found|seen|present|observed)\b|negative|absent"
-    r"|野生型|未检出|未检测到|未见|未发现|未突变|无.{0,6}(?:突变|重排|融合)|阴性"
-)
-_DOUBTED = text.compiled(
-    r"indeterminate|inconclusive|equivocal|borderline|uncertain|unknown significance|\bvus\b|\b(?:likely )?benign\b"
-    r"|\bpolymorphism|不确定|可疑|临界|意义未明|意义不明|良性|多态性"
-)
-_UNTOLD = text.compiled(r"see (?:pdf|report|comment)|\bpdf\b|见报告|详见")
-_COPIES = text.compiled(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=)?\s*([2-9])\s*$")
-
-# What an abnormality is called in reports and in ISCN.
-_WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "cyto.del17p",
-        text.compiled(
-            r"del\s*\(?\s*17p(?:13)?\)?|del\s*\(17\)\s*\(p13[^)]*\)|17p(?:13(?:\.1)?)?\s*(?:deletion|del\b|缺失)"
-            r"|(?:deletion|loss) of (?:chromosome )?17p(?:13(?:\.1)?)?"
-        ),
-    ),
-    ("cyto.t4_14", text.compiled(r"t\s*\(4[;/]14\)(?:\s*\([^)]*\))?|fgfr3[/:-]+igh|igh[/:-]+fgfr3")),
-    ("cyto.t14_16", text.compiled(r"t\s*\(14[;/]16\)(?:\s*\([^)]*\))?|igh[/:-]+maf\b")),
-    ("cyto.t14_20", text.compiled(r"t\s*\(14[;/]20\)(?:\s*\([^)]*\))?|igh[/:-]+mafb\b")),
-    (
-        "cyto.gain1q",
-        text.compiled(
-            r"(?:gain|amp|dup)\s*\(?1q(?:21)?\)?|\+1q(?:21)?"
-            r"|(?:gain|amplification) of (?:chromosome )?1q(?:21)?"
-            r"|1q(?:21)?\s*(?:gain|amplification|duplication|扩增|增益|获得)"
-        ),
-    ),
-    (
-        "cyto.del13q",
-        text.compiled(r"del\s*\(?\s*13q(?:14)?\)?|del\s*\(13\)\s*\(q14[^)]*\)|13q(?:14)?\s*(?:deletion|del\b|缺失)"),
-    ),
-)
-_PROBES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("cyto.del17p", text.compiled(r"tp53[^()x]{0,20}\)?\s*x\s*(\d)")),
-    ("cyto.gain1q", text.compiled(r"cks1b[^()x]{0,20}\)?\s*x\s*(\d)")),
-)
-
-
-_ANY = "|".join(f"(?:{pattern.pattern})" for _, pattern in _WRITTEN) + r"|t\s*\(\d+[;/]\d+\)(?:\s*\([^)]*\))?"
-_FURTHER = text.compiled(rf"^(?:\s*(?:[,、/;&+]|and|or|及|和|与|以及|或)?\s*(?:{_ANY}))+")
-_SAYS = r"^\s*(?:[:：=-]\s*)?(?:(?:were|are|is|was)\s+)?(?:all|both|均|都|皆)?\s*(?:为|呈|已)?\s*"
-_TAIL_NO = text.compiled(
-    _SAYS + r"(?:阴性|未检出|未见|未发现|未检测到|negative|absent|none\b|normal|正常|\(-\)"
-    r"|not (?:detected|seen|present|found|identified|observed))"
-)
-_TAIL_YES = text.compiled(_SAYS + r"(?:阳性|检出|positive|detected|present|identified|found|\(\+\))")
-_TAIL_NOTHING = text.compiled(
-    _SAYS
-    + r"(?:failed|失败|qns|insufficient|pending|not (?:done|performed|tested|evaluable|assessed)|未做|未检测(?!到)|待)"
-)
-_PROBE_LIST = text.compiled(
-    r"(?:\bprobes?\b|\bpanel\b|\btest(?:ed|ing)? for\b|\banaly[sz]\w+ (?:of|for)\b|\bexamined for\b|\btargets?\b"
-    r"|探针|检测项目|检查项目|检测位点)[^.。\n]{0,160}$"
-)
-
-
-def written(report: str) -> dict[str, bool]:
-    """
-    Give the abnormalities that a report's text states as found or not found; doubt states nothing.
-
-    What stands behind a list ("t(4;14)、t(14;16)均阴性") is said of each of it; a list of the probes that were used
-    says nothing.
-    """
-    folded = text.fold(report[: text.LONGEST])
-    judged = re.sub(r";(?=[^()]*\))", "/", folded)  # the semicolon of t(4;14) ends no clause
-    found: dict[str, set[bool]] = {}
-    for path, pattern in _WRITTEN:
-        for hit in itertools.islice(pattern.finditer(folded), text.MENTIONS):
-            answer = _said_of(judged, hit.start(), hit.end())
-            if answer is not None:
-                found.setdefault(path, set()).add(answer)
-    for path, pattern in _PROBES:
-        for hit in itertools.islice(pattern.finditer(folded), text.MENTIONS):
-            copies = int(hit[1])
-            found.setdefault(path, set()).add(copies < 2 if path == "cyto.del17p" else copies > 2)
-    return {path: answers.pop() for path, answers in found.items() if len(answers) == 1}
-
-
-def _said_of(judged: str, start: int, end: int) -> bool | None:
-    """Tell whether an abnormality named at a place is there; None when that is not told."""
-    rest = judged[end : end + 200]
-    further = _FURTHER.match(rest)
-    tails = [rest, rest[further.end() :] if further else ""]
-    if any(_TAIL_NOTHING.match(tail) for tail in tails):
-        return None
-    verdict = text.judge(judged, start, end)
-    if verdict in {"absent", "nothing"} or any(_TAIL_NO.match(tail) for tail in tails):
-        return False
-    if verdict != "present":
-        return None
-    if _PROBE_LIST.search(judged[max(0, start - 200) : start]) and not any(_TAIL_YES.match(tail) for tail in tails):
-        return None
-    return True
+_COPIES = compiled(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=)?\s*([2-9])\s*$")
 
 
 def read(reader: ObservationReader) -> None:
@@ -146,24 +49,65 @@ def read(reader: ObservationReader) -> None:
         resource = reader.copy_of(candidate)
         if resource is None:
             continue
-        said = [resource.get("valueString"), *texts_of(resource.get("valueCodeableConcept"))]
-        answers = {path: answer for one in said if isinstance(one, str) for path, answer in written(one).items()}
-        offer(reader, answers, candidate, resource)
+        element = reader.element(candidate) or {}
+        said = [element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))]
+        offer(reader, "\n".join(one for one in said if isinstance(one, str)), candidate, resource)
 
 
-def offer(
-    reader: ObservationReader, answers: Mapping[str, bool], candidate: Candidate, resource: Mapping[str, Any]
-) -> None:
-    """Take abnormalities told in words, where no result of its own tells."""
-    if not answers:
+def offer(reader: ObservationReader, report: str, candidate: Candidate, resource: Mapping[str, Any]) -> bool:
+    """Take the abnormalities that a report tells in words, where no result of its own tells; tell whether any is."""
+    told = cytogenetics.read(report, reader.context.site.cutoffs)
+    for path, one in sorted(told.items()):
+        if one.verdict in {"present", "absent"}:
+            flags = ("from-text", *_amount(one.copies))
+            _offer(reader, path, one.verdict == "present", candidate, resource, flags)
+        elif one.verdict == "contradictory":
+            reader.notes.add(candidate.item.name, f"contradictory: the text says yes and no of {path}")
+            doubted = replace(dictionary.blank_finding(path), reason="contradictory", flags=("from-text",))
+            reader.changes.setdefault(path, reader.stamped(doubted, candidate, resource))
+        else:
+            reader.notes.add(candidate.item.name, f"not read: what the text says of {path} is no result")
+    if not told:
         reader.notes.add(candidate.item.name, "a report without discrete results: nothing can be read from it")
-    for path, answer in sorted(answers.items()):
-        known = reader.changes.get(path)
-        if known is not None and known.is_known:
-            continue
+    if len(report) > targets.LONGEST:
+        reader.notes.add(candidate.item.name, "too-long: only the beginning of its text was read")
+    return bool(told)
+
+
+def _offer(
+    reader: ObservationReader,
+    path: str,
+    answer: bool,
+    candidate: Candidate,
+    resource: Mapping[str, Any],
+    flags: tuple[str, ...] = ("from-text",),
+) -> None:
+    known = reader.changes.get(path)
+    if known is None or not known.is_known:
         blank = dictionary.blank_finding(path)
-        fact = reader.stamped(replace(blank, value=answer, reason=None, flags=("from-text",)), candidate, resource)
+        fact = reader.stamped(replace(blank, value=answer, reason=None, flags=flags), candidate, resource)
         reader.take(path, fact, [candidate])
+
+
+def _amount(copies: int | None) -> tuple[str, ...]:
+    """Give the flag of a gain: three copies, or four and more."""
+    return ("amplification",) if copies is not None and copies >= 4 else ("gain",) if copies == 3 else ()
+
+
+def doubt_impossible(reader: ObservationReader) -> None:
+    """Two translocations of the same locus in one disease are next to impossible: both are doubted."""
+    found = [path for path in cytogenetics.TRANSLOCATIONS if _is_true(reader.changes.get(path))]
+    if len(found) < 2:
+        return
+    for path in found:
+        fact = reader.changes[path]
+        for name in fact.resources:
+            reader.notes.add(name, "contradictory: two translocations of IGH at once, ask which it is")
+        reader.changes[path] = fact.forget("contradictory")
+
+
+def _is_true(fact: Fact | None) -> bool:
+    return isinstance(fact, Finding) and fact.value is True
 
 
 def _presence(reader: ObservationReader, path: str, one_change: frozenset[str]) -> Callable[[Candidate], Fact | None]:
@@ -173,7 +117,14 @@ def _presence(reader: ObservationReader, path: str, one_change: frozenset[str]) 
             return None
         blank = dictionary.blank_finding(path)
         concept = candidate.slot.concept
-        fact = _percent(element, blank) if concept.endswith("_pct") else _found(element, blank, path, reader)
+        if path == "mm.circulating_pc":
+            fact = _counted(element, blank, reader)
+        elif concept.endswith("_pct"):
+            fact = _percent(element, blank)
+        elif concept == "cyto-name":
+            fact = _named(element, blank, path, candidate, reader)
+        else:
+            fact = _found(element, blank, path, reader)
         if fact.value is False and concept in one_change:
             reader.notes.add(candidate.item.name, "only this one change is absent; the gene is not told negative")
             return None
@@ -181,6 +132,17 @@ def _presence(reader: ObservationReader, path: str, one_change: frozenset[str]) 
         return stamped
 
     return read_one
+
+
+def _counted(element: Mapping[str, Any], blank: Finding, reader: ObservationReader) -> Finding:
+    """Cells that are counted are there, or none is."""
+    number = values.number_of(element, reader.context)
+    if isinstance(number, values.Number) and number.low is not None and number.low >= 0:
+        return replace(blank, value=number.low > 0, reason=None, sent=number.written)
+    answer = values.answer_of(element, reader.context)
+    if answer in {"positive", "negative"}:
+        return replace(blank, value=answer == "positive", reason=None)
+    return replace(blank, reason="no-value")
 
 
 def _percent(element: Mapping[str, Any], blank: Finding) -> Finding:
@@ -193,29 +155,52 @@ def _percent(element: Mapping[str, Any], blank: Finding) -> Finding:
     return replace(blank, reason="no-value")
 
 
+def _named(
+    element: Mapping[str, Any], blank: Finding, path: str, candidate: Candidate, reader: ObservationReader
+) -> Finding:
+    """
+    Read a result that only its name tells: name and value together are a row of a table for the judge.
+
+    A coded answer or an interpretation is the answer.
+    """
+    said = [element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))]
+    values_said = [one for one in said if isinstance(one, str)]
+    for one in values_said:
+        told = cytogenetics.result(path, one, reader.context.site.cutoffs)
+        if told.verdict in {"present", "absent"}:
+            return replace(blank, value=told.verdict == "present", reason=None, flags=_amount(told.copies), sent=one)
+        if told.verdict == "contradictory":
+            reader.notes.add(candidate.item.name, f"contradictory: the text says yes and no of {path}")
+            return replace(blank, reason="contradictory", sent=one)
+    answer = "no-value" if values_said else values.answer_of(element, reader.context)
+    if answer in {"positive", "negative"}:
+        return replace(blank, value=answer == "positive", reason=None)
+    return replace(blank, reason="masked" if answer == "masked" else "no-value")
+
+
 def _found(element: Mapping[str, Any], blank: Finding, path: str, reader: ObservationReader) -> Finding:
     if path == "cyto.gain1q" and (copies := _copies(element)) is not None:
-        flags = ("amplification",) if copies >= 4 else ("gain",) if copies == 3 else ()
-        return replace(blank, value=copies > 2, reason=None, flags=flags, sent=str(copies))
+        return replace(blank, value=copies > 2, reason=None, flags=_amount(copies), sent=str(copies))
     answer = values.answer_of(element, reader.context)
     if answer in {"positive", "negative"}:
         return replace(blank, value=answer == "positive", reason=None)
     if answer == "inconclusive":
         return replace(blank, reason="no-value")
     for said in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))):
-        if not isinstance(said, str) or text.is_no_value(said) or _UNTOLD.search(text.fold(said)):
+        if not isinstance(said, str):
             continue
-        stated = written(said).get(path)
-        if stated is not None:
-            return replace(blank, value=stated, reason=None, flags=("from-text",), sent=said)
-        if _DOUBTED.search(text.fold(said)):
-            continue
-        if _WILD.search(text.fold(said)):
-            return replace(blank, value=False, reason=None, sent=said)
-        if path.startswith(("gene.", "driver.")):
-            # an "Identifier" code carries the variant found as its text
-            return replace(blank, value=True, reason=None, sent=said)
+        verdict = _said_of(path, said, reader)
+        if verdict in {"present", "absent"}:
+            return replace(blank, value=verdict == "present", reason=None, flags=("from-text",), sent=said)
+        if verdict == "contradictory":
+            return replace(blank, reason="contradictory", sent=said)
     return replace(blank, reason="masked" if answer == "masked" else "no-value")
+
+
+def _said_of(path: str, said: str, reader: ObservationReader) -> Verdict:
+    if path in cytogenetics.ABNORMALITIES:
+        return cytogenetics.result(path, said, reader.context.site.cutoffs).verdict
+    return genes.of(said)
 
 
 def _copies(element: Mapping[str, Any]) -> int | None:
@@ -225,7 +210,7 @@ def _copies(element: Mapping[str, Any]) -> int | None:
     if isinstance(quantity, dict) and isinstance(quantity.get("value"), int | Decimal):
         return int(quantity["value"])
     for said in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))):
-        found = _COPIES.search(text.fold(said)) if isinstance(said, str) else None
+        found = _COPIES.search(fold(said)) if isinstance(said, str) else None
         if found:
             return int(found[1] or found[2])
     return None
@@ -242,8 +227,9 @@ def _combined(reader: ObservationReader) -> None:
             said = " ".join(
                 str(one) for one in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))) if one
             )
-            if answer == "negative" or (answer == "no-value" and said and _WILD.search(text.fold(said))):
-                offer(reader, dict.fromkeys(paths, False), candidate, resource)
+            if answer == "negative" or (answer == "no-value" and genes.of(said) == "absent"):
+                for path in paths:
+                    _offer(reader, path, False, candidate, resource)
             else:
                 reader.notes.add(candidate.item.name, "a combined test that is not negative: which one is not told")
 
@@ -308,7 +294,7 @@ def _significance(resource: Mapping[str, Any], reader: ObservationReader) -> str
             continue
         value = part.get("valueCodeableConcept")
         codes = {code_text(coding.get("code")) for coding in codings(value)}
-        said = " ".join(text.fold(one) for one in texts_of(value))
+        said = " ".join(fold(one) for one in texts_of(value))
         if "LA26333-7" in codes or "uncertain" in said or "意义不明" in said or "vus" in said:
             return "of uncertain significance"
         if codes & {"LA6675-8", "LA26334-5"} or "benign" in said or "良性" in said:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from fhir_mapping import genomics
-from fhir_mapping.delivery.selection import Candidate, Slot
+from fhir_mapping import reports as report_texts
 from fhir_mapping.elements import values
-from fhir_mapping.service_orders import bone_site
+from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ _BY_WORDS: tuple[tuple[str, Modality], ...] = (
     ("xray", "xray"),
 )
 _BY_DICOM: dict[str, Modality] = {"CT": "ct", "MR": "mri", "CR": "xray", "DX": "xray", "NM": "spect", "PT": "pet"}
-_GUIDES = text.compiled(r"guid(?:ed|ance)|biops|simulation|radiotherap|radiation|引导|活检|穿刺|定位|放疗")
+_GUIDES = compiled(r"guid(?:ed|ance)|biops|simulation|radiotherap|radiation|引导|活检|穿刺|定位|放疗")
 """Imaging that only guides a needle or plans a treatment is no study."""
 _DONE = frozenset({"final", "amended", "corrected", "appended"})
 _PENDING = frozenset({"registered", "partial", "preliminary"})
-_WHOLE_BODY = text.compiled(r"whole[- ]body|全身")
+_WHOLE_BODY = compiled(r"whole[- ]body|全身")
 
 
 def read(
@@ -78,9 +78,7 @@ def _report(item: Item, reader: ObservationReader) -> None:
         notes.add(item.name, "future-dated: more than 24 hours ahead")
         return
     used = _as_study(item, resource, stamp, reader)
-    conclusion = resource.get("conclusion")
-    if isinstance(conclusion, str):
-        used = _abnormalities(item, conclusion, stamp, reader) or used
+    used = report_texts.read(item, resource, stamp, reader) or used
     if not used:
         notes.add(
             item.name, "a report: its results are read where they were delivered, nothing else can be read from it"
@@ -102,46 +100,47 @@ def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, read
     found = _modality(code, reader)
     if found is None:
         return False
-    modality, site, whole_body = found
+    modality, place, whole_body = found
     conclusion = str(resource.get("conclusion") or "")
-    named = text.verdict(conclusion, "bone_word") is not None
-    if site is None and not whole_body:
-        if not named:
-            reader.notes.add(item.name, "imaging that is not told to be of bone")
-            return True
-        site = None
+    named = assertions.verdict(conclusion, "bone_word") is not None
+    if place.site is None and not whole_body and not named:
+        reader.notes.add(item.name, "imaging that is not told to be of bone")
+        return True
+    result = _result(resource, conclusion, reader)
+    if result is None:
+        reader.notes.add(item.name, "imaging that was done: its finding was not read")
     reader.studies.append(
         Study(
             modality=modality,
             date=stamp.day if stamp else None,
-            site=site,
             whole_body=whole_body,
-            result=_result(resource, conclusion, reader),
+            result=result,
+            **place.parts,
             resources=(item.name,),
         )
     )
-    _bone_metastasis(item, resource, stamp, reader)
+    _bone_metastasis(item, resource, modality, stamp, reader)
     return True
 
 
-def _modality(code: object, reader: ObservationReader) -> tuple[Modality, str | None, bool] | None:
+def _modality(code: object, reader: ObservationReader) -> tuple[Modality, Place, bool] | None:
     for match in reader.context.concepts(code):
         if match.concept in _BY_CONCEPT:
             modality, site, whole = _BY_CONCEPT[match.concept]
-            if site == "spine":
-                told, is_bone = bone_site({"text": match.display}, reader.context)
-                site = told if is_bone and told is not None else site
-            return modality, site, whole
+            told = place_in(match.display) if site == "spine" else NOWHERE
+            return modality, told if told.is_bone else Place(site, site is not None or None), whole
     said = "; ".join(texts_of(code))
-    spoken = text.verdicts(said)
+    spoken = assertions.verdicts(said)
     for term, modality in _BY_WORDS:
         if spoken.get(term) == "present":
-            site, is_bone = bone_site({"text": said}, reader.context)
-            whole = (
-                modality in {"pet", "spect"} or term == "skeletal_survey" or bool(_WHOLE_BODY.search(text.fold(said)))
-            )
-            return modality, site if is_bone and site != "bone" else None, whole
+            whole = modality in {"pet", "spect"} or term == "skeletal_survey" or bool(_WHOLE_BODY.search(fold(said)))
+            return modality, _named(place_in(said)), whole
     return None
+
+
+def _named(place: Place) -> Place:
+    """Give a place that is a bone by name; "bone" alone tells none."""
+    return place if place.is_bone and place.site != "bone" else NOWHERE
 
 
 def _result(resource: Mapping[str, Any], conclusion: str, reader: ObservationReader) -> Result | None:
@@ -154,34 +153,51 @@ def _result(resource: Mapping[str, Any], conclusion: str, reader: ObservationRea
             return "negative"
         if "result_positive" in concepts:
             return "positive"
-    verdict = text.verdict(conclusion, "bone_metastasis")
-    if verdict == "present":
-        return "positive"
-    if verdict == "suspected" or re.search(r"suspicious|equivocal|可疑", text.fold(conclusion)):
+    return _RESULTS.get(assertions.verdict(conclusion, "bone_metastasis") or "") or _of_lesions(conclusion)
+
+
+_RESULTS: dict[str, Result] = {
+    "present": "positive",
+    "suspected": "equivocal",
+    "contradictory": "equivocal",
+    "absent": "negative",
+}
+
+
+def _of_lesions(conclusion: str) -> Result | None:
+    """Give what a conclusion says where it names no metastasis: a suspicious finding, or none at all in bone."""
+    verdicts = assertions.verdicts(conclusion)
+    if verdicts.get("suspicious_finding") in {"present", "suspected"}:
         return "equivocal"
-    if verdict in {"absent", "nothing"} or re.search(
-        r"no evidence of (?:bone|osseous|skeletal)|未见(?:明显)?(?:骨|异常)", text.fold(conclusion)
-    ):
+    if verdicts.get("normal_study") == "present":
         return "negative"
-    return None
+    return "negative" if "absent" in {verdicts.get(name) for name in _FINDINGS} else None
 
 
-def _bone_metastasis(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: ObservationReader) -> None:
-    """A report's conclusion code says that there is a bone metastasis as a Condition would."""
+_FINDINGS = ("bone_finding", "bone_lesion_word", "lytic_lesion", "abnormality")
+
+
+def _bone_metastasis(
+    item: Item, resource: Mapping[str, Any], modality: Modality, stamp: Stamp | None, reader: ObservationReader
+) -> None:
+    """
+    A report concludes on bone metastasis as a Condition would: by its code, or in its words.
+
+    What CT, MRI or PET-CT state is stated; what an X-ray or a bone scan states has to be confirmed by them.
+    """
+    day = stamp.day if stamp else dt.date.min
     for coded in resource.get("conclusionCode", ()):
         matches = reader.context.concepts(coded, "Condition")
         if any(match.concept in {"bone_metastasis", "bone_metastasis_child"} for match in matches):
-            reader.reported_bone_metastasis.append((item.name, stamp.day if stamp else None))
-
-
-def _abnormalities(item: Item, conclusion: str, stamp: Stamp | None, reader: ObservationReader) -> bool:
-    """Cytogenetic nomenclature in a report's conclusion, where no result of its own tells."""
-    answers = genomics.written(conclusion)
-    if not answers:
-        return False
-    item.stamp = stamp
-    genomics.offer(reader, answers, Candidate(item, Slot("cyto-text", "cyto-text", 4, "conclusion"), None, stamp), {})
-    return True
+            reader.reported_bone_metastasis.append((day, item.name, "present"))
+            return
+    verdict = assertions.verdict(str(resource.get("conclusion") or ""), "bone_metastasis")
+    if verdict == "present" and modality in {"ct", "mri", "pet"}:
+        reader.reported_bone_metastasis.append((day, item.name, "present"))
+    elif verdict in {"present", "suspected", "contradictory"}:
+        reader.reported_bone_metastasis.append((day, item.name, "suspected"))
+    elif verdict == "absent":
+        reader.reported_bone_metastasis.append((day, item.name, "absent"))
 
 
 def _study(item: Item, reader: ObservationReader) -> None:
@@ -194,22 +210,22 @@ def _study(item: Item, reader: ObservationReader) -> None:
     stamp = dates.parse(resource.get("started"), reader.context.timezone)
     kinds = [*resource.get("modality", ()), *(series.get("modality") or {} for series in resource.get("series", ()))]
     places = [
-        bone_site({"coding": [series["bodySite"]], "text": series["bodySite"].get("display")}, reader.context)
+        place_of({"coding": [series["bodySite"]], "text": series["bodySite"].get("display")}, reader.context)
         for series in resource.get("series", ())
         if series.get("bodySite")
     ]
-    site = next((place for place, is_bone in places if is_bone), None)
+    place = next((one for one in places if one.is_bone), NOWHERE)
     modality = next((_BY_DICOM[code] for one in kinds if (code := code_text(one.get("code"))) in _BY_DICOM), None)
-    if modality is None or (site is None and modality not in {"spect", "pet"}):
+    if modality is None or (not place.is_bone and modality not in {"spect", "pet"}):
         reader.notes.add(item.name, "imaging that is not told to be of bone")
         return
     reader.studies.append(
         Study(
             modality=modality,
             date=stamp.day if stamp else None,
-            site=site if site != "bone" else None,
             whole_body=modality in {"spect", "pet"},
             resources=(item.name,),
+            **_named(place).parts,
         )
     )
 
@@ -221,7 +237,7 @@ def _procedure(item: Item, reader: ObservationReader) -> None:
     told_bone = of_bone(resource, reader)
     if told_bone is None:
         return
-    modality, site, whole = told_bone
+    modality, place, whole = told_bone
     period = resource.get("performedPeriod")
     told = [
         resource.get("performedDateTime"),
@@ -231,21 +247,26 @@ def _procedure(item: Item, reader: ObservationReader) -> None:
     if stamp is not None and stamp.is_future(reader.context.now):
         return
     reader.studies.append(
-        Study(modality=modality, date=stamp.day if stamp else None, site=site, whole_body=whole, resources=(item.name,))
+        Study(
+            modality=modality,
+            date=stamp.day if stamp else None,
+            whole_body=whole,
+            resources=(item.name,),
+            **place.parts,
+        )
     )
 
 
-def of_bone(resource: Mapping[str, Any], reader: ObservationReader) -> tuple[Modality, str | None, bool] | None:
-    """Give modality, site and whether the whole body is shown of a Procedure that is imaging of bone; None else."""
+def of_bone(resource: Mapping[str, Any], reader: ObservationReader) -> tuple[Modality, Place, bool] | None:
+    """Give modality, place and whether the whole body is shown of a Procedure that is imaging of bone; None else."""
     code = resource.get("code")
-    if any(_GUIDES.search(text.fold(said)) for said in texts_of(code)):
+    if any(_GUIDES.search(fold(said)) for said in texts_of(code)):
         return None
     found = _modality(code, reader)
-    if found is None or found[1] is not None or found[2]:
+    if found is None or found[1].is_bone or found[2]:
         return found
-    places = [bone_site(place, reader.context) for place in resource.get("bodySite", ())]
-    site = next((place for place, is_bone in places if is_bone), None)
-    return None if site is None else (found[0], None if site == "bone" else site, False)
+    place = next((one for one in body_sites(resource, reader.context) if one.is_bone), None)
+    return None if place is None else (found[0], _named(place), False)
 
 
 def _entries(reader: ObservationReader) -> None:
@@ -258,20 +279,21 @@ def _entries(reader: ObservationReader) -> None:
             stamp = candidate.item.stamp
             concept = candidate.slot.concept
             modality, site, whole = _BY_CONCEPT.get(concept, (target, None, target in {"spect", "pet"}))
-            place, is_bone = bone_site(resource.get("bodySite"), reader.context)
+            told = _named(place_of(resource.get("bodySite"), reader.context))
+            place = told if told.is_bone else Place(site)
             reader.studies.append(
                 Study(
                     modality=modality,
                     date=stamp.day if stamp else None,
-                    site=place if is_bone and place != "bone" else site,
                     whole_body=whole,
                     result=_entered_result(resource, reader),
                     resources=(candidate.item.name,),
+                    **place.parts,
                 )
             )
 
 
-_EQUIVOCAL = text.compiled(r"equivocal|suspicious|indeterminate|可疑|不确定")
+_EQUIVOCAL = compiled(r"equivocal|suspicious|indeterminate|可疑|不确定")
 
 
 def _entered_result(resource: Mapping[str, Any], reader: ObservationReader) -> Result | None:
@@ -281,7 +303,7 @@ def _entered_result(resource: Mapping[str, Any], reader: ObservationReader) -> R
         *texts_of(coded),
         *(code_text(coding.get("code")) for coding in codings(coded)),
     ]
-    if any(isinstance(one, str) and _EQUIVOCAL.search(text.fold(one)) for one in said):
+    if any(isinstance(one, str) and _EQUIVOCAL.search(fold(one)) for one in said):
         return "equivocal"
     answer = values.answer_of(resource, reader.context)
     if answer == "inconclusive":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +10,17 @@ from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, relative
 from fhir_mapping.elements import values
 from fhir_mapping.observations import contradiction, same_value
-from fhir_mapping.places.laterality import (
-    Place,
-    one_side,
-    place_of,
-    place_of_structure,
-    sides_of_extensions,
-    sides_of_site,
-)
+from fhir_mapping.places.laterality import one_side, sides_of_extensions, sides_of_site
+from fhir_mapping.places.sites import NOWHERE, Place, place_of, place_of_structure
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, text_of
 from fhir_mapping.terms.decode import TooManyEntriesError, is_number
-from fhir_mapping.words import text
-from recommenders.patient.lesions import same_place
+from fhir_mapping.words import results
+from fhir_mapping.words.fold import fold
+from recommenders.vocabulary.bones import REGIONS, same_bone, same_site
 from recommenders.vocabulary.dictionary import LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, replace, stated
-from recommenders.vocabulary.records import SITES, Lesion
+from recommenders.vocabulary.records import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,8 +29,8 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.selection import Candidate, Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dictionary import ReadingRule
+    from recommenders.vocabulary.bones import Side
     from recommenders.vocabulary.facts import Fact
-    from recommenders.vocabulary.records import Side
 
 BLANK = Lesion()
 MINOR_FRACTURE_DAYS = 180
@@ -47,6 +41,9 @@ _WORDS = {
     "lesion-trend": "trend",
     "lesion-after-conservative": "after_conservative",
     "lesion-modality": "imaging",
+    "pain-mechanical": "pain_mechanical",
+    "vertebral-collapse": "collapse",
+    "posterolateral-involvement": "posterolateral",
 }
 _YES_NO = {"soft-tissue-mass": "soft_tissue_mass", "radiochemo-sensitive": "sensitive_rt_chemo"}
 _NUMBERS: dict[str, tuple[str, ReadingRule]] = {
@@ -55,6 +52,10 @@ _NUMBERS: dict[str, tuple[str, ReadingRule]] = {
         dictionary.ReadingRule(fact="mm.bmpc", unit="%", analyte="percent", high=Decimal(100)),
     ),
     "lesion-size": ("size", dictionary.ReadingRule(fact="mm.bmpc", unit="mm", analyte="tumor_dimension")),
+    "axial-cortical-mm": (
+        "axial_cortical_mm",
+        dictionary.ReadingRule(fact="mm.bmpc", unit="mm", analyte="tumor_dimension"),
+    ),
     "lesion-stable-months": (
         "stable_months",
         dictionary.ReadingRule(fact="mm.bmpc", unit="mo", analyte="duration", high=Decimal(600)),
@@ -83,7 +84,9 @@ def read(reader: ObservationReader, conditions: ConditionReader, structures: Ite
     continues = {candidate.item.name: before for candidate in entries if (before := _continues(candidate, reader))}
     tumours = _tumours(reader, structures)
     found += tumours
-    found += _lytic(reader)
+    lytic = _lytic(reader)
+    _count_lytic(lytic, reader, conditions)
+    found += lytic
     found.sort(key=lambda one: (-(one.date.toordinal() if one.date else 0), one.id))
     found = _joined(found, continues)
     added = {name for name, before in continues.items() if before.startswith(_ADDED_BY_FORM)}
@@ -144,7 +147,7 @@ def _may_be_one(entries: Sequence[Lesion]) -> bool:
 
 def _place_key(lesion: Lesion) -> tuple[object, ...]:
     """Give bone, side and level as far as they are told: T5 and T10, or the third and the eighth rib, differ."""
-    return lesion.site.value, lesion.side, *re.findall(r"\d+", lesion.site.sent or "")
+    return lesion.site.value, lesion.side, lesion.level
 
 
 def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added: Collection[str]) -> list[Lesion]:
@@ -158,7 +161,7 @@ def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added:
     by_place: dict[tuple[object, ...], list[Lesion]] = {}
     found: list[Lesion] = []
     for lesion in lesions:
-        by_its_place = lesion.site.is_known and lesion.site.value not in _REGIONS and lesion.id not in added
+        by_its_place = lesion.site.is_known and lesion.site.value not in REGIONS and lesion.id not in added
         if by_its_place and lesion.date is not None:
             by_place.setdefault(_place_key(lesion), []).append(lesion)
         else:
@@ -173,9 +176,6 @@ def _of_one_place(lesions: Sequence[Lesion], told_apart: Collection[str], added:
         else:
             found += listed
     return found
-
-
-_REGIONS = frozenset({"upper-limb", "lower-limb", "bone"})
 
 
 def _days(lesion: Lesion) -> set[dt.date]:
@@ -214,6 +214,7 @@ def _as_one(root: str, entries: Sequence[Lesion]) -> Lesion:
         resources=tuple(dict.fromkeys(name for one in entries for name in one.resources)),
         imaging_confirmed=any(one.imaging_confirmed for one in entries),
         side=next((one.side for one in entries if one.side is not None), None),
+        level=next((one.level for one in entries if one.level is not None), None),
         **{name: told(name) for name in LESION_COMPONENTS},
     )
 
@@ -227,20 +228,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
     day = item.stamp.day if item.stamp else None
     moment = item.stamp.moment if item.stamp else None
     common: dict[str, Any] = {"date": day, "moment": moment, "resources": (item.name,)}
-    facts: dict[str, Any] = {}
-    sides: frozenset[Side] = frozenset()
-    for part in resource.get("component", ()):
-        for coding in codings(part.get("code")):
-            code = code_text(coding.get("code"))
-            if normal_system(str(coding.get("system") or "")) != LOCAL:
-                continue
-            name, fact = _component(code, part, reader)
-            if name == "site":
-                sides |= sides_of_site(part.get("valueCodeableConcept") or part.get("valueString"), reader.context)
-            if name:
-                if not fact.is_known:
-                    reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
-                facts[name] = replace(fact, **common)
+    facts, sides, named = _components(resource, item, common, reader)
     body_site = resource.get("bodySite")
     place = place_of(body_site, reader.context)
     site = facts.get("site")
@@ -248,7 +236,9 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         facts["site"] = stated(BLANK.site, place.site, sent=text_of(body_site) or None, **common)
     sides |= sides_of_site(body_site, reader.context) | sides_of_extensions(resource, reader.context)
     sited = facts.get("site")
-    side = one_side(str(sited.value) if sited is not None else None, sides)
+    site_named = str(sited.value) if sited is not None and sited.is_known else None
+    side = one_side(site_named, sides)
+    level = next((one.level for one in (named, place) if one.level and same_site(one.site, site_named)), None)
     if "imaging" not in facts and (method := resource.get("method")):
         modality = values.finding_of(
             {"valueCodeableConcept": method}, "lesions[].imaging", reader.context, BLANK.imaging
@@ -256,7 +246,33 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         if modality.is_known:
             facts["imaging"] = replace(modality, **common)
     reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
-    return replace(BLANK, id=item.name, date=day, resources=(item.name,), imaging_confirmed=True, side=side, **facts)
+    return replace(BLANK, id=item.name, date=day, resources=(item.name,), side=side, level=level, **facts)
+
+
+def _components(
+    resource: Mapping[str, Any], item: Item, common: Mapping[str, Any], reader: ObservationReader
+) -> tuple[dict[str, Any], frozenset[Side], Place]:
+    """Give the parts of a lesion that its components tell, and what its own site component names."""
+    facts: dict[str, Any] = {}
+    sides: frozenset[Side] = frozenset()
+    named = NOWHERE
+    local = (
+        (code_text(coding.get("code")), part)
+        for part in resource.get("component", ())
+        for coding in codings(part.get("code"))
+        if normal_system(str(coding.get("system") or "")) == LOCAL
+    )
+    for code, part in local:
+        name, fact = _component(code, part, reader)
+        if name == "site":
+            said = part.get("valueCodeableConcept") or part.get("valueString")
+            sides |= sides_of_site(said, reader.context)
+            named = place_of(said, reader.context)
+        if name:
+            if not fact.is_known:
+                reader.notes.add(item.name, f"{code}: {fact.reason}, the lesion is kept without it")
+            facts[name] = replace(fact, **common)
+    return facts, sides, named
 
 
 def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) -> tuple[str, Any]:
@@ -280,7 +296,7 @@ def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) ->
 def _number(part: Mapping[str, Any], rule: ReadingRule, blank: Reading, reader: ObservationReader) -> Reading:
     said = part.get("valueString")
     if rule.unit == "%" and isinstance(said, str):
-        folded = text.fold(said)
+        folded = fold(said)
         fraction = next((share for written, share in _FRACTIONS.items() if written in folded), None)
         if fraction is not None:
             return replace(blank, low=Decimal(fraction), high=Decimal(fraction), reason=None, sent=said)
@@ -293,9 +309,6 @@ def _number(part: Mapping[str, Any], rule: ReadingRule, blank: Reading, reader: 
 def _site(part: Mapping[str, Any], reader: ObservationReader) -> Finding:
     said = part.get("valueString")
     coded = part.get("valueCodeableConcept")
-    for one in [said, *(code_text(coding.get("code")) for coding in codings(coded))]:
-        if isinstance(one, str) and one.strip().lower() in SITES:
-            return stated(BLANK.site, one.strip().lower())
     place = place_of(coded or {"text": said or ""}, reader.context).site
     words = said or text_of(coded) or None
     return stated(BLANK.site, place, sent=words) if place is not None else replace(BLANK.site, reason="no-value")
@@ -307,7 +320,7 @@ def _pain_score(part: Mapping[str, Any]) -> Decimal | None:
     quantity = part.get("valueQuantity")
     if isinstance(quantity, dict) and is_number(quantity.get("value")):
         return Decimal(str(quantity["value"]))
-    spoken = text.quantity(part["valueString"]) if isinstance(part.get("valueString"), str) else None
+    spoken = results.quantity(part["valueString"]) if isinstance(part.get("valueString"), str) else None
     return Decimal(spoken.low) if spoken is not None and spoken.low == spoken.high and not spoken.comparator else None
 
 
@@ -355,6 +368,7 @@ def _tumours(reader: ObservationReader, structures: Iterable[Item]) -> list[Lesi
                 imaging_confirmed=True,
                 site=stated(BLANK.site, place.site or "", **common),
                 side=place.side,
+                level=place.level,
                 **common,
             )
     return [found[name] for name in sorted(found)]
@@ -397,6 +411,7 @@ def _sized(
         imaging_confirmed=True,
         site=stated(BLANK.site, place.site or "", **common),
         side=place.side,
+        level=place.level,
         size=replace(size, **common),
         **common,
     )
@@ -424,10 +439,46 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
                 imaging=stated(BLANK.imaging, "xray", **common),
                 site=stated(BLANK.site, place.site, **common) if place.is_bone and place.site else BLANK.site,
                 side=place.side,
+                level=place.level,
                 **common,
             )
         )
+    known = reader.changes.get("mm.lytic_lesions")
+    if found and reader.of_myeloma and (known is None or not known.is_known):
+        newest = max(found, key=lambda one: (one.date or dt.date.min, one.id))
+        rule, blank = dictionary.READINGS["mm.lytic_lesions"], dictionary.blank_reading("mm.lytic_lesions")
+        reader.changes["mm.lytic_lesions"] = replace(
+            blank, low=Decimal(1), high=rule.high, reason=None, date=newest.date, resources=newest.resources
+        )
     return found
+
+
+_PLASMA_CELL = ("dx.mm", "dx.smm", "dx.mgus", "dx.plasmacytoma", "dx.pcl")
+_OF_SOLID_CANCER = ("dx.bone_met", "dx.lung_cancer", "dx.other_solid_cancer")
+
+
+def _count_lytic(lytic: Sequence[Lesion], reader: ObservationReader, conditions: ConditionReader) -> None:
+    """
+    Take "lytic lesion" in a plasma-cell disease as one lesion at least, where no later count is known.
+
+    Beside a bone metastasis or a solid cancer nobody knows whose lesion it is: then it counts as none.
+    """
+
+    def documented(path: str) -> bool:
+        fact = conditions.changes.get(path)
+        return isinstance(fact, Finding) and (fact.value is True or fact.reason == "suspected")
+
+    if not any(map(documented, _PLASMA_CELL)) or any(map(documented, _OF_SOLID_CANCER)):
+        return
+    newest = max(((one.date, one.resources) for one in lytic if one.date is not None), default=None)
+    known = reader.changes.get("mm.lytic_lesions")
+    if newest is None or (known is not None and known.is_known and (known.date or dt.date.min) >= newest[0]):
+        return
+    day, names = newest
+    blank = dictionary.blank_reading("mm.lytic_lesions")
+    reader.changes["mm.lytic_lesions"] = replace(
+        blank, low=Decimal(1), high=Decimal(100), reason=None, date=day, resources=names
+    )
 
 
 def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) -> list[Lesion]:
@@ -455,6 +506,7 @@ def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) ->
                 imaging_confirmed=True,
                 site=stated(BLANK.site, place.site, **common),
                 side=place.side,
+                level=place.level,
                 nature=stated(BLANK.nature, "metastasis", flags=("from-condition",), **common),
                 **common,
             )
@@ -463,13 +515,11 @@ def _metastatic_sites(conditions: ConditionReader, entered: Sequence[Lesion]) ->
 
 
 def _covers(lesion: Lesion, place: Place) -> bool:
-    """Tell whether a lesion may be the one that a place names; another side is another lesion."""
-    site = lesion.site.value if isinstance(lesion.site.value, str) else None
-    return not _other_side(lesion, place) and (site == place.site or same_place(site, place.site) is True)
-
-
-def _other_side(lesion: Lesion, place: Place) -> bool:
-    return lesion.side is not None and place.side is not None and lesion.side != place.side
+    """Tell whether a lesion may be the one that a place names; another side or level is another lesion."""
+    bone = lesion.bone
+    return same_bone(bone, place.bone) is not False and (
+        bone.site == place.site or same_site(bone.site, place.site) is True
+    )
 
 
 def minor_fracture(conditions: ConditionReader, lesions: Iterable[Lesion]) -> Finding | None:
@@ -482,7 +532,7 @@ def minor_fracture(conditions: ConditionReader, lesions: Iterable[Lesion]) -> Fi
         if "pathological_fracture" in one.spoken or one.concepts:
             continue
         place, since = conditions.place_of(one), one.since
-        there = any(lesion.site.value == place.site and not _other_side(lesion, place) for lesion in bones)
+        there = any(_covers(lesion, place) for lesion in bones)
         if there and (since is None or (today - since.day).days <= MINOR_FRACTURE_DAYS):
             path = "pathological_fracture.minor_bone"
             blank = dictionary.blank_finding(path)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.elements import dosing
-from fhir_mapping.elements.dosing import number, words
+from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.service_orders import read_service
 from fhir_mapping.terms import dates
@@ -24,11 +24,11 @@ from fhir_mapping.terms.drugs import (
     plain,
     units_in,
 )
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replace
-from recommenders.vocabulary.records import Course, Courses, Dose
+from recommenders.vocabulary.records import Course, Courses, Dose, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -542,13 +542,18 @@ def _without_contradicted(entries: list[Entry], notes: list[Note]) -> list[Entry
 def _changes(entries: Sequence[Entry], context: ReadingContext) -> dict[str, Fact]:
     changes: dict[str, Fact] = {}
     for name, path in FINDINGS.items():
-        changes[path] = _finding(path, [entry for entry in entries if name in entry.classes], context)
+        changes[path] = _finding(path, [entry for entry in entries if _counts(entry, name)], context)
     myeloma = [entry for entry in entries if "antimyeloma" in entry.classes]
     changes["mm.ever_antimyeloma"] = _ever(myeloma, context)
     changes["mm.antimyeloma_start"] = _start(myeloma, context)
     current = [entry for entry in entries if entry.is_current]
     changes |= _amounts(current)
     return changes
+
+
+def _counts(entry: Entry, drug_class: str) -> bool:
+    """Tell whether an entry speaks of a class; mesna on hold protects no bladder."""
+    return drug_class in entry.classes and not (drug_class == "mesna" and entry.standing == "on-hold")
 
 
 def _planned_radionuclide(resource: Mapping[str, Any], context: ReadingContext) -> str | None:
@@ -668,9 +673,9 @@ def _amounts(current: Sequence[Entry]) -> dict[str, Fact]:
         (entry.reference, _vitamin_d_a_day(entry.product, entry.doses)) for entry in current if "vitd" in entry.classes
     ]
     mesna = [
-        (entry.reference, _mesna_a_day(entry.product, entry.doses)) for entry in current if "mesna" in entry.classes
+        (entry.reference, _mesna_a_day(entry.product, entry.doses)) for entry in current if _counts(entry, "mesna")
     ]
-    oral = [(entry.reference, entry.doses.route) for entry in current if "mesna" in entry.classes]
+    oral = [(entry.reference, entry.doses.route) for entry in current if _counts(entry, "mesna")]
     days = max((entry.day for entry in current if entry.day), default=None)
     return {
         "meds.calcium_daily": _sum("meds.calcium_daily", calcium, days),
@@ -810,10 +815,35 @@ def with_drafted(medications: Medications, drafted: Sequence[Drafted], *, contex
     changes = dict(medications.changes)
     for name in sorted({name for entry in extra for name in entry.classes}):
         changes[FINDINGS[name]] = _finding(
-            FINDINGS[name], [entry for entry in entries if name in entry.classes], context
+            FINDINGS[name], [entry for entry in entries if _counts(entry, name)], context
         )
     changes |= _amounts([entry for entry in entries if entry.is_current])
     return changes
+
+
+def taken(medications: Medications, drafted: Sequence[Drafted]) -> tuple[Taken, ...]:
+    """Give each drug that is taken or stands ordered, and each drafted one, by the name it was recorded under."""
+    current = [
+        Taken(
+            name=entry.product.label,
+            drugs=entry.product.drugs,
+            classes=entry.classes,
+            day=entry.day,
+            resources=(entry.reference,),
+        )
+        for entry in medications.entries
+        if entry.is_current and entry.classes
+    ]
+    new = [
+        Taken(
+            name=item.product.label,
+            drugs=item.product.drugs,
+            classes=_classes(item.product, item.doses),
+            resources=(item.order.reference,),
+        )
+        for item in drafted
+    ]
+    return (*current, *new)
 
 
 # --- courses ------------------------------------------------------------------------------------------------

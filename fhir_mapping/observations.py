@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
-from fhir_mapping.elements import values
+from fhir_mapping.elements import tested, values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import durations
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, round_half_up
 from recommenders.vocabulary.records import Study
 
@@ -40,8 +41,10 @@ class ObservationReader:
         self.series: dict[str, tuple[Reading, ...]] = {}
         self.used: list[Used] = []
         self.studies: list[Study] = []
-        self.reported_bone_metastasis: list[tuple[str, dt.date | None]] = []
-        """Reports whose conclusion code is a bone metastasis."""
+        self.reported_bone_metastasis: list[tuple[dt.date, str, Literal["present", "suspected", "absent"]]] = []
+        """What reports conclude of bone metastasis: day, report, verdict."""
+        self.of_myeloma = False
+        """Whether a Condition speaks of a plasma-cell disorder: then reports are read for its lesions."""
 
     # --- what a candidate holds ---
 
@@ -321,7 +324,7 @@ class ObservationReader:
     ) -> Reading | None:
         """A pain score of 0 to 10; scales that the code leaves open must say so themselves."""
         blank = _blank(rule)
-        said = " ".join(text.fold(one) for one in texts_of(resource.get("code")))
+        said = " ".join(fold(one) for one in texts_of(resource.get("code")))
         if re.search(r"\bgoal\b|\bacceptable\b|目标", said, re.ASCII):
             self.notes.add(candidate.item.name, "a pain goal is no pain score")
             return None
@@ -355,7 +358,7 @@ class ObservationReader:
         said = [element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))]
         said += [note.get("text") for note in resource.get("note", ()) if isinstance(note, dict)]
         for one in said:
-            span = text.time_span(one) if isinstance(one, str) else None
+            span = durations.time_span(one) if isinstance(one, str) else None
             if span is not None:
                 flags = ("from-text", "approximate") if span.rough else ("from-text",)
                 low, high = Decimal(span.low), Decimal(span.high)
@@ -378,9 +381,9 @@ class ObservationReader:
     # --- yes, no, words, days ---
 
     def findings(self) -> None:
-        """Read what clinicians enter under local codes."""
+        """Read what clinicians enter under local codes, and the tests that tell the same."""
         for path in dictionary.FINDINGS:
-            candidates = self.candidates(path, "finding")
+            candidates = self.candidates(path, "finding", "test")
             if candidates:
                 self.take(path, self.newest(candidates, self._finding(path)), candidates)
 
@@ -389,7 +392,11 @@ class ObservationReader:
             resource, element = self.copy_of(candidate), self.element(candidate)
             if resource is None or element is None:
                 return None
-            fact = values.finding_of(element, path, self.context)
+            if candidate.slot.topic == "test":
+                limit = dictionary.FINDINGS[path].above.get(candidate.slot.concept)
+                fact = tested.test_of(element, limit, dictionary.blank_finding(path), self.context)
+            else:
+                fact = values.finding_of(element, path, self.context)
             return self.stamped(fact, candidate, resource)  # type: ignore[no-any-return] # the same kind of fact
 
         return read
@@ -465,7 +472,9 @@ def _trust(candidate: Candidate) -> int:
 
 
 def _are_bands(readable: Sequence[tuple[Candidate, Fact]]) -> bool:
-    """Tell whether values are components of one panel: several monoclonal bands, which are never added."""
+    """Tell whether values are coded as single bands or are components of one panel: bands are never added."""
+    if all(candidate.slot.concept == "m_protein_serum_band" for candidate, _ in readable):
+        return True
     return all(candidate.part is not None and candidate.item is readable[0][0].item for candidate, _ in readable)
 
 
@@ -504,12 +513,19 @@ def contradiction(facts: Sequence[Fact]) -> Fact:
             low_open=False,
             high_open=False,
             rivals=tuple(sorted(rivals)),
+            rivals_sent=_as_sent(numbers),
             resources=names,
             sent=sent,
             sent_value=None,
             reason="contradictory",
         )
     return replace(first.forget("contradictory"), resources=names, sent=sent)
+
+
+def _as_sent(numbers: Sequence[Reading]) -> tuple[str, ...]:
+    """Give the results as they were written, the lowest first; nothing where one of them has no text."""
+    in_order = sorted(numbers, key=lambda one: (one.low is None, one.low))
+    return tuple(dict.fromkeys(one.sent for one in in_order if one.sent)) if all(one.sent for one in numbers) else ()
 
 
 def _prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes) -> list[Candidate]:
@@ -550,7 +566,7 @@ def _has_value(element: Mapping[str, Any]) -> bool:
 
 def _notes(resource: Mapping[str, Any]) -> str:
     return " ".join(
-        text.fold(note["text"])
+        fold(note["text"])
         for note in resource.get("note", ())
         if isinstance(note, dict) and isinstance(note.get("text"), str)
     )
@@ -583,24 +599,24 @@ def _graded(concept: str, *, karnofsky: bool) -> int | None:
     return int(concept[-1]) if concept.startswith("ecog_answer_") and concept[-1].isdigit() else None
 
 
-_GRADE = text.compiled(r"(?:ecog|zubrod|\bps\b|体能)?\D{0,12}?([0-5])(?:\s*[-–~]\s*([0-5]))?\s*(?:分|级)?\s*$")
+_GRADE = compiled(r"(?:ecog|zubrod|\bps\b|体能)?\D{0,12}?([0-5])(?:\s*[-–~]\s*([0-5]))?\s*(?:分|级)?\s*$")
 
 
 def _spoken_grade(said: str) -> tuple[str, str] | None:
-    folded = text.fold(said).strip()
+    folded = fold(said).strip()
     if re.search(r"karnofsky|kps|lansky|\d\d", folded):
         return None
     found = _GRADE.fullmatch(folded)
     return (found[1], found[2] or found[1]) if found else None
 
 
-_OF_TEN = text.compiled(r"(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*10")
+_OF_TEN = compiled(r"(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*10")
 
 
 def _without_ten(element: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read "7/10" as 7: the scale of the pain scores is 0 to 10."""
     said = element.get("valueString")
-    found = _OF_TEN.fullmatch(text.fold(said).strip()) if isinstance(said, str) else None
+    found = _OF_TEN.fullmatch(fold(said).strip()) if isinstance(said, str) else None
     return {**element, "valueString": found[1]} if found else element
 
 
@@ -620,7 +636,7 @@ _PAIN_WORDS = (
 def _spoken_pain(element: Mapping[str, Any], blank: Reading) -> Reading:
     for said in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))):
         if isinstance(said, str):
-            folded = text.fold(said).strip()
+            folded = fold(said).strip()
             for word, score in _PAIN_WORDS:
                 if folded.startswith(word):
                     return exactly(blank, score, sent=said, flags=("from-words",))

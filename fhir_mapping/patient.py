@@ -11,7 +11,7 @@ from fhir_mapping.conditions import PREGNANCY_DAYS
 from fhir_mapping.elements import values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import texts_of
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
 from recommenders.vocabulary.facts import Fact, Finding, stated
 
 if TYPE_CHECKING:
@@ -104,11 +104,9 @@ def _pregnant(resource: Mapping[str, Any], concept: str, reader: ObservationRead
         return "pregnancy" in concepts
     for said in (resource.get("valueString"), *texts_of(value)):
         if isinstance(said, str):
-            folded = text.fold(said)
-            if "not pregnant" in folded or "未孕" in folded or "未妊娠" in folded or "未怀孕" in folded:
-                return False
-            if "possib" not in folded and text.verdict(said, "pregnancy") == "present":
-                return True
+            verdict = assertions.verdict(said, "pregnancy")
+            if verdict in {"present", "absent"}:
+                return verdict == "present"
     if resource.get("valueQuantity"):
         return None  # an hCG number is a tumour marker too
     answer = values.answer_of(resource, reader.context)

@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import imaging
 from fhir_mapping.delivery.selection import relative
-from fhir_mapping.places.laterality import (
-    Place,
-    one_side,
-    place_of,
-    place_of_structure,
-    sides_beside,
-    sides_in,
-    sides_of_extensions,
-)
+from fhir_mapping.places.operations import CONCEPTS as OPERATIONS
+from fhir_mapping.places.operations import Operation, operation_of
+from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of_structure, places_in
 from fhir_mapping.service_orders import fractionation, read_service
 from fhir_mapping.terms import dates, dictionary, units
 from fhir_mapping.terms.codes import HCPCS, texts_of
 from fhir_mapping.terms.decode import is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Finding, stated
 from recommenders.vocabulary.records import Event
 
@@ -51,27 +46,8 @@ _RADIOTHERAPY = frozenset(
         "rt_technique_2d",
     }
 )
-_BONE_SURGERY = frozenset(
-    {
-        "internal_fixation",
-        "prophylactic_fixation_humerus",
-        "spinal_decompression",
-        "vertebroplasty",
-        "kyphoplasty",
-        "hip_replacement",
-    }
-)
-_FIXATION = frozenset({"internal_fixation", "prophylactic_fixation_humerus"})
-_SITE_OF_SURGERY = (
-    (frozenset({"vertebroplasty", "kyphoplasty", "spinal_decompression"}), "spine"),
-    (frozenset({"prophylactic_fixation_humerus"}), "humerus"),
-    (frozenset({"hip_replacement"}), "femur-proximal"),
-)
-_SURGERY_TERMS = ("osteoplasty", "internal_fixation", "spinal_decompression")
-_CANCER_CONCEPTS = text.compiled(
-    r"cancer|metasta|myeloma|plasmacytoma|sarcoma|pathological_fracture(?!_osteo)|malignan"
-)
-_CANCER_WORDS = text.compiled(
+_CANCER_CONCEPTS = compiled(r"cancer|metasta|myeloma|plasmacytoma|sarcoma|pathological_fracture(?!_osteo)|malignan")
+_CANCER_WORDS = compiled(
     r"metasta|cancer|carcinoma|tumou?r|myeloma|sarcoma|malignan|patholog\w+ fracture|转移|癌|瘤|病理性骨折"
 )
 FRACTURE_DAYS = 30
@@ -124,15 +100,15 @@ class ProcedureReader:
         item: Item,
         resource: Mapping[str, Any],
         concepts: set[str],
-        words: Mapping[str, text.Verdict],
+        words: Mapping[str, assertions.Verdict],
         stamp: Stamp | None,
         radiotherapy: list[Event],
     ) -> bool:
         """Read one procedure; tell whether it was of any use (or was named with its reason)."""
         if concepts & _RADIOTHERAPY or words.get("radiotherapy") == "present":
             radiotherapy += self._radiotherapy(item, resource, stamp)
-        elif concepts & _BONE_SURGERY or any(words.get(term) == "present" for term in _SURGERY_TERMS):
-            self._surgery(item, resource, concepts, words, stamp)
+        elif (not concepts or concepts & OPERATIONS) and (done := operation_of(resource, self.context)) is not None:
+            self._surgery(item, resource, done, stamp)
         elif "dental_consultation" in concepts or words.get("dental_exam") == "present":
             self.reader.offer_moment("dental.last_exam", item, stamp)
         elif concepts & {"tooth_extraction", "oral_surgery"}:
@@ -166,11 +142,11 @@ class ProcedureReader:
             self.notes.add(item.name, "no-subject: used, since it came with this patient's data")
         return True
 
-    def _words(self, resource: Mapping[str, Any], *, known: bool) -> Mapping[str, text.Verdict]:
+    def _words(self, resource: Mapping[str, Any], *, known: bool) -> Mapping[str, assertions.Verdict]:
         """Words count only where no code is known."""
         if known:
             return {}
-        return text.verdicts("; ".join(texts_of(resource.get("code"))))
+        return assertions.verdicts("; ".join(texts_of(resource.get("code"))))
 
     def _when(self, resource: Mapping[str, Any]) -> Stamp | None:
         period = resource.get("performedPeriod")
@@ -198,16 +174,16 @@ class ProcedureReader:
         volumes = self._volumes(resource)
         if volumes:
             found = [
-                Event(site=place.site, side=place.side, dose_gy=dose, fractions=fractions, **common)
+                Event(**place.parts, dose_gy=dose, fractions=fractions, **common)
                 for place, dose, fractions in volumes
                 if place.is_bone
             ]
             if not found:
                 self.notes.add(item.name, _no_bone([place.is_bone for place, _, _ in volumes]))
             return found
-        places = self._body_sites(resource)
-        if not places:
-            places = [self._place_in_words("; ".join(texts_of(resource.get("code"))))]
+        places = body_sites(resource, self.context)
+        if not any(place.is_bone or place.is_bone is False for place in places):
+            places = list(places_in("; ".join(texts_of(resource.get("code")))))
         bones = [place for place in places if place.is_bone]
         dose, fractions = self._told_dose(resource)
         if not bones and any(place.is_bone is False for place in places):
@@ -221,28 +197,9 @@ class ProcedureReader:
         distinct = tuple(dict.fromkeys(bones))
         one = len(distinct) == 1
         return [
-            Event(
-                site=place.site,
-                side=place.side,
-                dose_gy=dose if one else None,
-                fractions=fractions if one else None,
-                **common,
-            )
+            Event(**place.parts, dose_gy=dose if one else None, fractions=fractions if one else None, **common)
             for place in distinct
         ]
-
-    def _body_sites(self, resource: Mapping[str, Any]) -> list[Place]:
-        """Give the places that a procedure names; a laterality on the procedure itself is that of its only site."""
-        places = [place_of(place, self.context) for place in resource.get("bodySite", ())]
-        own = sides_of_extensions(resource, self.context)
-        if len(places) == 1 and places[0].side is None and own:
-            return [replace(places[0], side=one_side(places[0].site, own))]
-        return places
-
-    def _place_in_words(self, said: str) -> Place:
-        """Give the bone that free text names, with the side that stands beside it."""
-        place = place_of({"text": said}, self.context)
-        return replace(place, side=one_side(place.site, sides_beside(said, place.site or "")))
 
     def _volumes(self, resource: Mapping[str, Any]) -> list[tuple[Place, Decimal | None, int | None]]:
         """Give the place, dose in Gy and fractions of each volume of an mCODE course summary."""
@@ -265,12 +222,10 @@ class ProcedureReader:
             if place.is_bone is not None:
                 return place
         shown = reference.get("display") if isinstance(reference, dict) else None
-        if isinstance(shown, str):
-            place = self._place_in_words(shown)
-            if place.is_bone is not None:
-                return place
-        places = self._body_sites(resource)
-        return places[0] if len(places) == 1 else Place()
+        if isinstance(shown, str) and (place := place_in(shown)).is_bone is not None:
+            return place
+        places = body_sites(resource, self.context)
+        return places[0] if len(places) == 1 else NOWHERE
 
     def _told_dose(self, resource: Mapping[str, Any]) -> tuple[Decimal | None, int | None]:
         said = [*texts_of(resource.get("code")), *(str(note.get("text")) for note in resource.get("note", ()))]
@@ -287,7 +242,7 @@ class ProcedureReader:
                 match.concept for match in self.context.concepts(reason)
             }:
                 return True
-            if any(text.verdict(said, "bone_metastasis") == "present" for said in texts_of(reason)):
+            if any(assertions.verdict(said, "bone_metastasis") == "present" for said in texts_of(reason)):
                 return True
         return False
 
@@ -308,60 +263,34 @@ class ProcedureReader:
 
     # --- surgery ---
 
-    def _surgery(
-        self,
-        item: Item,
-        resource: Mapping[str, Any],
-        concepts: set[str],
-        words: Mapping[str, text.Verdict],
-        stamp: Stamp | None,
-    ) -> None:
-        """Surgery of bone for cancer, or within 30 days of a pathological fracture; for osteoarthritis it is none."""
+    def _surgery(self, item: Item, resource: Mapping[str, Any], done: Operation, stamp: Stamp | None) -> None:
+        """
+        An operation on bone; a skeletal-related event only for cancer, or within 30 days of a pathological fracture.
+
+        Whatever the reason, the bone was operated on: what asked for it is dealt with.
+        """
         reasons = self._reasons(resource)
-        for_cancer = any(self._is_cancer(reason) for reason in reasons)
-        if not for_cancer and reasons:
-            self.notes.add(item.name, "surgery of bone for another reason than cancer")
-            return
-        if not for_cancer and not self._near_fracture(stamp):
-            self.notes.add(item.name, "surgery of bone without a cancer reason or a pathological fracture")
-            return
-        places = self._operated_places(resource, concepts)
-        for place in places or [Place()]:
+        for_cancer = any(self._is_cancer(reason) for reason in (*reasons, resource.get("code")))
+        is_event = for_cancer or (not reasons and self._near_fracture(stamp))
+        if not is_event:
+            why = "for another reason than cancer" if reasons else "without a cancer reason or a pathological fracture"
+            self.notes.add(item.name, f"surgery of bone {why}: an operation, no skeletal-related event")
+        for place in done.places or (NOWHERE,):
             self.events.append(
                 Event(
                     type="bone-surgery",
                     date=stamp.day if stamp else None,
-                    site=place.site,
-                    side=place.side,
-                    fixation=bool(concepts & _FIXATION) or words.get("internal_fixation") == "present",
+                    fixation=done.fixation,
+                    is_sre=is_event,
                     resources=(item.name,),
+                    **place.parts,
                 )
             )
-
-    def _operated_places(self, resource: Mapping[str, Any], concepts: set[str]) -> list[Place]:
-        """Give the bones that were operated on: by body site, else by words, by the code's name, or by its kind."""
-        sited = [place for place in self._body_sites(resource) if place.is_bone and place.site != "bone"]
-        said = texts_of(resource.get("code"))
-        displays = [match.display for match in self.context.concepts(resource.get("code"))]
-        named = [self._place_in_words(one) for one in (*said, *displays)]
-        places = sited or [place for place in named if place.is_bone and place.site != "bone"][:1]
-        names_no_bone = not places
-        if names_no_bone:
-            places = [Place(site, True) for kind, site in _SITE_OF_SURGERY if concepts & kind][:1]
-        if len(places) == 1:
-            site, side = places[0].site or "", places[0].side
-            beside = frozenset().union(*(sides_beside(one, site) for one in said))
-            if names_no_bone:
-                # "left total hip replacement" names no bone: its only side is that of the bone
-                beside = frozenset().union(*(sides_in(one) for one in said))
-            told = beside | sides_of_extensions(resource, self.context) | ({side} if side else frozenset())
-            places = [replace(places[0], side=one_side(site, told))]
-        return list(dict.fromkeys(places))
 
     def _is_cancer(self, reason: object) -> bool:
         if any(_CANCER_CONCEPTS.search(match.concept) and not match.is_trap for match in self.context.concepts(reason)):
             return True
-        return any(_CANCER_WORDS.search(text.fold(said)) for said in texts_of(reason))
+        return any(_CANCER_WORDS.search(fold(said)) for said in texts_of(reason))
 
     def _near_fracture(self, stamp: Stamp | None) -> bool:
         days = [event.date for event in self.conditions.events if event.type == "pathological-fracture" and event.date]
@@ -391,7 +320,7 @@ class ProcedureReader:
             standing.append(resource)
             order = read_service(resource, context=self.context)
             concepts = {match.concept for match in self.context.concepts(resource.get("code"))}
-            said = text.verdicts("; ".join(texts_of(resource.get("code"))))
+            said = assertions.verdicts("; ".join(texts_of(resource.get("code"))))
             authored = dates.parse(resource.get("authoredOn"), self.context.timezone)
             day = authored.day if authored else None
             if "invasive-dental" in order.kinds:
@@ -418,7 +347,7 @@ class ProcedureReader:
             resource = item.copy(self.context.timezone, self.notes)
             if resource is None:
                 continue
-            said = text.verdicts("; ".join(texts_of(resource.get("type"))))
+            said = assertions.verdicts("; ".join(texts_of(resource.get("type"))))
             period = resource.get("period")
             stamp = dates.parse(period.get("start"), self.context.timezone) if isinstance(period, dict) else None
             path = next((fact for term, fact in _ENCOUNTERS if said.get(term) == "present"), None)
@@ -450,13 +379,11 @@ def _gray(quantity: object) -> Decimal | None:
 def _courses_of_radiotherapy(events: Sequence[Event]) -> list[Event]:
     """Codes of delivery repeat with each fraction: undosed ones of one site within 60 days are one course."""
     found: list[Event] = []
-    for event in sorted(
-        events, key=lambda one: (one.site or "", one.side or "", one.date or dt.date.min, one.resources)
-    ):
+    for event in sorted(events, key=lambda one: (one.bone.key, one.date or dt.date.min, one.resources)):
         last = found[-1] if found else None
         if (
             last is not None
-            and (last.site, last.side) == (event.site, event.side)
+            and last.bone == event.bone
             and last.dose_gy is None
             and event.dose_gy is None
             and last.date is not None

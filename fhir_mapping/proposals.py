@@ -15,8 +15,8 @@ from fhir.resources.R4B.servicerequest import ServiceRequest
 from pydantic import ValidationError
 
 from fhir_mapping.delivery.context import ReadingContext
-from fhir_mapping.elements import dosing
-from fhir_mapping.elements.dosing import Amount, amount, words
+from fhir_mapping.elements import amounts, dosing, infusions, intervals, routes
+from fhir_mapping.elements.amounts import Amount, amount, words
 from fhir_mapping.elements.products import product_of
 from fhir_mapping.terms.codes import ATC, LOINC, RXNORM, SNOMED, UCUM, code_text, shipped_rows
 from fhir_mapping.terms.decode import listed
@@ -34,6 +34,12 @@ Json = dict[str, Any]
 SYSTEMS = {"rxnorm": RXNORM, "atc": ATC, "snomed": SNOMED, "loinc": LOINC}
 _TABLE: Json = tomllib.loads(files("fhir_mapping").joinpath("proposals.toml").read_text("utf-8"))
 _DISPLAYS = {(system, code): display for _, _, system, code, display in shipped_rows()}
+SERVICE_CODES: Mapping[str, frozenset[tuple[str, str]]] = {
+    service: frozenset((SYSTEMS[system], code) for system, code in row["codes"])
+    for service, row in _TABLE["services"].items()
+}
+"""Service -> the codings (system, code) that its order is written with."""
+LATERALITY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-laterality-qualifier"
 _REASON = re.compile(r"(?:Condition|Observation)/[A-Za-z0-9.\-]{1,64}$")
 _UNREADABLE = (ValidationError, ValueError, KeyError, TypeError, RecursionError, OverflowError, AttributeError)
 
@@ -249,7 +255,7 @@ def _service(item: ProposedService, language: str) -> tuple[Json, Json]:
     row = _TABLE["services"][item.service]
     after: Json = {}
     if item.site is not None:
-        after["bodySite"] = [_site(item.site, language)]
+        after["bodySite"] = [_site(item, language)]
     before: Json = {"code": _concept(row, language)}
     if row.get("weekly"):
         month = {"value": 1, "unit": "mo", "system": UCUM, "code": "mo"}
@@ -258,15 +264,24 @@ def _service(item: ProposedService, language: str) -> tuple[Json, Json]:
     return before, after
 
 
-def _site(site: str, language: str) -> Json:
-    row = _TABLE["sites"].get(site)
+def _site(item: ProposedService, language: str) -> Json:
+    """Write the bone of an order: its code, its side as mCODE has it, and all of it in words."""
+    row = _TABLE["sites"].get(item.site)
     if row is None:
         raise ProposalError("The site of the suggested examination is not one we can write.")
     concept: Json = {}
     if "code" in row:
         coding = {"system": SNOMED, "code": row["code"], "display": _DISPLAYS[SNOMED, row["code"]]}
         concept["coding"] = [coding]
-    concept["text"] = row[_language(language)]
+    name = row[_language(language)]
+    if item.side is not None:
+        side = _TABLE["sides"][item.side]
+        coding = {"system": SNOMED, "code": side["code"], "display": _DISPLAYS[SNOMED, side["code"]]}
+        concept["extension"] = [{"url": LATERALITY, "valueCodeableConcept": {"coding": [coding]}}]
+        name = side[_language(language)].format(bone=name)
+    if item.level is not None:
+        name = f"{item.level}, {name}" if item.site != "rib" else f"{name} {item.level}"
+    concept["text"] = name
     return concept
 
 
@@ -297,6 +312,8 @@ def _changed(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Jso
             _change_infusion(step, item.infusion_min)
         if item.diluent_ml is not None:
             _change_diluent(step, item.diluent_ml)
+        if item.starts is not None:
+            _change_start(step, item.starts)
     _drop_narrative(draft)
     _read_back(draft, product, item)
     return _validated(_without_empty(draft))
@@ -372,7 +389,7 @@ def _is(found: Amount, product: Identified, old: Decimal) -> bool:
 
 def _like(sent: Mapping[str, Any], found: Amount, new: Decimal) -> Json:
     """Give the new dose in the unit of the old one when that is a weight, else in mg."""
-    sent_value = dosing.number(sent.get("value"))
+    sent_value = amounts.number(sent.get("value"))
     if found.kind == "mg" and sent_value:
         factor = found.low / sent_value
         return {**sent, "value": plain_number(new / factor)}
@@ -419,10 +436,10 @@ def _change_route(step: Json, route: str) -> None:
     step["route"] = {"coding": [{"system": SNOMED, "code": row["code"], "display": row["display"]}]}
     step.pop("method", None)
     for element in _texts(step):
-        said = dosing.text_route(step[element])
+        said = routes.text_route(step[element])
         if said is not None and said != route:
             word = row["zh-CN"] if _is_chinese(step[element]) else row["en"]
-            step[element] = dosing.replace_route(step[element], word)
+            step[element] = routes.replace_route(step[element], word)
 
 
 def _change_interval(step: Json, days: int) -> None:
@@ -436,9 +453,9 @@ def _change_interval(step: Json, days: int) -> None:
     timing["repeat"] = repeat | _every(days)
     step["timing"] = timing
     for element in _texts(step):
-        if dosing.text_interval(step[element]) is not None:
+        if intervals.text_interval(step[element]) is not None:
             word = _interval_words(days, "zh-CN" if _is_chinese(step[element]) else "en")
-            step[element] = dosing.replace_interval(step[element], word)
+            step[element] = intervals.replace_interval(step[element], word)
 
 
 def _change_infusion(step: Json, minutes: int) -> None:
@@ -454,26 +471,46 @@ def _change_infusion(step: Json, minutes: int) -> None:
     if not step["doseAndRate"]:
         del step["doseAndRate"]
     for element in _texts(step):
-        if dosing.text_infusion(step[element]) is not None:
-            chinese = _is_chinese(step[element])
-            step[element] = dosing.replace_infusion(
+        chinese = _is_chinese(step[element])
+        if infusions.says_push(step[element]):
+            step[element] = infusions.without_push(step[element], _say("infusion", "zh-CN" if chinese else "en"))
+        if infusions.text_infusion(step[element]) is not None:
+            step[element] = infusions.replace_infusion(
                 step[element], f"滴注{minutes}分钟" if chinese else f"over {minutes} min"
             )
 
 
+def _change_start(step: Json, day: dt.date) -> None:
+    """Write the first day of a draft; one that lists its days one by one is the prescriber's to change."""
+    timing = dict(step["timing"]) if isinstance(step.get("timing"), dict) else {}
+    if timing.get("event"):
+        raise ProposalError("The draft order lists its days one by one, which are the prescriber's to change.")
+    repeat = dict(timing["repeat"]) if isinstance(timing.get("repeat"), dict) else {}
+    bounds = repeat.get("boundsPeriod")
+    end = bounds.get("end") if isinstance(bounds, dict) else None
+    if repeat.get("boundsDuration") or repeat.get("boundsRange") or end:
+        raise ProposalError("The draft order has a length of its own, which the new first day would change.")
+    timing["repeat"] = repeat | {"boundsPeriod": {"start": day.isoformat()}}
+    step["timing"] = timing
+    if isinstance(step.get("text"), str):
+        chinese = _is_chinese(step["text"])
+        start = _say("starting", "zh-CN" if chinese else "en", value=day.isoformat())
+        step["text"] = f"{step['text']}{'，' if chinese else ', '}{start}"
+
+
 def _change_diluent(step: Json, millilitres: int) -> None:
     text = step.get("text")
-    if not isinstance(text, str) or dosing.text_diluent(text) is None:
+    if not isinstance(text, str) or infusions.text_diluent(text) is None:
         raise ProposalError("The draft order does not tell the volume in a place that can be changed.")
     chinese = _is_chinese(text)
-    step["text"] = dosing.replace_diluent(text, _say("diluent", "zh-CN" if chinese else "en", value=millilitres))
+    step["text"] = infusions.replace_diluent(text, _say("diluent", "zh-CN" if chinese else "en", value=millilitres))
 
 
 def _drop_narrative(draft: Json) -> None:
     """Leave out a narrative that tells the old dosage: it would contradict the new one."""
     narrative = draft.get("text")
     told = words(narrative.get("div")) if isinstance(narrative, dict) else words(narrative)
-    if dosing.text_amounts(told) or dosing.text_interval(told) or dosing.text_infusion(told):
+    if amounts.text_amounts(told) or intervals.text_interval(told) or infusions.text_infusion(told):
         draft.pop("text", None)
 
 
@@ -487,6 +524,7 @@ def _read_back(draft: Json, product: Identified, item: ChangedOrder) -> None:
         (item.interval_days, read.interval_days.value),
         (item.infusion_min, read.infusion_min.value),
         (item.diluent_ml, read.diluent_ml.value),
+        (item.starts, read.starts),
     )
     agrees = all(want is None or got == want for want, got in wanted)
     if not agrees or (item.route is not None and read.route.value != item.route):

@@ -7,84 +7,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.elements.dosing import number, words
+from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.indications import indications
+from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in
 from fhir_mapping.terms.codes import LOINC, code_text, codings, normal_system, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import mentions, plain
 from fhir_mapping.terms.units import spelled
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.elements.indications import Resolver
     from fhir_mapping.terms.codes import Match
     from recommenders.vocabulary.records import OrderKind
-
-BONE_SITES: dict[str, str] = {
-    "site_cervical_spine": "spine-cervical",
-    "site_thoracic_spine": "spine-thoracic",
-    "site_lumbar_spine": "spine-lumbar",
-    "site_spine": "spine",
-    "site_thoracolumbar": "spine",
-    "site_cervicothoracic": "spine",
-    "site_lumbosacral": "spine",
-    "site_sacrum": "sacrum",
-    "site_coccyx": "sacrum",
-    "site_acetabulum": "acetabulum",
-    "site_pelvis": "pelvis",
-    "site_ilium": "pelvis",
-    "site_ischium": "pelvis",
-    "site_femur": "femur",
-    "site_femur_proximal": "femur-pertrochanteric",
-    "site_femur_neck": "femur-proximal",
-    "site_femur_head": "femur-proximal",
-    "site_hip_joint": "femur-proximal",
-    "site_femur_shaft": "femur-other",
-    "site_tibia": "tibia",
-    "site_fibula": "fibula",
-    "site_humerus": "humerus",
-    "site_radius": "radius",
-    "site_ulna": "ulna",
-    "site_rib": "rib",
-    "site_sternum": "sternum",
-    "site_clavicle": "clavicle",
-    "site_scapula": "scapula",
-    "site_mandible": "skull",
-    "site_maxilla": "skull",
-    "site_upper_limb": "upper-limb",
-    "site_lower_limb": "lower-limb",
-    "site_bone": "bone",
-}
-"""Body-site concept -> lesion site; a site that is not here is no bone (lung, brain, lymph node)."""
-
-SITE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("spine-cervical", compiled(r"cervical spine|cervical vertebra|\bc[1-7]\b|颈椎")),
-    ("spine-thoracic", compiled(r"thoracic spine|thoracic vertebra|\bt(?:1[0-2]|[1-9])\b|胸椎")),
-    ("spine-lumbar", compiled(r"lumbar spine|lumbar vertebra|\bl[1-5]\b|腰椎")),
-    ("sacrum", compiled(r"\bsacr(?:um|al)\b|骶")),
-    ("spine", compiled(r"\bspin(?:e|al)\b|vertebra|脊柱|椎体|脊椎")),
-    ("acetabulum", compiled(r"acetabul|髋臼")),
-    ("pelvis", compiled(r"\bpelvi[sc]\b|\bili(?:um|ac bone)\b|\bischium\b|\bpubi[sc]\b|骨盆|髂骨|坐骨|耻骨")),
-    ("femur-pertrochanteric", compiled(r"trochanter|转子")),
-    ("femur-proximal", compiled(r"femoral (?:neck|head)|proximal femur|股骨颈|股骨头|股骨近端")),
-    ("femur-other", compiled(r"femoral shaft|distal femur|股骨干|股骨远端")),
-    ("femur", compiled(r"\bfemur\b|\bfemoral\b|股骨")),
-    ("tibia", compiled(r"\btibia\b|胫骨")),
-    ("fibula", compiled(r"\bfibula\b|腓骨")),
-    ("humerus", compiled(r"\bhumer(?:us|al)\b|肱骨")),
-    ("radius", compiled(r"桡骨|\bdistal radius\b")),
-    ("ulna", compiled(r"\bulna\b|尺骨")),
-    ("rib", compiled(r"\bribs?\b|肋骨")),
-    ("sternum", compiled(r"\bsternum\b|胸骨")),
-    ("scapula", compiled(r"\bscapula\b|肩胛骨")),
-    ("clavicle", compiled(r"\bclavicle\b|锁骨")),
-    ("skull", compiled(r"\bskull\b|\bmandible\b|颅骨|下颌骨")),
-    ("bone", compiled(r"\bbones?\b|\bosseous\b|\bskelet|骨(?!髓)")),
-)
-"""Lesion site -> the words for it, the more telling first."""
 
 _RADIOTHERAPY = frozenset(
     {
@@ -185,7 +123,7 @@ class ServiceOrder:
 
     kinds: tuple[OrderKind, ...] = ("other",)
     label: str = ""
-    site: str | None = None
+    place: Place = NOWHERE
     stereotactic: bool = False
     dose_gy: Decimal | None = None
     fractions: int | None = None
@@ -205,7 +143,7 @@ def read_service(
     matches = context.concepts(code, "ServiceRequest", "Procedure", "ImagingStudy", "DiagnosticReport")
     text = _text(resource)
     label = (texts_of(code) or ("",))[0]
-    site, is_bone = _site(resource, context, plain(" ".join(texts_of(code))))
+    place = _place(resource, context, " ".join(texts_of(code)))
     kinds = _kinds(resource, matches, text, context)
     reasons: list[str] = []
     stereotactic = any(match.concept == "rt_stereotactic" for match in matches) or bool(_STEREOTACTIC.search(text))
@@ -213,17 +151,17 @@ def read_service(
     if any(match.concept in _RADIOTHERAPY for match in matches) or (
         kinds == ("other",) and _RADIOTHERAPY_WORDS.search(text)
     ):
-        target = is_bone or (is_bone is None and _treats_bone_metastasis(resource, context, resolve))
+        target = place.is_bone or (place.is_bone is None and _treats_bone_metastasis(resource, context, resolve))
         if target:
             kinds = ("bone-radiotherapy",)
         else:
             kinds = ("other",)
-            reasons.append("radiotherapy-site-not-told" if is_bone is None else "radiotherapy-not-of-bone")
+            reasons.append("radiotherapy-site-not-told" if place.is_bone is None else "radiotherapy-not-of-bone")
     reasons += ["look-alike" for match in matches if match.is_trap]
     return ServiceOrder(
         kinds=kinds,
         label=label,
-        site=site,
+        place=place,
         stereotactic=stereotactic,
         dose_gy=dose,
         fractions=fractions,
@@ -285,33 +223,21 @@ def _is_laboratory(resource: Mapping[str, Any], context: ReadingContext) -> bool
     return bool(loinc) and bool(context.concepts({"coding": loinc}, "Observation"))
 
 
-def bone_site(codeable: object, context: ReadingContext) -> tuple[str | None, bool | None]:
-    """Give the lesion site that a body site means, and whether it is bone; (None, None) when it cannot be told."""
-    found = [match.concept for match in context.concepts(codeable) if match.concept.startswith("site_")]
-    for concept in found:
-        if concept in BONE_SITES:
-            return BONE_SITES[concept], True
-    if found:
-        return None, False
-    for text in texts_of(codeable):
-        folded = plain(text)
-        for site, pattern in SITE_WORDS:
-            if pattern.search(folded):
-                return site, True
-    return None, None
+def _place(resource: Mapping[str, Any], context: ReadingContext, text: str) -> Place:
+    """Give the bone that an order is for: of its body sites, else of its name; that it is none; or not told."""
+    told = body_sites(resource, context)
+    bones = [place for place in told if place.is_bone]
+    if len({place.bone for place in bones}) > 1 and (whole := _common_site(bones)) is not None:
+        return Place(whole, True)
+    if bones:
+        return bones[0]
+    return told[0] if any(place.is_bone is False for place in told) else place_in(text)
 
 
-def _site(resource: Mapping[str, Any], context: ReadingContext, text: str) -> tuple[str | None, bool | None]:
-    places = [bone_site(site, context) for site in listed(resource.get("bodySite"))]
-    for site, is_bone in places:
-        if is_bone:
-            return site, True
-    if any(is_bone is False for _, is_bone in places):
-        return None, False
-    for site, pattern in SITE_WORDS:
-        if pattern.search(text):
-            return site, True
-    return None, None
+def _common_site(bones: Sequence[Place]) -> str | None:
+    """Give the one site of several places of an order (both femora, two levels); None where they differ."""
+    sites = {place.site for place in bones}
+    return sites.pop() if len(sites) == 1 else None
 
 
 def _treats_bone_metastasis(resource: Mapping[str, Any], context: ReadingContext, resolve: Resolver | None) -> bool:

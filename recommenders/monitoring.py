@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from recommenders.patient.advice import Advice, Phrase, Proposal, ProposedMedication, ProposedService
-from recommenders.patient.courses import bma, bma_orders, first_dose, is_given
+from recommenders.patient.advice import Advice, ChangedOrder, Label, Phrase, Proposal, ProposedMedication
+from recommenders.patient.bone_agents import PROPOSED, dental_check
+from recommenders.patient.courses import (
+    ZOLEDRONIC,
+    at_hand,
+    bma,
+    bma_orders,
+    days_since_dose,
+    first_dose,
+    given_doses,
+    is_active,
+    is_given,
+)
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.precautions import (
-    DENTAL_EXAMINATION,
-    applying,
+    asked_for,
     bare,
+    both_supplements,
     calcium_tablets,
     calcium_too_high_for_supplements,
     jaw_at_risk,
-    noted,
+    kidneys_failing,
+    may_be_normal,
+    not_asked_for,
     recent_dental_check,
+    services,
+    uncorrected,
     vitamin_d_tablets,
 )
+from recommenders.patient.renal import GUIDANCE as RENAL
 from recommenders.vocabulary.facts import Moment, known
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
-from recommenders.vocabulary.logic import NO, Condition, Criterion, documented, given, leaf
+from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, any_of, documented, given, leaf
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from recommenders.patient.advice import Case, Service
+    from recommenders.patient.advice import Case, Fill, Service
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Reading
-    from recommenders.vocabulary.logic import Logical
     from recommenders.vocabulary.records import Order
 
 GUIDANCE = guidance("monitoring")
@@ -54,24 +68,25 @@ def rules(case: Case) -> Iterator[Advice]:
 def teeth(case: Case) -> Iterator[Advice]:
     """MON-001 and MON-002: dental examinations, before the first dose and every 6 months."""
     facts, limits = case.facts, case.limits(GUIDANCE)
-    drugs = case.once(bma)
+    drugs, bad_teeth = case.once(bma), facts.dental.unrestorable_teeth
 
     checked = recent_dental_check(case)
-    bad_teeth = facts.dental.unrestorable_teeth
-    teeth_in_order = checked & ~bad_teeth
-    only_the_teeth = checked & bad_teeth
-    examine = () if checked.yes else (Proposal(action=0, items=(DENTAL_EXAMINATION,)),)
-    said_of_teeth = Phrase("teeth") if only_the_teeth.yes else None
+    seen_to = checked | asked_for(case, "dental-examination")
+    teeth_in_order = seen_to & ~bad_teeth
+    examine = tuple(dental_check(case, "dental-examination"))
 
-    start_recommended = case.fired("BP-001") | case.fired("BP-020")
-    start_considered = case.fired("BP-021")
+    start_pressed = case.fired("BP-001") | case.fired("BP-002") | case.fired("BP-020")
+    high_calcium = documented(facts.lab.ca_corr > case.limits(COMMON).hypercalcaemia)
     if case.hook in CHART_HOOKS:
         yield Advice(
             rule="MON-001",
-            because=start_recommended | start_considered,
+            because=start_pressed | case.fired("BP-021"),
             unless=teeth_in_order,
-            indicator="warning" if start_recommended.yes else "info",
-            summary=said_of_teeth,
+            holds={
+                "does-not-wait": high_calcium | ~documented(start_pressed),
+                "bad-teeth": documented(bad_teeth),
+                "no-indication": NO,
+            },
             proposals=examine,
         )
     for order in bma_orders(case):
@@ -80,18 +95,27 @@ def teeth(case: Case) -> Iterator[Advice]:
             rule="MON-001",
             because=first_dose(case, order),
             unless=teeth_in_order,
-            indicator="info" if for_hypercalcaemia.yes else "warning",
-            summary=said_of_teeth,
+            holds={
+                "does-not-wait": high_calcium | for_hypercalcaemia,
+                "bad-teeth": documented(bad_teeth),
+                "no-indication": ~known(order.indication),
+            },
             proposals=examine,
             order=order.reference,
         )
 
-    pressing = facts.dental.signs | (drugs.months >= limits.long_use)
+    long_use = documented(drugs.months >= limits.long_use)
+    last = facts.dental.last_exam
     yield Advice(
         rule="MON-002",
         because=drugs.current.any(),
-        unless=checked,
-        indicator="warning" if pressing.yes else "info",
+        unless=seen_to,
+        holds={
+            "long-use": long_use,
+            "lapsed": known(last),
+            "risk-factor": long_use | documented(facts.meds.glucocorticoid | facts.meds.antiangiogenic),
+        },
+        fill={"dental_date": last.date} if last.date else {},
         proposals=examine,
     )
 
@@ -99,16 +123,32 @@ def teeth(case: Case) -> Iterator[Advice]:
 def jaw(case: Case) -> Iterator[Advice]:
     """MON-006, MON-011 and MON-013: osteonecrosis of the jaw, its risk, and planned dental work."""
     facts, limits = case.cautious(), case.limits(GUIDANCE)
-    drugs = case.once(bma)
+    drugs, orders = case.once(bma), bma_orders(case)
 
-    being_ordered = given(bool(bma_orders(case)))
+    being_ordered = given(bool(orders))
+    order_stands = given(any(is_active(course) for course in drugs.any.courses))
     on_antiresorptive = drugs.any.any() | being_ordered
-    confirmed_and_ordered = facts.onj.status.is_("confirmed") & being_ordered
+    confirmed = documented(facts.onj.status.is_("confirmed"))
+    at_risk = jaw_at_risk(facts)
+    sent_to_surgeon = asked_for(case, "oral-surgery-consultation")
     yield Advice(
         rule="MON-006",
-        because=on_antiresorptive & (jaw_at_risk(facts) | facts.dental.signs),
-        indicator="critical" if confirmed_and_ordered.yes else "warning",
-        proposals=(tests(0, "oral-surgery-consultation"),),
+        because=on_antiresorptive & (at_risk | facts.dental.signs),
+        unless=sent_to_surgeon & ~being_ordered,
+        holds={
+            "confirmed-on-treatment": all_of((confirmed, ~being_ordered, order_stands)),
+            "past-dose-only": all_of((documented(at_risk), ~being_ordered, ~order_stands)),
+            "suspected": documented(at_risk) & ~confirmed,
+            "only-signs": ~documented(at_risk),
+            "on-treatment": order_stands | being_ordered,
+        },
+        fill={
+            "onj.status": Phrase("confirmed" if confirmed.yes else "suspected"),
+            "jaw_sign": Phrase("jaw-sign"),
+        },
+        order=orders[0].reference if orders else None,
+        beside=tuple(order.reference for order in orders[1:]),
+        proposals=() if sent_to_surgeon.yes else (services("oral-surgery", "oral-surgery-consultation"),),
     )
 
     used_for_long = drugs.months >= limits.long_use
@@ -116,7 +156,24 @@ def jaw(case: Case) -> Iterator[Advice]:
         rule="MON-011",
         because=drugs.current.any() & (used_for_long | facts.meds.glucocorticoid | facts.meds.antiangiogenic),
     )
-    yield Advice(rule="MON-013", because=on_antiresorptive & facts.dental.invasive_planned)
+    dosed = given(bool(given_doses(case, DENOSUMAB | BISPHOSPHONATES)))
+    first = any_of(documented(first_dose(case, order)) for order in orders)
+    about = at_hand(case, "invasive-dental") or tuple(order.reference for order in orders)
+    yield Advice(
+        rule="MON-013",
+        because=on_antiresorptive & facts.dental.invasive_planned,
+        holds={"before-first-dose": all_of((first, ~dosed, ~documented(drugs.any.any()))), "dosed": dosed},
+        fill={"dental_procedure": Phrase("dental-procedure"), **antiresorptives(case)},
+        order=about[0] if about else None,
+        beside=about[1:],
+    )
+
+
+def antiresorptives(case: Case) -> Mapping[str, Fill]:
+    """Name the antiresorptives on record, else those being ordered: the order at hand may be a tooth's."""
+    drugs: tuple[str, ...] = tuple(dict.fromkeys(course.drug for course in case.once(bma).any.courses))
+    drugs = drugs or tuple(dict.fromkeys(order.drug for order in bma_orders(case) if order.drug))
+    return {"drug": drugs} if drugs else {}
 
 
 # --- calcium ------------------------------------------------------------------------------------------------
@@ -124,61 +181,64 @@ def jaw(case: Case) -> Iterator[Advice]:
 
 def calcium(case: Case) -> Iterator[Advice]:
     """MON-003 and MON-004: the calcium schedule after denosumab, and low calcium."""
-    limits = case.limits(GUIDANCE)
-    careful = case.cautious("lowest")
+    limits, careful = case.limits(GUIDANCE), case.cautious("lowest")
     drugs, orders = case.once(bma), bma_orders(case)
 
     denosumab_ordered = given(any(order.drug in DENOSUMAB for order in orders))
     schedule = calcium_after_denosumab(case)
-    overdue_for_long = given(schedule.days_overdue > limits.overdue_for_long.value)
-    weak_kidneys = careful.lab.crcl < limits.severe_renal_impairment
     yield Advice(
         rule="MON-003",
         because=(drugs.current.includes(DENOSUMAB) | denosumab_ordered) & schedule.overdue,
-        indicator="warning" if (overdue_for_long | weak_kidneys).yes else "info",
-        notes=schedule.notes,
-        proposals=(tests(0, "calcium", "albumin"),),
+        unless=asked_for(case, "calcium"),
+        holds={"kidneys-failing": kidneys_failing(case)},
+        fill={"days": schedule.days_overdue, "check": Phrase(f"check-{schedule.check}")},
+        proposals=(services("calcium", "calcium", "albumin"),),
     )
 
-    on_antiresorptive = drugs.any.any() | given(bool(orders))
-    corrected = careful.lab.ca_corr
-    low_calcium = corrected < limits.hypocalcaemia
-    uncorrected = given("uncorrected" in corrected.flags)
-    corrected_may_be_normal = uncorrected & (corrected >= limits.uncorrected_may_be_normal_from)
-    as_measured = case.facts.lab.ca_corr
-    measured_uncorrected = given("uncorrected" in as_measured.flags)
-    certain_enough_to_treat = known(as_measured) & (
-        ~measured_uncorrected | (as_measured < limits.uncorrected_may_be_normal_from)
-    )
+    corrected, as_measured = careful.lab.ca_corr, case.facts.lab.ca_corr
+    may_be_wrong = may_be_normal(as_measured, limits.uncorrected_may_be_normal_from)
+    on_denosumab = documented(drugs.any.includes(DENOSUMAB)) | denosumab_ordered
+    treat = all_of((on_denosumab, known(as_measured), ~may_be_wrong))
+    contradictory = {case.facts.lab.ca_total.reason, case.facts.lab.albumin.reason} & {"contradictory"}
     yield Advice(
         rule="MON-004",
-        because=on_antiresorptive & low_calcium,
-        indicator="warning" if corrected_may_be_normal.yes else "critical",
-        points=applying(0, 1, 2, (3, uncorrected), 4),
+        because=(drugs.any.any() | given(bool(orders))) & (corrected < limits.hypocalcaemia),
+        holds={
+            "may-be-normal": may_be_normal(corrected, limits.uncorrected_may_be_normal_from),
+            "agent-ordered": given(bool(orders)),
+            "bisphosphonate": ~on_denosumab,
+            "treat": treat,
+            "contradictory": given(bool(contradictory)),
+        },
         fill={"ca_corrected_mmol_l": bare(corrected)},
-        notes=caveats(corrected),
+        order=orders[0].reference if orders else None,
+        beside=tuple(order.reference for order in orders[1:]),
         proposals=(
-            *((CALCIUM_GLUCONATE,) if certain_enough_to_treat.yes else ()),
-            *((tests(1, "albumin"),) if uncorrected.yes else ()),
-            tests(2, "calcium", "magnesium"),
+            *((services("albumin", "albumin"),) if uncorrected(corrected).yes else ()),
+            services("repeat", "calcium", "magnesium"),
+            *((CALCIUM_GLUCONATE,) if treat.yes else ()),
         ),
     )
 
 
 CALCIUM_GLUCONATE = Proposal(
-    action=0,
+    button="gluconate",
     items=(ProposedMedication(drug="calcium-gluconate-iv", route="IV"),),
     reasons=("lab.ca_total",),
 )
 
 
+Check = Literal["week", "month", "quarter"]
+"""Which check: after the first week, after the first month, or one of those every three months."""
+
+
 @dataclass(frozen=True, slots=True)
 class CalciumSchedule:
-    """Whether the calcium check after denosumab is overdue, for how many days, and what to say of it."""
+    """Whether a calcium check after denosumab is overdue, which one, and for how many days."""
 
     overdue: Criterion
     days_overdue: int = 0
-    notes: tuple[Phrase, ...] = ()
+    check: Check = "quarter"
 
 
 def calcium_after_denosumab(case: Case) -> CalciumSchedule:
@@ -205,13 +265,15 @@ def calcium_after_denosumab(case: Case) -> CalciumSchedule:
     days, last_check = (facts.as_of - first.date).days, max(checks, default=-1)
     if newest.truncated:
         return _without_the_first_dose(case, start, days, last_check)
-    missed = [(begins, ends) for begins, ends in windows(case, days) if ends < days and last_check < begins]
+    missed = [
+        (place, ends) for place, (begins, ends) in enumerate(windows(case, days)) if ends < days and last_check < begins
+    ]
     overdue = leaf(Condition(start.name, "is", OVERDUE, start, bool(missed)))
     if not missed:
         return CalciumSchedule(overdue)
-    begins, ends = missed[0]
-    said = Phrase("overdue_since", {"days": days - ends, "window": Phrase("window", {"from": begins, "to": ends})})
-    return CalciumSchedule(overdue, days - ends, (said,))
+    place, ends = missed[0]
+    checks_in_turn: tuple[Check, ...] = ("week", "month", "quarter")
+    return CalciumSchedule(overdue, days - ends, checks_in_turn[min(place, 2)])
 
 
 OVERDUE = "calcium check overdue"
@@ -257,23 +319,26 @@ def regular_tests(case: Case) -> Iterator[Advice]:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
     dx, lab, drugs = facts.dx, facts.lab, case.once(bma)
 
-    on_bisphosphonate = drugs.current.includes(BISPHOSPHONATES)
-    creatinine_checked = lab.creatinine.within(limits.creatinine_check, facts.as_of)
-    dosed_rarely = drugs.interval_days > limits.spaced_dosing_above
+    creatinine = lab.creatinine
+    never_measured = given(creatinine.date is None and not facts.series.get("lab.creatinine"))
     yield Advice(
         rule="MON-005",
-        because=on_bisphosphonate,
-        unless=creatinine_checked,
-        indicator="info" if dosed_rarely.yes else "warning",
-        proposals=(tests(0, "creatinine"),),
+        because=drugs.current.includes(BISPHOSPHONATES) & ~long_before_the_next_dose(case),
+        unless=creatinine.within(limits.creatinine_check, facts.as_of) | asked_for(case, "creatinine"),
+        holds={"spaced": drugs.interval_days > limits.spaced_dosing_above, "never-measured": never_measured},
+        fill={"creatinine_days": (facts.as_of - creatinine.date).days} if creatinine.date else {},
+        proposals=(services("creatinine", "creatinine"),),
     )
 
     on_treatment = drugs.current.any()
+    electrolytes: tuple[tuple[Service, Reading], ...] = (("phosphate", lab.phosphate), ("magnesium", lab.magnesium))
+    due = not_asked_for(case, (service for service, result in electrolytes if not result.is_known))
     yield Advice(
         rule="MON-007",
         because=on_treatment,
-        unless=known(lab.phosphate) & known(lab.magnesium),
-        proposals=(tests(0, "phosphate", "magnesium", "dxa"),),
+        unless=all_of(known(result) | asked_for(case, service) for service, result in electrolytes),
+        fill={"items": tuple(Label(f"lab.{service}") for service in due)},
+        proposals=(services("tests", *due),) if due else (),
     )
 
     treated_myeloma = (dx.mm | dx.smm) & on_treatment
@@ -281,22 +346,50 @@ def regular_tests(case: Case) -> Iterator[Advice]:
     yield Advice(rule="MON-009", because=treated_myeloma, unless=known(facts.mm.m_protein) & known(facts.mm.flcr))
 
 
+def long_before_the_next_dose(case: Case) -> Criterion:
+    """Tell whether the next dose is more than a week away, by last dose and interval; never unknown."""
+    interval = case.once(bma).interval_days.rounded
+    if interval is None:
+        return NO
+    since = days_since_dose(case, BISPHOSPHONATES)
+    return documented(since < interval - case.limits(GUIDANCE).creatinine_lead.value)
+
+
 def infusion(case: Case) -> Iterator[Advice]:
     """MON-010 and MON-012: what to know when an order is being signed."""
+    limits, crcl = case.limits(GUIDANCE), case.facts.lab.crcl
     for order in bma_orders(case):
         if order.drug in BISPHOSPHONATES:
+            zoledronic, ibandronate = given(order.drug in ZOLEDRONIC), given(order.drug == "ibandronate")
             yield Advice(
                 rule="MON-010",
                 because=~documented(is_tablet(order)),
                 unless=known(order.infusion_min),
+                holds={
+                    "zoledronic-acid": zoledronic,
+                    "ibandronate-weak-kidneys": ibandronate & (crcl < case.limits(RENAL).ibandronate_full_dose_from),
+                    "ibandronate": ibandronate,
+                    "incadronate": given(order.drug == "incadronate"),
+                    "ibandronate-4-mg": ibandronate & order.dose_mg.equals(limits.ibandronate_chinese_label),
+                },
+                proposals=(fifteen_minutes(order),) if zoledronic.yes else (),
                 order=order.reference,
             )
         yield Advice(rule="MON-012", because=first_dose(case, order), order=order.reference)
 
 
+def fifteen_minutes(order: Order) -> Proposal:
+    """Give the draft with the infusion time of zoledronic acid."""
+    change = ChangedOrder(order=order.reference, infusion_min=PROPOSED["infusion_minutes"])
+    return Proposal(button="fifteen-minutes", items=(change,))
+
+
 def is_tablet(order: Order) -> Criterion:
     """Tell whether an order is for tablets."""
-    return order.route.is_("PO") | given(order.drug == "ibandronate-oral")
+    weekly = given(order.drug == "other-bisphosphonate") & ~documented(
+        order.route.is_("IV")
+    )  # alendronate and its like
+    return order.route.is_("PO") | given(order.drug == "ibandronate-oral") | weekly
 
 
 # --- supplements --------------------------------------------------------------------------------------------
@@ -304,79 +397,74 @@ def is_tablet(order: Order) -> Criterion:
 
 def supplements(case: Case) -> Iterator[Advice]:
     """SUPP-001 to SUPP-003: calcium and vitamin D."""
-    limits = case.limits(GUIDANCE)
-    careful = case.cautious("highest")
+    limits, careful = case.limits(GUIDANCE), case.cautious("highest")
     meds, corrected, drugs = careful.meds, careful.lab.ca_corr, case.once(bma)
 
     on_treatment = drugs.current.any()
     allowed = ~calcium_too_high_for_supplements(case)
     both_taken = meds.calcium & meds.vitd
-    check_calcium_first = ~known(careful.lab.ca_corr)
-    lacking = tuple(
-        Proposal(action=place, items=(tablets,))
-        for place, taken, tablets in (
-            (0, meds.calcium, calcium_tablets(case)),
-            (1, meds.vitd, vitamin_d_tablets(case)),
-        )
-        if not documented(taken).yes
-    )
     if case.hook in CHART_HOOKS:
-        yield Advice(
-            rule="SUPP-001",
-            because=on_treatment & allowed,
-            unless=both_taken,
-            summary=what_is_lacking(case),
-            points=applying(0, (1, check_calcium_first), 2),
-            proposals=lacking,
-        )
+        yield lacking_supplements(case, on_treatment & allowed, drugs.current.includes(DENOSUMAB))
     for order in bma_orders(case):
-        yield Advice(
-            rule="SUPP-001",
-            because=allowed,
-            unless=both_taken,
-            indicator="warning" if order.drug in DENOSUMAB else "info",
-            summary=what_is_lacking(case),
-            points=applying(0, (1, check_calcium_first), 2),
-            proposals=lacking,
-            order=order.reference,
-        )
+        yield lacking_supplements(case, allowed, given(order.drug in DENOSUMAB), order)
 
-    too_high = corrected > case.limits(COMMON).hypercalcaemia
+    supplement_orders = at_hand(case, "calcium", "vitamin-d")
     yield Advice(
         rule="SUPP-002",
-        because=(meds.calcium | meds.vitd) & too_high,
-        fill={"ca_corrected_mmol_l": bare(corrected)},
-        notes=caveats(corrected),
+        because=(meds.calcium | meds.vitd) & (corrected > case.limits(COMMON).hypercalcaemia),
+        holds={"supplement-ordered": given(bool(supplement_orders))},
+        fill={
+            "ca_corrected_mmol_l": bare(corrected),
+            "supplements": tuple(Label(fact.name) for fact in (meds.calcium, meds.vitd) if documented(fact).yes),
+        },
+        order=supplement_orders[0] if supplement_orders else None,
+        beside=supplement_orders[1:],
     )
 
-    too_little = (meds.calcium_daily < limits.calcium_supplement) | (meds.vitd_daily < limits.vitamin_d_supplement)
-    yield Advice(rule="SUPP-003", because=on_treatment & both_taken & too_little & allowed)
-
-
-def what_is_lacking(case: Case) -> Phrase | None:
-    """Give the summary that names the one supplement that is missing; None when both are."""
-    meds = case.facts.meds
-    if documented(meds.calcium & ~meds.vitd).yes:
-        return Phrase("only_vitamin_d_missing")
-    if documented(meds.vitd & ~meds.calcium).yes:
-        return Phrase("only_calcium_missing")
-    return None
-
-
-# --- how it is said -----------------------------------------------------------------------------------------
-
-
-@cache  # made of closed lists: a few, for all patients
-def tests(action: int, *services: Service) -> Proposal:
-    """Give some tests or a consultation as one suggestion."""
-    return Proposal(action=action, items=tuple(ProposedService(service=service) for service in services))
-
-
-def caveats(corrected: Reading) -> tuple[Phrase, ...]:
-    """Give the extra lines that a corrected calcium needs: not corrected, or the less safe of two."""
-    flags = corrected.flags
-    kinds: tuple[tuple[str, Logical], ...] = (
-        ("uncorrected", given("uncorrected" in flags)),
-        ("less_safe_value", given("less-safe-value" in flags)),
+    little_calcium = meds.calcium_daily < limits.calcium_supplement
+    little_vitamin_d = meds.vitd_daily < limits.vitamin_d_supplement
+    below: list[Fill] = []
+    if little_calcium.yes:
+        below.append(Phrase("below", {"daily": meds.calcium_daily, "limit": limits.calcium_supplement.value}))
+    if little_vitamin_d.yes:
+        below.append(Phrase("below-vitamin-d", {"daily": meds.vitd_daily, "limit": limits.vitamin_d_supplement.value}))
+    yield Advice(
+        rule="SUPP-003",
+        because=on_treatment & both_taken & (little_calcium | little_vitamin_d) & allowed,
+        fill={"below": tuple(below)},
     )
-    return noted(*kinds)
+
+
+def lacking_supplements(case: Case, because: Criterion, on_denosumab: Criterion, order: Order | None = None) -> Advice:
+    """
+    SUPP-001: calcium and vitamin D, of which at least one is not taken.
+
+    On the day on which denosumab is ordered at the chart they were offered with it: it leads no card yet.
+    """
+    careful = case.cautious("highest")
+    meds = careful.meds
+    calcium_missing, vitamin_d_missing = ~documented(meds.calcium), ~documented(meds.vitd)
+    dosed = documented(days_since_dose(case, DENOSUMAB) >= 1)
+    denosumab = documented(on_denosumab) & (dosed | given(order is not None))
+    both = both_supplements(case)
+    lists_came = given(case.facts.courses.delivered)
+    return Advice(
+        rule="SUPP-001",
+        because=because,
+        unless=meds.calcium & meds.vitd,
+        holds={
+            "denosumab-neither": all_of((denosumab, calcium_missing, vitamin_d_missing)),
+            "denosumab-calcium": denosumab & calcium_missing,
+            "denosumab-vitamin-d": denosumab & vitamin_d_missing,
+            "calcium-missing": calcium_missing & ~vitamin_d_missing,
+            "vitamin-d-missing": vitamin_d_missing & ~calcium_missing,
+            "calcium-unknown": ~known(careful.lab.ca_corr),
+            "none-listed": all_of((lists_came, calcium_missing, vitamin_d_missing)),
+        },
+        proposals=(
+            *((Proposal(button="supplements", items=both),) if both else ()),
+            *((Proposal(button="calcium", items=(calcium_tablets(case),)),) if calcium_missing.yes else ()),
+            *((Proposal(button="vitamin-d", items=(vitamin_d_tablets(case),)),) if vitamin_d_missing.yes else ()),
+        ),
+        order=order.reference if order is not None else None,
+    )

@@ -1,806 +1,780 @@
-"""Fracture risk (Mirels), cord compression (ESCC) and the timing of surgery."""
+"""Fracture risk (Mirels), cord compression (ESCC), spinal stability (SINS) and the timing of surgery."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from recommenders.bone_protection import bone_risk_tier
-from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Service
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal
+from recommenders.patient.bone_words import against, bare, bone_in_words
+from recommenders.patient.fracture_risk import (
+    FractureRisk,
+    fracture_risks,
+    highest_of,
+    lost_lengthwise,
+    risk_pct,
+)
 from recommenders.patient.lesions import (
     LONG_BONES,
     SPINE,
     bone_operated,
+    days_ago,
     event_criterion,
-    in_spine,
+    fractured_bone,
+    imaged_within,
     lies_in,
-    names_spine,
     newest_date,
-    possible_sites,
-    same_place,
-    site_word,
-    study_result,
-    treated_since,
+    shows,
+    shows_spine,
+    span,
     weight_bearing,
+    whole_skeleton,
 )
+from recommenders.patient.myeloma_bone import bone_risk_tier
+from recommenders.patient.services import all_asked, ask, not_asked
+from recommenders.patient.spine import (
+    compressions,
+    cord_compressed,
+    grade_compresses,
+    graded_since_deficit,
+    instability,
+    new_leg_weakness,
+    reported_compression,
+    spine_lesion,
+    spine_treated,
+    stabilities,
+)
+from recommenders.patient.surgery import (
+    SPINE_KEY,
+    Reason,
+    Surgery,
+    all_done,
+    asked_together,
+    bone_disease,
+    diagnoses,
+    fixable,
+    hurts,
+    is_spinal,
+    surgery,
+)
+from recommenders.vocabulary.bones import same_bone
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
-from recommenders.vocabulary.scores import GradedItem, Score
+from recommenders.vocabulary.logic import NO, Criterion, all_of, any_of, documented, given
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from recommenders.patient.advice import Case, Fill, Value
-    from recommenders.vocabulary.dictionary import Facts
-    from recommenders.vocabulary.facts import Finding, Reading
-    from recommenders.vocabulary.guidance import Indicator, Limits
+    from recommenders.patient.advice import Case, Fill, Proposal, Service, Value
+    from recommenders.patient.surgery import Treated
     from recommenders.vocabulary.records import Event, Lesion
 
 GUIDANCE = guidance("surgical_timing")
 _TABLES = GUIDANCE.tables
 
-SurgicalClass = Literal["urgent-review", "consider", "contraindications-present", "insufficient-data"]
+
+def rules(case: Case) -> Iterator[Advice]:
+    """Yield what each rule of this topic says of the case."""
+    yield from _mirels(case)
+    yield from _axial(case)
+    yield from _cord(case)
+    yield from _reported_cord(case)
+    yield from _sins(case)
+    yield from _surgical_lists(case)
+    yield from _synthesis(case)
+    yield from _interventional(case)
+    yield from _cement_at_the_order(case)
+    yield from _myeloma(case)
+
+
+def _against(case: Case) -> Criterion:
+    """Tell whether anything on record speaks against an operation; it stands beside the advice, never in its place."""
+    return given(bool(against(case)))
 
 
 # --- fracture risk ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FractureRisk:
-    """
-    The Mirels score of one lesion, from what is told to what is possible.
-
-    `applies` says whether this is a metastasis or myeloma lesion of a limb's long bone; `operated` whether that
-    bone was operated on or after the day of the finding.
-    """
-
-    lesion: Lesion
-    applies: Criterion
-    score: Score
-    operated: Criterion
-
-    @property
-    def total(self) -> Reading:
-        """The score as a reading; an interval while items are missing."""
-        return self.score.total
-
-    @property
-    def place(self) -> Fill:
-        """The bone, in words."""
-        return place(self.lesion.site)
-
-
-def fracture_risks(case: Case) -> tuple[FractureRisk, ...]:
-    """Give the Mirels score of each lesion that may have one, the highest first."""
-    return case.once(_fracture_risks)
-
-
-def _fracture_risks(case: Case) -> tuple[FractureRisk, ...]:
-    limits = case.limits(GUIDANCE)
-    risks = [_fracture_risk(case.facts, lesion, limits) for lesion in case.facts.lesions]
-    scored = [risk for risk in risks if not risk.applies.no]
-    return tuple(
-        sorted(scored, key=lambda r: (-r.score.lowest, -r.score.highest, site_word(r.lesion.site) or "", r.lesion.id))
-    )
-
-
-def threatening_fractures(case: Case) -> tuple[FractureRisk, ...]:
-    """Give the lesions with a Mirels score of 8, or certainly 9 or more, that were not operated since."""
-    limits = case.limits(GUIDANCE)
-    return tuple(
-        risk
-        for risk in fracture_risks(case)
-        if (risk.applies & ~risk.operated).yes
-        and (risk.total.equals(limits.mirels_borderline) | (risk.total >= limits.mirels_high)).yes
-    )
-
-
-def _fracture_risk(facts: Facts, lesion: Lesion, limits: Limits) -> FractureRisk:
-    tables = _TABLES["mirels"]
-    sites = {bone: tables["site"][bone] for bone in possible_sites(lesion.site) if bone in tables["site"]}
-    items = (
-        GradedItem(fact=lesion.type, answers=_answers(lesion.type, tables["type"])),
-        GradedItem(fact=lesion.cortical_fraction, answers=_size_answers(lesion.cortical_fraction, limits)),
-        GradedItem(fact=lesion.site, answers=sites or tables["site"]),
-        GradedItem(fact=lesion.pain, answers=_answers(lesion.pain, tables["pain"])),
-    )
-    return FractureRisk(
-        lesion=lesion,
-        applies=lies_in(lesion.site, LONG_BONES, "long-bone") & lesion.nature.one_of("metastasis", "myeloma"),
-        score=Score("mirels_total", items),
-        operated=bone_operated(facts, lesion.site, newest_date(lesion, *(item.fact for item in items)), lesion.side),
-    )
-
-
-def _answers(finding: Finding, points: Mapping[str, int]) -> Mapping[str, int]:
-    words = (finding.value,) if finding.is_known else finding.possible or tuple(points)
-    return {str(word): points[str(word)] for word in words}
-
-
-def _size_answers(fraction: Reading, limits: Limits) -> Mapping[str, int]:
-    under, over = fraction < limits.cortex_one_third, fraction > limits.cortex_two_thirds
-    excluded = {
-        "under-a-third": under.no,
-        "a-third-to-two-thirds": under.yes or over.yes,
-        "over-two-thirds": over.no,
-    }
-    return {word: points for word, points in _TABLES["mirels"]["size"].items() if not excluded[word]}
-
-
-def risk_pct(points: int) -> int:
-    """Give the fracture risk that the source names for a score, in per cent; from 9 on it is "or more"."""
-    rows = [row for row in _TABLES["mirels_risk"] if points >= row["from"]]
-    return int(max(rows, key=lambda row: row["from"])["pct"])
-
-
-def _risk(lowest: int, highest: int) -> Phrase:
-    low, high = risk_pct(lowest), risk_pct(highest)
-    top = risk_pct(max(row["from"] for row in _TABLES["mirels_risk"]))
-    if low == high:
-        return Phrase("risk-or-more" if high == top else "risk", {"pct": low})
-    return Phrase("risk-from-to-or-more" if high == top else "risk-from-to", {"low": low, "high": high})
-
-
-def _mirels_line(risk: FractureRisk) -> Phrase:
+def _in_numbers(risk: FractureRisk) -> Fill:
+    """Give the score as one number, or as the range that its missing items leave."""
     score = risk.score
-    fill: dict[str, Fill] = {"site": risk.place, "risk": _risk(score.lowest, score.highest)}
-    if score.is_told:
-        return Phrase("mirels-told", fill | {"n": score.lowest})
-    missing = tuple(Label(item.fact.name) for item in score.open_items)
-    return Phrase("mirels-range", fill | {"min": score.lowest, "max": score.highest, "list": missing})
-
-
-def _mirels_answers(risk: FractureRisk) -> Iterator[Phrase]:
-    """For each missing item, what each answer would give."""
-    for item in risk.score.open_items:
-        answers: list[Fill] = []
-        for word, lowest, highest in risk.score.if_answered(item):
-            fill: dict[str, Fill] = {"answer": _answer(item, word), "risk": _risk(lowest, highest)}
-            if lowest == highest:
-                answers.append(Phrase("answer-total", fill | {"n": lowest}))
-            else:
-                answers.append(Phrase("answer-range", fill | {"min": lowest, "max": highest}))
-        yield Phrase("what-it-would-give", {"item": Label(item.fact.name), "list": tuple(answers)})
-
-
-def _answer(item: GradedItem, word: str) -> Fill:
-    if item.fact.name == "lesions[].cortical_fraction":
-        return Phrase(f"size-{word}")
-    if item.fact.name == "lesions[].pain":
-        return Phrase(f"pain-{word}")
-    return Phrase("site-femur-other") if word == "femur-other" else word
-
-
-def place(site: Finding) -> Fill:
-    """Give a lesion's site as it fills a sentence."""
-    return site_word(site) or Phrase("site-not-told")
+    return score.lowest if score.is_told else f"{score.lowest}–{score.highest}"
 
 
 def _mirels(case: Case) -> Iterator[Advice]:
     facts, limits = case.facts, case.limits(GUIDANCE)
     risks = fracture_risks(case)
-    reasons = (*diagnoses(case), "lesions[]")
-
     for risk in risks:
-        score, lesion = risk.score, risk.lesion
-        band: dict[str, Fill] = {"mirels_min": score.lowest, "mirels_max": score.highest}
-        fracture_imminent = risk.total >= limits.mirels_high
-        low = risk.total <= limits.mirels_low
-        severe_and_loaded = (weight_bearing(lesion) & lesion.pain.is_("severe")).yes
-
-        yield Advice(
-            rule="MIRELS-001",
-            because=risk.applies & given(score.is_told) & all_of(known(item.fact) for item in score.items),
-            fill={"n": score.lowest, "site": risk.place},
-        )
-        yield Advice(
-            rule="MIRELS-003",
-            because=documented(risk.applies & risk.total.equals(limits.mirels_borderline)),
-            unless=risk.operated,
-            notes=(_mirels_line(risk),),
-            proposals=(_ask("orthopaedic-consultation", reasons),),
-        )
-        yield Advice(
-            rule="MIRELS-004",
-            because=risk.applies & fracture_imminent,
-            unless=risk.operated,
-            indicator="critical" if severe_and_loaded else "warning",
-            fill=band,
-            points=(0, 1, 3) if score.is_told else (0, 1, 2, 3),
-            notes=(_mirels_line(risk),),
-            proposals=(_ask("orthopaedic-consultation", reasons, urgent=True),),
-        )
-        yield Advice(
-            rule="MIRELS-005",
-            because=risk.applies & given(not score.is_told) & ~documented(fracture_imminent) & ~documented(low),
-            indicator="warning" if score.lowest >= limits.mirels_borderline.value else "info",
-            fill={
-                "min": score.lowest,
-                "max": score.highest,
-                "list": tuple(Label(item.fact.name) for item in score.open_items),
-                **band,
-            },
-            notes=(_mirels_line(risk), *_mirels_answers(risk)),
-        )
-
-    if risks:
-        # one reassuring sentence for the patient: only when no long bone can score higher
-        yield Advice(
-            rule="MIRELS-002",
-            because=documented(all_of(risk.applies & (risk.total <= limits.mirels_low) for risk in risks)),
-            fill={"mirels_min": risks[0].score.lowest, "mirels_max": risks[0].score.highest},
-            points=(1,) if all(risk.score.is_told for risk in risks) else (0, 1),
-            notes=tuple(_mirels_line(risk) for risk in risks),
-        )
+        yield from _of_one_bone(case, risk)
+    low = documented(all_of(risk.applies & (risk.total <= limits.mirels_low) for risk in risks)) if risks else NO
+    # a reassuring sentence only when no long bone can score higher
+    for risk in risks:
+        yield Advice(rule="MIRELS-002", because=low, fill={"n": _in_numbers(risk)}, about=risk.about)
     if not facts.lesions.items:
         # nothing is known of any lesion: asked for only where bone disease is on record
         yield Advice(rule="MIRELS-004", because=documented(bone_disease(case)) & facts.lesions.any(weight_bearing))
 
 
+def _of_one_bone(case: Case, risk: FractureRisk) -> Iterator[Advice]:
+    limits, score, lesion = case.limits(GUIDANCE), risk.score, risk.lesion
+    reasons = (*diagnoses(case), "lesions[]")
+    since = newest_date(lesion)
+    imminent = risk.total >= limits.mirels_high
+    low = risk.total <= limits.mirels_low
+    consult = (ask("orthopaedic-consultation", "orthopaedic-consultation", reasons, about=risk.about),)
+    urgent = (
+        ask(
+            "urgent-orthopaedic-consultation",
+            "orthopaedic-consultation",
+            reasons,
+            urgent=True,
+            about=risk.about,
+        ),
+    )
+    common: dict[str, Fill] = {"n": _in_numbers(risk)}
+
+    yield Advice(
+        rule="MIRELS-001",
+        because=risk.applies & given(score.is_told) & all_of(known(item.fact) for item in score.items),
+        fill=common,
+        about=risk.about,
+    )
+    yield Advice(
+        rule="MIRELS-003",
+        because=documented(risk.applies & risk.total.equals(limits.mirels_borderline)),
+        unless=risk.operated | all_asked(case, consult, since),
+        fill=common,
+        about=risk.about,
+        proposals=consult,
+    )
+    yield Advice(
+        rule="MIRELS-004",
+        because=risk.applies & imminent,
+        unless=risk.operated | all_asked(case, urgent, since),
+        fill=common,
+        about=risk.about,
+        holds={
+            "severe-and-loaded": weight_bearing(lesion) & lesion.pain.is_("severe"),
+            "leg": lies_in(lesion.site, _TABLES["leg_bones"], "leg"),
+            "arm": lies_in(lesion.site, _TABLES["arm_bones"], "arm"),
+            "radiotherapy-in-question": documented(case.facts.dx.bone_met) & hurts(lesion),
+            "against": _against(case),
+        },
+        proposals=urgent,
+    )
+    yield _open_score(case, risk, given(not score.is_told) & ~documented(imminent) & ~documented(low))
+
+
+def _open_score(case: Case, risk: FractureRisk, is_open: Criterion) -> Advice:
+    """MIRELS-005: the range that missing items leave; it speaks of a bone that hurts, or that scores 8 at least."""
+    facts, limits, score, lesion = case.facts, case.limits(GUIDANCE), risk.score, risk.lesion
+    reasons = (*diagnoses(case), "lesions[]")
+    from_borderline = given(score.lowest >= limits.mirels_borderline.value)
+    not_measured = ~known(lesion.cortical_fraction)
+    ct_done = imaged_within(facts, ("ct",), limits.whole_skeleton, lambda study: shows(study, lesion.bone))
+    offered: list[Proposal] = []
+    if from_borderline.yes:
+        offered.append(ask("orthopaedic-consultation", "orthopaedic-consultation", reasons, about=risk.about))
+    if (not_measured & ~ct_done).yes:
+        offered.append(ask("ct-of", "ct", reasons, about=risk.about))
+    proposals = tuple(offered)
+    return Advice(
+        rule="MIRELS-005",
+        because=risk.applies & is_open,
+        unless=risk.operated | all_asked(case, proposals[:1], newest_date(lesion)),
+        fill={
+            "min": score.lowest,
+            "max": score.highest,
+            "missing_item": tuple(Label(item.fact.name) for item in score.open_items),
+        },
+        about=risk.about,
+        holds={
+            "at-least-8": from_borderline,
+            "painless": given(lesion.pain.value not in {"mild", "moderate", "severe"} and not _hurts_somewhere(case)),
+            "cortex-unknown": not_measured,
+            "pain-unknown": ~known(lesion.pain),
+        },
+        proposals=not_asked(case, proposals, newest_date(lesion)),
+    )
+
+
+def _hurts_somewhere(case: Case) -> bool:
+    """Tell whether the patient has pain at all: it may be of the only bone whose pain was not graded."""
+    score = case.facts.pain.nrs
+    return score.value is not None and score.value > 0
+
+
+def _axial(case: Case) -> Iterator[Advice]:
+    """MIRELS-006: cortex lost along the femur, which Mirels does not count."""
+    limits = case.limits(GUIDANCE)
+    for risk in fracture_risks(case):
+        lesion = risk.lesion
+        since = newest_date(lesion, lesion.axial_cortical_mm)
+        consult = (
+            ask(
+                "orthopaedic-consultation",
+                "orthopaedic-consultation",
+                (*diagnoses(case), "lesions[]"),
+                about=risk.about,
+            ),
+        )
+        # asked for only where somebody measured it: the length decides nothing that the score does not ask for
+        measured = given(lesion.axial_cortical_mm.is_known)
+        yield Advice(
+            rule="MIRELS-006",
+            because=measured & lost_lengthwise(case, risk) & ~documented(risk.total >= limits.mirels_high),
+            unless=bone_operated(case.facts, lesion.bone, since) | all_asked(case, consult, since),
+            fill={"axial_mm": lesion.axial_cortical_mm.rounded or 0, "n": _in_numbers(risk)},
+            about=risk.about,
+            holds={"mirels-low": documented(risk.total <= limits.mirels_low)},
+            proposals=consult,
+        )
+
+
 # --- the spinal cord ----------------------------------------------------------------------------------------
 
 
-def spine_lesion(case: Case) -> Criterion:
-    """Tell whether there is a spine lesion; unknown when no lesion is on record."""
-    return case.facts.lesions.any(in_spine)
-
-
-def graded_since_deficit(case: Case) -> Criterion:
-    """Tell whether the ESCC grade is on or after the neurological deficit; an older one does not reassure."""
-    grade, deficit = case.facts.spine.escc, case.facts.spine.neuro_deficit
-    in_time = grade.date is not None and (deficit.date is None or grade.date >= deficit.date)
-    return known(grade) & given(in_time)
-
-
-def cord_compressed(case: Case) -> Criterion:
-    """Tell whether cord compression is a current entry of the problem list (30 days, or undated)."""
-    return any_of(event_criterion(event) for event in _compressions(case))
-
-
-def _compressions(case: Case) -> list[Event]:
-    facts, window = case.facts, int(case.limits(GUIDANCE).cord_compression_current.value)
-    return [
-        event
-        for event in facts.sre
-        if event.type == "spinal-cord-compression"
-        and event.active
-        and (event.date is None or (facts.as_of - event.date).days <= window)
-    ]
-
-
-def grade_compresses(case: Case) -> Criterion:
-    """Tell whether the ESCC grade is one of compression (2 or 3)."""
-    return case.facts.spine.escc.one_of("2", "3")
-
-
-def spine_treated(case: Case, since: dt.date | None, *, radiotherapy: bool) -> Criterion:
-    """
-    Tell whether the spine was operated (or irradiated) on or after a day, with no deficit recorded since.
-
-    Never unknown; a treatment that does not name the spine does not count.
-    """
-    facts, deficit = case.facts, case.facts.spine.neuro_deficit
-    if since is not None and deficit.value is True and deficit.date is not None:
-        since = max(since, deficit.date)
-    kinds: tuple[Literal["bone-surgery", "bone-radiotherapy"], ...] = (
-        ("bone-surgery", "bone-radiotherapy") if radiotherapy else ("bone-surgery",)
+def _both_called(case: Case, since: dt.date | None) -> tuple[Proposal, ...]:
+    reasons = (*diagnoses(case), "spine.neuro_deficit", "lesions[]")
+    both = (
+        ask("urgent-spine-surgery-consultation", "spine-surgery-consultation", reasons, urgent=True),
+        ask("urgent-radiation-oncology-consultation", "radiation-oncology-consultation", reasons, urgent=True),
     )
-    return treated_since(facts, kinds, names_spine, since)
+    return not_asked(case, both, since)
 
 
-def _grade_words(grade: Finding) -> str:
-    return str(grade.value) if grade.is_known else "/".join(grade.possible)
+def _cord_in_question(case: Case) -> Criterion:
+    """Tell whether the spine is known to be involved: only then is the grade asked for."""
+    facts = case.facts
+    grade = facts.spine.escc
+    return given(
+        any_of(
+            (
+                given(grade.is_known or bool(grade.possible)),
+                documented(facts.spine.neuro_deficit),
+                documented(facts.clin.nerve_compression),
+                documented(facts.spine.instability.one_of("at-risk", "unstable")),
+                documented(facts.spine.osteolysis_paraplegia_risk),
+                cord_compressed(case),
+                documented(spine_lesion(case)),
+            )
+        ).yes
+    )
 
 
 def _cord(case: Case) -> Iterator[Advice]:
     facts = case.facts
     grade, deficit = facts.spine.escc, facts.spine.neuro_deficit
+    in_question = _cord_in_question(case)
     reasons = (*diagnoses(case), "spine.neuro_deficit", "lesions[]")
-    has_grade = given(grade.is_known or bool(grade.possible))
-    # the grade is asked for only where the spine is known to be involved
-    involved = any_of(
-        (
-            has_grade,
-            documented(deficit),
-            documented(facts.clin.nerve_compression),
-            documented(facts.spine.instability.one_of("at-risk", "unstable")),
-            documented(facts.spine.osteolysis_paraplegia_risk),
-            cord_compressed(case),
-            documented(spine_lesion(case)),
-        )
-    )
-    cord_in_question = given(involved.yes)
-    fill: dict[str, Fill] = {"g": _grade_words(grade)}
-    older = (
-        (Phrase("grade-before-deficit", fill),) if (known(grade) & deficit & ~graded_since_deficit(case)).yes else ()
-    )
-    narrowed = (Phrase("grade-narrowed", fill),) if grade.possible and not grade.is_known else ()
-    no_mri = (Phrase("mri-contraindicated"),) if facts.local.mri_contraindicated.value is True else ()
+    older = documented(known(grade) & deficit & ~graded_since_deficit(case))
 
-    yield Advice(rule="ESCC-001", because=cord_in_question & grade.one_of("0", "1a", "1b"), fill=fill, notes=narrowed)
+    yield Advice(
+        rule="ESCC-001",
+        because=in_question & grade.one_of("0", "1a", "1b"),
+        about=SPINE_KEY,
+        holds={"deficit-unexplained": documented(deficit) & graded_since_deficit(case)},
+    )
+    prompt = (
+        ask("spine-surgery-consultation", "spine-surgery-consultation", reasons),
+        ask("radiation-oncology-consultation", "radiation-oncology-consultation", reasons),
+    )
     yield Advice(
         rule="ESCC-002",
-        because=cord_in_question & grade.is_("1c"),
-        fill=fill,
-        proposals=(_ask("spine-surgery-consultation", reasons),),
+        because=in_question & grade.is_("1c"),
+        unless=spine_treated(case, grade.date, radiotherapy=True) | all_asked(case, prompt[:1], grade.date),
+        about=SPINE_KEY,
+        holds={"no-deficit": ~documented(deficit)},
+        proposals=not_asked(case, prompt, grade.date),
     )
     yield Advice(
         rule="ESCC-003",
-        because=cord_in_question & grade_compresses(case),
+        because=in_question & grade_compresses(case),
         unless=spine_treated(case, grade.date, radiotherapy=True),
-        fill=fill,
-        notes=older,
-        proposals=(
-            _ask("spine-surgery-consultation", reasons, urgent=True),
-            _ask("radiation-oncology-consultation", reasons, action=1, urgent=True),
-        ),
+        about=SPINE_KEY,
+        holds={"against": _against(case)},
+        proposals=_both_called(case, grade.date),
+    )
+    no_mri = documented(facts.local.mri_contraindicated)
+    image = (
+        ask("whole-spine-ct-today", "ct-whole-spine", reasons, urgent=True)
+        if no_mri.yes
+        else ask("whole-spine-mri-today", "mri-whole-spine", reasons, urgent=True)
     )
     yield Advice(
         rule="ESCC-004",
         because=documented(deficit) & spine_lesion(case) & ~graded_since_deficit(case),
-        fill=fill,
-        notes=(*older, *narrowed, *no_mri),
-        proposals=() if no_mri else (_ask("mri-spine", reasons, urgent=True),),
+        about=SPINE_KEY,
+        holds={"no-mri": no_mri, "grade-older": older},
+        proposals=(*not_asked(case, (image,), deficit.date), *_both_called(case, deficit.date)),
     )
+
+
+def _reported_cord(case: Case) -> Iterator[Advice]:
+    """ESCC-005: compression by other names: a report's own words, a code, new weakness of the legs."""
+    facts = case.facts
+    report, weakness = facts.spine.reported_compression, facts.clin.leg_weakness
+    coded, reported, weak = cord_compressed(case), reported_compression(case), new_leg_weakness(case)
+    days = [day for day in (report.date if reported.yes else None, *_coded_days(case)) if day is not None]
+    days += [weakness.date] if weak.yes and weakness.date is not None else []
+    since = max(days, default=None)
+    grade = facts.spine.escc
+    graded = known(grade) & given(grade.date is not None and (since is None or grade.date >= since))
+    cancer = any_of((facts.dx.bone_met, facts.dx.mm, facts.dx.lung_cancer, facts.dx.other_solid_cancer))
+    has_mri = imaged_within(facts, ("mri",), case.limits(GUIDANCE).spine_imaged, shows_spine, since)
+    offered: tuple[Proposal, ...] = ()
+    if (~reported & ~has_mri).yes:
+        offered = not_asked(case, _whole_spine(case, diagnoses(case)), since)
+    undated = given(coded.yes and since is None) & ~documented(spine_lesion(case))
+    yield Advice(
+        rule="ESCC-005",
+        because=documented(cancer) & any_of((reported, coded, weak)) & ~graded,
+        unless=spine_treated(case, since, radiotherapy=True),
+        fill={
+            "cord_reason": _cord_reason(reported.yes, coded.yes),
+            "quote": report.sent or "",
+            "date": since or "",
+            "code_text": Phrase("cord-code"),
+        },
+        about=SPINE_KEY,
+        holds={
+            "undated": undated,
+            "reported": reported,
+            "coded": coded & given(since is not None) & documented(spine_lesion(case)),
+            "weak-legs": weak & ~coded,
+        },
+        proposals=(*offered, *_both_called(case, since)),
+    )
+
+
+def _coded_days(case: Case) -> list[dt.date | None]:
+    return [event.date for event in compressions(case)]
+
+
+def _cord_reason(reported: bool, coded: bool) -> Phrase:
+    return Phrase("cord-reported" if reported else "cord-code" if coded else "cord-weakness")
+
+
+# --- the stability of the spine -----------------------------------------------------------------------------
+
+
+def _sins(case: Case) -> Iterator[Advice]:
+    """SINS-001 and -002: the score from its six items; a stability that somebody recorded wins over a computed one."""
+    limits = case.limits(GUIDANCE)
+    for one in stabilities(case):
+        score, lesion = one.score, one.lesion
+        since = newest_date(lesion, *(item.fact for item in score.items))
+        unstable = one.total >= limits.sins_unstable
+        service: Service = "spine-surgery-consultation"
+        reasons = (*diagnoses(case), "lesions[]")
+        if unstable.yes:
+            consult = (_urgently(service, reasons, one.about),)
+        else:
+            consult = (ask(service, service, reasons, about=one.about),)
+        sums: Fill = score.lowest if score.is_told else f"{score.lowest}–{score.highest}"
+        word = "sins-unstable" if unstable.yes else "sins-at-risk"
+        fill: dict[str, Fill] = {"sins": sums, "sins_class": Phrase(word)}
+        yield Advice(
+            rule="SINS-001",
+            because=documented(one.applies & (one.total < limits.sins_at_risk)),
+            fill=fill,
+            about=one.about,
+        )
+        yield Advice(
+            rule="SINS-002",
+            because=documented(one.applies & (one.total >= limits.sins_at_risk)),
+            unless=one.operated | all_asked(case, consult, since),
+            fill=fill,
+            about=one.about,
+            holds={"unstable": unstable, "against": _against(case)},
+            proposals=consult,
+        )
 
 
 # --- surgery: indications, time points, contraindications ---------------------------------------------------
 
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """
-    One line of the consensus lists: whether it was found, and whether all that was found was dealt with since.
-
-    A finding is dealt with once surgery naming the same bone is dated on or after it.
-    """
-
-    rule: str
-    kind: Literal["indications", "times", "contraindications"]
-    found: Criterion
-    done: Criterion
-    still_open: Criterion
-
-    @property
-    def state(self) -> Literal["yes", "no", "unknown"]:
-        """Whether it counts, in a word."""
-        return "yes" if self.still_open.yes else "no" if self.still_open.no else "unknown"
-
-    @property
-    def words(self) -> Phrase:
-        """The line, in a few words."""
-        return Phrase(f"item-{self.rule}")
-
-
-Treated = tuple[Logical, Criterion]
-"""One finding that an item rests on, and whether it was dealt with since."""
-
-
-def _item(rule: str, kind: Literal["indications", "times", "contraindications"], *findings: Treated) -> Item:
-    found, done = any_of(finding for finding, _ in findings), _all_done(findings)
-    return Item(rule, kind, found, done, found & ~done if done.yes else found)
-
-
-def _all_done(findings: Iterable[Treated]) -> Criterion:
-    """Tell whether everything that was certainly found was dealt with; never unknown."""
-    treatments = [done for finding, done in findings if finding.criterion().yes]
-    return any_of(treatments) if treatments and all(done.yes for done in treatments) else NO
-
-
-@dataclass(frozen=True, slots=True)
-class Surgery:
-    """
-    The consensus lists for this patient.
-
-    `found` says whether a leading line (indications 6 to 8, any time point) was found in bone that is diseased,
-    `done` whether all of that was dealt with since, `contraindicated` whether a contraindication is present.
-    `urgent` holds the triggers that make the review urgent, with words.
-    """
-
-    items: tuple[Item, ...]
-    scope: Criterion
-    found: Criterion
-    done: Criterion
-    contraindicated: Criterion
-    urgent: tuple[tuple[Phrase, Criterion], ...]
-
-    def of(self, kind: str, state: str = "yes") -> tuple[Item, ...]:
-        """Give the lines of one list in one state."""
-        return tuple(item for item in self.items if item.kind == kind and item.state == state)
-
-    @property
-    def is_urgent(self) -> bool:
-        """Whether an urgent trigger is certainly there."""
-        return any(trigger.yes for _, trigger in self.urgent)
-
-
 _LEADING = frozenset({"SURG-006", "SURG-007", "SURG-008", *(f"SURG-02{n}" for n in range(1, 10))})
-
-
-def _asked_together(disease: Criterion, finding: Criterion) -> Criterion:
-    # one half must be on record before the other is asked for: no surgical questions about healthy bone
-    return disease & finding if disease.yes or finding.yes else NO
-
-
-def bone_disease(case: Case) -> Criterion:
-    """Tell whether surgery of bone is a question at all: bone metastasis, or myeloma with a fracture or lesion."""
-    facts = case.facts
-    any_lesion = facts.lesions.any(lambda _: YES)
-    return facts.dx.bone_met | (facts.dx.mm & (facts.pathological_fracture.current | any_lesion))
-
-
-def diagnoses(case: Case) -> tuple[str, ...]:
-    """Give the names of the diagnoses on record that an order can give as its reason."""
-    dx = case.facts.dx
-    found = (dx.bone_met, dx.mm, dx.smm, dx.lung_cancer, dx.other_solid_cancer)
-    return tuple(finding.name for finding in found if finding.value is True)
-
-
-def surgery(case: Case) -> Surgery:
-    """Give the consensus lists on surgery, line by line, for this patient."""
-    return case.once(_surgery)
-
-
-def _surgery(case: Case) -> Surgery:
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    lesions, spine, status = facts.lesions, facts.spine, facts.status
-    fracture = facts.pathological_fracture
-    risks = fracture_risks(case)
-
-    def operated(lesion: Lesion, *components: Finding) -> Criterion:
-        return bone_operated(facts, lesion.site, newest_date(lesion, *components), lesion.side)
-
-    def spine_operated(finding: Finding) -> Criterion:
-        return spine_treated(case, finding.date, radiotherapy=False)
-
-    def per_lesion(rule: str, reached: Callable[[Lesion], Logical], *components: str) -> Item:
-        """Make a time point that any lesion may reach."""
-        if not lesions.items:
-            return _item(rule, "times", (none_known, NO))
-        return _item(rule, "times", *((reached(x), operated(x, *(getattr(x, c) for c in components))) for x in lesions))
-
-    none_known = lesions.any(lambda _: NO)
-    compressions = tuple(
-        (event_criterion(event), spine_treated(case, event.date, radiotherapy=False)) for event in _compressions(case)
-    )
-    fracture_operated = bone_operated(facts, fracture.bone, fracture.current.date, fracture.side.value)
-    counted = [x for x in lesions if x.nature.value in {"metastasis", "undetermined"}]
-    isolated_operated = all_of(operated(x) for x in counted) if counted else NO
-    local_symptoms = lesions.any(lambda x: x.pain.one_of("moderate", "severe"))
-
-    imminent = tuple((risk.applies & (_as_minimum(risk) >= limits.mirels_high), risk.operated) for risk in risks)
-    unscored = () if lesions.items else ((none_known, NO),)
-
-    items = (
-        _item("SURG-001", "indications", (status.life_expectancy > limits.life_expectancy, NO)),
-        _item("SURG-002", "indications", (status.fit_for_surgery, NO)),
-        _item("SURG-003", "indications", (facts.local.qol_benefit_expected, NO)),
-        _item("SURG-004", "indications", (facts.local.long_pfs_expected, NO)),
-        _item("SURG-005", "indications", (facts.local.systemic_effective & local_symptoms, NO)),
-        _item("SURG-006", "indications", (facts.dx.bone_met_isolated, isolated_operated)),
-        _item("SURG-007", "indications", *imminent, *unscored, (facts.local.high_fracture_risk, NO)),
-        _item(
-            "SURG-008",
-            "indications",
-            (spine.instability.one_of("at-risk", "unstable"), spine_operated(spine.instability)),
-            (spine.escc.one_of("1c", "2", "3"), spine_operated(spine.escc)),
-            *compressions,
-        ),
-        _item("SURG-011", "contraindications", (status.life_expectancy < limits.life_expectancy, NO)),
-        _item("SURG-012", "contraindications", (_multiple_destruction(facts, limits), NO)),
-        _item("SURG-013", "contraindications", (facts.dx.visceral_met_organs >= limits.several_organs, NO)),
-        _item(
-            "SURG-014",
-            "contraindications",
-            (~status.fit_for_surgery, NO),
-            (status.ecog.equals(limits.poor_condition), NO),
-        ),
-        _item(
-            "SURG-021",
-            "times",
-            (all_of((facts.ever.malignancy, facts.dx.bone_met_isolated, facts.bx.bone_done)), isolated_operated),
-        ),
-        per_lesion("SURG-022", lambda x: _destroyed_on_xray(facts, x), "type", "imaging"),
-        per_lesion("SURG-023", lambda x: x.after_conservative.is_("progressing"), "after_conservative"),
-        per_lesion("SURG-024", lambda x: x.after_conservative.is_("pain-worse"), "after_conservative"),
-        per_lesion("SURG-025", lambda x: x.after_conservative.is_("function-not-recovered"), "after_conservative"),
-        _item("SURG-026", "times", (fracture.current, fracture_operated)),
-        _item(
-            "SURG-027",
-            "times",
-            (spine.neuro_deficit, spine_operated(spine.neuro_deficit)),
-            (facts.clin.nerve_compression, spine_operated(facts.clin.nerve_compression)),
-            (grade_compresses(case), spine_operated(spine.escc)),
-        ),
-        _item(
-            "SURG-028", "times", (spine.osteolysis_paraplegia_risk, spine_operated(spine.osteolysis_paraplegia_risk))
-        ),
-        per_lesion("SURG-029", lambda x: ~x.sensitive_rt_chemo, "sensitive_rt_chemo"),
-    )
-    scope = bone_disease(case)
-    leading = tuple(item for item in items if item.rule in _LEADING)
-    return Surgery(
-        items=items,
-        scope=scope,
-        found=_asked_together(scope, any_of(item.found for item in leading)),
-        done=_all_done((item.found, item.done) for item in leading),
-        contraindicated=any_of(item.found for item in items if item.kind == "contraindications"),
-        urgent=tuple(_urgent(case, items, risks)),
-    )
-
-
-def _multiple_destruction(facts: Facts, limits: Limits) -> Criterion:
-    """
-    Tell whether there are several metastases with destruction.
-
-    One of them destructive is enough, unless so many are known to be osteogenic that only one remains.
-    """
-    count = facts.dx.bone_met_count
-    counted = [x for x in facts.lesions if x.nature.value in {"metastasis", "undetermined"}]
-    intact = sum(x.type.value == "osteogenic" for x in counted)
-    enough_left = count.high is None or count.high - intact >= limits.several_lesions.value
-    destroyed = facts.lesions.any(
-        lambda x: x.nature.one_of("metastasis", "undetermined") & x.type.one_of("osteolytic", "mixed")
-    )
-    return (count >= limits.several_lesions) & destroyed & given(enough_left)
-
-
-def _destroyed_on_xray(facts: Facts, lesion: Lesion) -> Criterion:
-    """Tell whether an X-ray showed destruction of a weight-bearing bone there."""
-    seen = [
-        study
-        for study in facts.studies
-        if study.modality == "xray"
-        and study.result == "positive"
-        and same_place(study.site, site_word(lesion.site)) is True
-    ]
-    on_xray = lesion.imaging.is_("xray") | any_of(study_result(study) for study in seen)
-    return weight_bearing(lesion) & lesion.type.one_of("osteolytic", "mixed") & on_xray
-
-
-def _as_minimum(risk: FractureRisk) -> Reading:
-    return replace(risk.total, name="mirels_min", lacks=())
-
-
-def _urgent(case: Case, items: tuple[Item, ...], risks: tuple[FractureRisk, ...]) -> Iterator[tuple[Phrase, Criterion]]:
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    by_rule = {item.rule: item for item in items}
-    bone = lies_in(facts.pathological_fracture.bone, (*LONG_BONES, *SPINE), "long-bone-or-spine")
-    severe = any_of(
-        risk.applies & (risk.total >= limits.mirels_high) & risk.lesion.pain.is_("severe") & ~risk.operated
-        for risk in risks
-    )
-    yield Phrase("urgent-fracture"), by_rule["SURG-026"].still_open & bone
-    yield Phrase("urgent-cord"), grade_compresses(case) & ~spine_treated(case, facts.spine.escc.date, radiotherapy=True)
-    yield by_rule["SURG-027"].words, by_rule["SURG-027"].still_open
-    yield by_rule["SURG-028"].words, by_rule["SURG-028"].still_open
-    yield Phrase("urgent-mirels"), severe
-
-
-def surgical_class(case: Case) -> SurgicalClass | None:
-    """
-    Give the class of the synthesis (SURG-030); None where it does not apply or all was dealt with.
-
-    An urgent trigger always wins: contraindications are listed beside it, never instead of it.
-    """
-    lists = surgery(case)
-    whole = lists.found & ~lists.done
-    if whole.no:
-        return None
-    if whole.unknown:
-        return "insufficient-data"
-    if lists.is_urgent:
-        return "urgent-review"
-    return "contraindications-present" if lists.contraindicated.yes else "consider"
+_OWN_WORDS = frozenset({"SURG-026", "SURG-027", "SURG-028"})
+"""Lines of the lists that speak for themselves; the others are told in the words of SURG-030."""
 
 
 def _surgical_lists(case: Case) -> Iterator[Advice]:
-    facts, lists = case.facts, surgery(case)
+    lists = surgery(case)
     on_record = documented(lists.scope)
-
     for item in lists.items:
-        # the lines are told inside SURG-030, so they speak only where it may: bone disease on record
-        because = _asked_together(lists.scope, item.found) if item.rule in _LEADING else on_record & item.found
-        yield Advice(rule=item.rule, because=because, unless=item.done)
+        if item.rule not in _OWN_WORDS:
+            because = asked_together(lists.scope, item.found) if item.rule in _LEADING else on_record & item.found
+            yield Advice(rule=item.rule, because=because, unless=item.done, fill=_list_fill(case, item.rule))
+    yield from _fracture(case, lists)
+    yield from _compressed_nerves(case, lists)
+    yield from _paraplegia_risk(case, lists)
 
-    verdict = surgical_class(case)
+
+def _list_fill(case: Case, rule: str) -> dict[str, Fill]:
+    """Give what the words of a line of the lists name, for the dossier."""
+    facts = case.facts
+    if rule in {"SURG-006", "SURG-021"}:
+        return {"study": _study(case), "date": facts.bx.bone_done.date or ""}
+    by_rule: dict[str, dict[str, Fill]] = {
+        "SURG-001": {"life": bare(facts.status.life_expectancy)},
+        "SURG-011": {"life": bare(facts.status.life_expectancy)},
+        "SURG-012": {"count": facts.dx.bone_met_count},
+        "SURG-013": {"organs": facts.dx.visceral_met_organs},
+        "SURG-014": {"unfit": Phrase("unfit") if facts.status.fit_for_surgery.value is False else Phrase("poor")},
+    }
+    return by_rule.get(rule, {"last_treatment": Phrase("conservative"), "date": ""})
+
+
+def _study(case: Case) -> Fill:
+    study = whole_skeleton(case.facts, case.limits(GUIDANCE).whole_skeleton)
+    return Phrase(f"study-{study.modality}", {"day": study.date}) if study is not None and study.date else ""
+
+
+def _fracture(case: Case, lists: Surgery) -> Iterator[Advice]:
+    """SURG-026: a limb's long bone is urgent for a month, a vertebra alone is a task, a rib is left to itself."""
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    fracture, bone = facts.pathological_fracture, fractured_bone(facts)
+    item = lists.of("SURG-026")
+    told = given(bone.site is not None)
+    limb, spine = lies_in(fracture.bone, LONG_BONES, "limb"), lies_in(fracture.bone, SPINE, "spine")
+    pelvis = lies_in(fracture.bone, _TABLES["pelvic_bones"], "pelvis")
+    day = fracture.current.date
+    recent = given(day is None or days_ago(facts, day) in span(limits.fracture_is_urgent))
+    about = bone.whole.key if bone.site else None
+    reasons = (*diagnoses(case), "pathological_fracture.current", "lesions[]")
+    proposals: tuple[Proposal, ...] = ()
+    if spine.yes:
+        proposals = (_urgently("spine-surgery-consultation", reasons, about),)
+    elif (limb | ~told).yes:
+        proposals = (_urgently("orthopaedic-consultation", reasons, about),)
+    elif pelvis.yes:
+        proposals = (ask("orthopaedic-consultation", "orthopaedic-consultation", reasons, about=about),)
     yield Advice(
-        rule="SURG-030",
-        because=lists.found,
-        unless=lists.done,
-        indicator=_urgency(case, lists),
-        fill={
-            "k": len(lists.of("indications")),
-            "t": len(lists.of("times")),
-            "c": len(lists.of("contraindications")),
+        rule="SURG-026",
+        because=asked_together(lists.scope, item.found),
+        unless=item.done | all_asked(case, proposals, fracture.current.date),
+        fill={"date": fracture.current.date or "", "fracture_site": _fracture_site(case)},
+        about=about,
+        holds={
+            "vertebra": told & spine,
+            "limb-now": told & limb & recent,
+            "limb": told & limb,
+            "bone-not-told": ~told,
+            "minor": told & ~limb & ~spine & ~pelvis,
+            "against": _against(case),
         },
-        notes=tuple(_list_lines(lists, verdict, facts)),
-        proposals=(
-            _ask(
-                "orthopaedic-consultation",
-                (*diagnoses(case), "pathological_fracture.current", "lesions[]"),
-                urgent=lists.is_urgent,
-            ),
+        proposals=proposals,
+    )
+
+
+def _urgently(service: Service, reasons: tuple[str, ...], about: str | None) -> Proposal:
+    return ask(f"urgent-{service}", service, reasons, urgent=True, about=about)
+
+
+def _fracture_site(case: Case) -> Fill:
+    return bone_in_words(fractured_bone(case.facts)) or ""
+
+
+def _compressed_nerves(case: Case, lists: Surgery) -> Iterator[Advice]:
+    """SURG-027: a root is a task; a deficit that no lesion of the spine explains is the cord until shown otherwise."""
+    facts = case.facts
+    item, deficit, nerves = lists.of("SURG-027"), facts.spine.neuro_deficit, facts.clin.nerve_compression
+    reasons = (*diagnoses(case), "spine.neuro_deficit", "clin.nerve_compression", "lesions[]")
+    has_deficit = documented(deficit)
+    since = deficit.date if has_deficit.yes else nerves.date
+    wanted: tuple[Proposal, ...]
+    if has_deficit.yes:
+        consult = ask("urgent-spine-surgery-consultation", "spine-surgery-consultation", reasons, urgent=True)
+        wanted = (*_whole_spine(case, reasons), consult)
+    else:
+        wanted = (ask("spine-surgery-consultation", "spine-surgery-consultation", reasons),)
+    yield Advice(
+        rule="SURG-027",
+        because=asked_together(lists.scope, item.found),
+        unless=item.done | all_asked(case, wanted[:1] if has_deficit.no else wanted, since),
+        fill={"date": since or ""},
+        about=SPINE_KEY,
+        holds={
+            "deficit-without-lesion": has_deficit & ~documented(spine_lesion(case)),
+            "deficit": has_deficit,
+        },
+        proposals=not_asked(case, wanted, since),
+    )
+
+
+def _whole_spine(case: Case, reasons: tuple[str, ...]) -> tuple[Proposal, ...]:
+    """Give the order of an urgent MRI, where one is possible."""
+    if documented(case.facts.local.mri_contraindicated).yes:
+        return ()
+    return (ask("whole-spine-mri-today", "mri-whole-spine", reasons, urgent=True),)
+
+
+def _paraplegia_risk(case: Case, lists: Surgery) -> Iterator[Advice]:
+    facts = case.facts
+    item, risk = lists.of("SURG-028"), facts.spine.osteolysis_paraplegia_risk
+    reasons = (*diagnoses(case), "lesions[]")
+    wanted = [ask("urgent-spine-surgery-consultation", "spine-surgery-consultation", reasons, urgent=True)]
+    if imaged_within(facts, ("mri",), case.limits(GUIDANCE).spine_imaged, shows_spine).no:
+        wanted += _whole_spine(case, reasons)
+    yield Advice(
+        rule="SURG-028",
+        because=asked_together(lists.scope, item.found),
+        unless=item.done,
+        fill={"date": risk.date or ""},
+        about=SPINE_KEY,
+        holds={"against": _against(case)},
+        proposals=not_asked(case, tuple(wanted), risk.date),
+    )
+
+
+# --- the synthesis ------------------------------------------------------------------------------------------
+
+
+def _synthesis(case: Case) -> Iterator[Advice]:
+    """SURG-030, one bone at a time: what has a rule of its own is said there, and here only counted."""
+    lists = surgery(case)
+    by_bone: dict[str | None, list[Reason]] = {}
+    for reason in lists.reasons:
+        by_bone.setdefault(reason.about, []).append(reason)
+    advices = [_review(case, lists, about, reasons) for about, reasons in by_bone.items()]
+    if any(advice.because.yes for advice in advices):
+        yield from (advice for advice in advices if advice.because.yes)
+    else:
+        yield Advice(rule="SURG-030", because=lists.found, unless=lists.done)
+    yield from _conflicts(case, lists)
+
+
+def _review(case: Case, lists: Surgery, about: str | None, reasons: list[Reason]) -> Advice:
+    open_ones = [reason for reason in reasons if reason.found.yes and not reason.done.yes]
+    own = [reason for reason in open_ones if not reason.led]
+    lead = own[0] if own else None
+    is_spine = is_spinal(about)
+    service = "spine-surgery-consultation" if is_spine else "orthopaedic-consultation"
+    since = newest_date(lead.lesion) if lead and lead.lesion else None
+    consult = (
+        ask(
+            service,
+            "spine-surgery-consultation" if is_spine else "orthopaedic-consultation",
+            (*diagnoses(case), "pathological_fracture.current", "lesions[]"),
+            about=None if about == SPINE_KEY else about,
         ),
     )
-
-    triggers = tuple(words for words, trigger in lists.urgent if trigger.yes)
-    against = tuple(item.words for item in lists.of("contraindications"))
-    urgency_or_contraindication = lists.contraindicated & given(lists.is_urgent)
-    low_score_or_xray = case.fired("MIRELS-002") & case.fired("SURG-022")
-    neither_over_nor_under = facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
-    conflicts = (urgency_or_contraindication, low_score_or_xray, neither_over_nor_under)
-    yield Advice(
-        rule="SURG-031",
-        because=case.fired("SURG-030") & any_of(documented(conflict) for conflict in conflicts),
-        points=tuple(place for place, conflict in enumerate(conflicts) if conflict.yes),
-        notes=(Phrase("both-sides", {"list": triggers, "against": against}),)
-        if urgency_or_contraindication.yes
-        else (),
+    found = asked_together(lists.scope, any_of(reason.found for reason in reasons))
+    asked_for = all_asked(case, consult, since) if own else NO
+    risk = highest_of(case, about) if about else None
+    is_low = documented(risk.total <= case.limits(GUIDANCE).mirels_low) if risk else NO
+    only = given(lead is not None and lead.rule == "SURG-006")
+    return Advice(
+        rule="SURG-030",
+        because=found,
+        unless=all_done((reason.found, reason.done) for reason in reasons) | asked_for,
+        fill={
+            "reason": _reason(case, lead),
+            "stability": _stability_words(case),
+            "date": instability(case).date or "",
+            "study": _study(case),
+            "n": _in_numbers(risk) if risk else "",
+        },
+        about=about,
+        holds={
+            "led": given(any(reason.led for reason in open_ones) or not own),
+            "instability": given(lead is not None and lead.rule == "SURG-008"),
+            "spinal": given(is_spine),
+            "only-lesion": only,
+            "not-biopsied": only & ~documented(case.facts.bx.bone_done),
+            "mirels-low": is_low,
+            "against": _against(case),
+        },
+        proposals=consult if own else (),
     )
 
 
-def _urgency(case: Case, lists: Surgery) -> Indicator:
-    if lists.is_urgent:
-        return "critical"
-    if case.fired("MIRELS-004").yes:
-        return "warning"
-    times = {item.rule for item in lists.of("times")}
-    if times == {"SURG-022"} and case.fired("MIRELS-002").yes:
-        return "info"
-    return "warning" if times and not lists.contraindicated.yes else "info"
+def _reason(case: Case, reason: Reason | None) -> Fill:
+    if reason is None:
+        return ""
+    lesion = reason.lesion
+    fill: dict[str, Fill] = {
+        "study": _study(case),
+        "last_treatment": _last_treatment(case, lesion),
+        "pain": str(lesion.pain.value) if lesion is not None and lesion.pain.is_known else Phrase("not-graded"),
+        "stability": _stability_words(case),
+    }
+    return Phrase(f"reason-{reason.rule}", fill)
 
 
-def _list_lines(lists: Surgery, verdict: SurgicalClass | None, facts: Facts) -> Iterator[Phrase]:
-    if verdict is not None:
-        yield Phrase(f"class-{verdict}")
-    if triggers := tuple(words for words, trigger in lists.urgent if trigger.yes):
-        yield Phrase("urgent-because", {"list": triggers})
-    for kind in ("indications", "times", "contraindications"):
-        for state in ("yes", "unknown", "no"):
-            if found := tuple(item.words for item in lists.of(kind, state)):
-                yield Phrase(f"{kind}-{state}", {"list": found})
-    if done := tuple(item.words for item in lists.items if item.done.yes):
-        yield Phrase("dealt-with", {"list": done})
-    if facts.pathological_fracture.current.value is True and not facts.pathological_fracture.bone.is_known:
-        yield Phrase("fracture-bone-not-told")
+def _stability_words(case: Case) -> Fill:
+    word = instability(case).value
+    return Phrase(f"spine-{word}") if word in {"at-risk", "unstable"} else ""
+
+
+def _last_treatment(case: Case, lesion: Lesion | None) -> Fill:
+    """Name what was done at a bone: its newest radiotherapy, else conservative treatment."""
+    if lesion is None:
+        return Phrase("conservative")
+    irradiated = [
+        event
+        for event in case.facts.sre
+        if event.type == "bone-radiotherapy" and event.date and same_bone(event.bone, lesion.bone) is True
+    ]
+    last = max((event.date for event in irradiated if event.date), default=None)
+    return Phrase("radiotherapy-of", {"day": last}) if last else Phrase("conservative")
+
+
+def _conflicts(case: Case, lists: Surgery) -> Iterator[Advice]:
+    """SURG-031: where the consensus lists for and against; it stands in the dossier."""
+    facts = case.facts
+    reviewed = case.fired("SURG-030")
+    urgent = lists.contraindicated & given(lists.is_urgent)
+    low_score_or_xray = case.fired("MIRELS-002") & case.fired("SURG-022")
+    # the gap of exactly three months is open for whichever lesion a surgeon might be asked about
+    exactly = facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
+    in_question = reviewed | documented(lists.scope & facts.lesions.any(lambda x: hurts(x) & fixable(x)))
+    conflicts = {
+        "both-ways": reviewed & documented(urgent),
+        "xray-against-score": reviewed & low_score_or_xray,
+        "exactly-three": in_question & documented(exactly),
+    }
+    leads = [reason for reason in lists.reasons if reason.found.yes]
+    about = next((reason.about for reason in leads if reason.about), None)
+    risk = highest_of(case, about) if about else None
+    rules_found = tuple(dict.fromkeys(reason.rule for reason in leads))[:2]
+    yield Advice(
+        rule="SURG-031",
+        because=any_of(conflicts.values()),
+        fill={
+            "reason": tuple(Phrase(f"item-{rule}") for rule in rules_found),
+            "n": _in_numbers(risk) if risk else "",
+        },
+        about=about,
+        holds=conflicts,
+    )
 
 
 # --- interventional treatment -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CementRisk:
-    """One of the five contraindications to osteoplasty, in its parts."""
-
-    words: str
-    present: Criterion
-
-
-def _cement_risks(case: Case) -> tuple[CementRisk, ...]:
+def _cement_risks(case: Case) -> Mapping[str, Criterion]:
+    """Give the contraindications to osteoplasty, each in its parts."""
     facts, limits = case.facts, case.limits(GUIDANCE)
     status = facts.status
-    return (
-        CementRisk("cement-neuro", status.severe_neuro_disease.criterion()),
-        CementRisk("cement-unfit", ~status.fit_for_surgery),
-        CementRisk("cement-coagulopathy", status.coagulopathy_uncontrolled.criterion()),
-        CementRisk("cement-invasion", facts.local.invades_critical_structures.criterion()),
-        CementRisk("cement-infection", status.active_infection.criterion()),
-        CementRisk("cement-many", facts.dx.bone_met_count > limits.many_metastases),
-        CementRisk("cement-diffuse", facts.dx.diffuse_metastases.criterion()),
-    )
+    return {
+        "cement-neuro": status.severe_neuro_disease.criterion(),
+        "cement-unfit": ~status.fit_for_surgery,
+        "cement-coagulopathy": status.coagulopathy_uncontrolled.criterion(),
+        "cement-invasion": facts.local.invades_critical_structures.criterion(),
+        "cement-infection": status.active_infection.criterion(),
+        "cement-many": facts.dx.bone_met_count > limits.many_metastases,
+        "cement-diffuse": facts.dx.diffuse_metastases.criterion(),
+    }
 
 
 def _interventional(case: Case) -> Iterator[Advice]:
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    reasons = (*diagnoses(case), "lesions[]")
-    lists = surgery(case)
-
-    def irradiated_before(lesion: Lesion) -> Criterion:
-        word, longest = site_word(lesion.site), limits.after_radiotherapy.value
-        earlier = [
-            event
-            for event in facts.sre
-            if event.type == "bone-radiotherapy"
-            and same_place(event.site, word) is True
-            and event.date is not None
-            and (facts.as_of - event.date).days > longest
-        ]
-        return any_of(event_criterion(event) for event in earlier)
-
-    def painful(lesion: Lesion) -> Criterion:
-        return lesion.pain.one_of("moderate", "severe")
-
-    surgery_unsuitable = ~facts.status.fit_for_surgery | lists.contraindicated
-    ablation = facts.lesions.any(lambda x: painful(x) & (surgery_unsuitable | irradiated_before(x)))
-    yield Advice(
-        rule="SURG-032",
-        because=documented(facts.dx.bone_met) & documented(ablation),
-        proposals=(_ask("interventional-radiology-consultation", reasons),),
-    )
+    facts = case.facts
+    unsuitable = ~facts.status.fit_for_surgery | surgery(case).contraindicated
+    for lesion in facts.lesions:
+        earlier = any_of(event_criterion(event) for event in _irradiated_before(case, lesion))
+        yield Advice(
+            rule="SURG-032",
+            because=documented(facts.dx.bone_met) & documented(hurts(lesion) & (unsuitable | earlier)),
+            fill={"no_surgery": Phrase("irradiated-before" if earlier.yes else "unfit")},
+            about=lesion.bone.whole.key,
+        )
     yield Advice(rule="SURG-033", because=case.fired("SURG-032"))
 
     risks = _cement_risks(case)
-    present = tuple(Phrase(risk.words) for risk in risks if risk.present.yes)
-    open_ = tuple(Phrase(risk.words) for risk in risks if risk.present.unknown)
-    to_check = (Phrase("to-be-checked", {"list": open_}),) if open_ else ()
-    cord_or_fracture_first = any_of(
+    any_risk = any_of(risks.values())
+    first = any_of(
         (
             documented(facts.spine.escc.one_of("1c", "2", "3")),
             documented(facts.spine.neuro_deficit),
             case.fired("MIRELS-004"),
         )
     )
-    suited = [_suits_cement(lesion) & ~cord_or_fracture_first for lesion in facts.lesions]
-    any_risk = any_of(risk.present for risk in risks)
+    suited = [_suits_cement(lesion) & ~first for lesion in facts.lesions]
     for lesion, suits in zip(facts.lesions, suited, strict=True):
-        yield Advice(
-            rule="SURG-034",
-            because=suits & ~documented(any_risk),
-            notes=(Phrase("lesion-at", {"site": place(lesion.site)}), *to_check),
-            proposals=(_ask("interventional-radiology-consultation", reasons),),
-        )
+        yield Advice(rule="SURG-034", because=suits & ~documented(any_risk), about=lesion.bone.whole.key)
     yield Advice(
         rule="SURG-035",
         because=documented(any_of(suited)) & any_risk,
-        indicator="warning",
-        fill={"list": present},
-        notes=to_check,
+        fill={"list": _present(risks), "procedure": ""},
+        holds={"bleeding-or-infection": NO, "check-today": NO, "any-other": NO},
     )
-    dangerous = facts.status.coagulopathy_uncontrolled | facts.status.active_infection
+
+
+def _irradiated_before(case: Case, lesion: Lesion) -> list[Event]:
+    longest = case.limits(GUIDANCE).after_radiotherapy.value
+    return [
+        event
+        for event in case.facts.sre
+        if event.type == "bone-radiotherapy"
+        and same_bone(event.bone, lesion.bone) is True
+        and event.date is not None
+        and (case.facts.as_of - event.date).days > longest
+    ]
+
+
+def _present(risks: Mapping[str, Criterion]) -> tuple[Fill, ...]:
+    return tuple(Phrase(words) for words, present in risks.items() if present.yes)
+
+
+def _cement_at_the_order(case: Case) -> Iterator[Advice]:
+    facts, risks = case.facts, _cement_risks(case)
+    dangerous = documented(facts.status.coagulopathy_uncontrolled | facts.status.active_infection)
+    bleeding = documented(facts.status.coagulopathy_uncontrolled)
+    tests = (ask("coagulation-tests-and-platelet", "coagulation-tests", diagnoses(case)),) if bleeding.yes else ()
     for order in case.orders_at_hand:
         if "osteoplasty" in order.kinds:
             yield Advice(
                 rule="SURG-035",
-                because=any_risk,
-                indicator="critical" if dangerous.yes else "warning",
-                fill={"list": present},
-                notes=to_check,
+                because=any_of(risks.values()),
+                fill={"list": _present(risks), "procedure": order.label or Phrase("cement")},
                 order=order.reference,
+                holds={"bleeding-or-infection": dangerous, "check-today": dangerous, "any-other": ~dangerous},
+                proposals=not_asked(case, tests),
             )
 
 
 def _suits_cement(lesion: Lesion) -> Criterion:
     where = lies_in(lesion.site, _TABLES["osteoplasty_bones"], "osteoplasty-bone")
-    return all_of((lesion.type.is_("osteolytic"), lesion.pain.one_of("moderate", "severe"), where))
+    return all_of((lesion.type.is_("osteolytic"), hurts(lesion), where))
 
 
 def _myeloma(case: Case) -> Iterator[Advice]:
-    facts = case.facts
-    fracture = facts.pathological_fracture
-    findings: list[Treated] = [
-        (fracture.current, bone_operated(facts, fracture.bone, fracture.current.date, fracture.side.value))
-    ]
-    findings += [
-        (x.pain.is_("severe"), bone_operated(facts, x.site, newest_date(x, x.pain), x.side)) for x in facts.lesions
-    ]
+    """SURG-036: in myeloma a surgeon looks at a bone that is broken or hurts badly; a lesion there is seen first."""
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    fracture, bone = facts.pathological_fracture, fractured_bone(facts)
+    findings: list[Treated] = [(fracture.current, bone_operated(facts, bone, fracture.current.date))]
+    findings += [(x.pain.is_("severe"), bone_operated(facts, x.bone, newest_date(x, x.pain))) for x in facts.lesions]
+    painful = next((x for x in facts.lesions if x.pain.value == "severe"), None)
+    broken = documented(fracture.current)
+    where = bone if broken.yes else painful.bone if painful else None
+    about = where.whole.key if where is not None and where.site is not None else None
+    imaged = imaged_within(
+        facts,
+        ("xray", "ct", "mri", "pet"),
+        limits.painful_bone_imaged,
+        lambda study: where is None or shows(study, where),
+    )
+    reasons = (*diagnoses(case), "pathological_fracture.current", "lesions[]")
+    offered: list[Proposal] = []
+    if broken.yes or painful is not None:
+        offered.append(ask("orthopaedic-consultation", "orthopaedic-consultation", reasons, about=about))
+    if not broken.yes and imaged.no:
+        offered.append(ask("ct-of", "ct", reasons, about=about))
+    since = fracture.current.date if broken.yes else newest_date(painful) if painful else None
     yield Advice(
         rule="SURG-036",
         because=(facts.dx.mm | facts.dx.smm) & documented(case.once(bone_risk_tier).high),
-        unless=_all_done(findings),
-        proposals=(_ask("orthopaedic-consultation", (*diagnoses(case), "pathological_fracture.current", "lesions[]")),),
+        unless=all_done(findings) | all_asked(case, tuple(offered)[:1], since),
+        fill={"fracture_site": _fracture_site(case)},
+        about=about,
+        holds={
+            "fracture": broken,
+            "no-lesion": ~broken & given(painful is None),
+            "not-imaged": ~broken & given(imaged.no),
+        },
+        proposals=not_asked(case, tuple(offered), since),
     )
-
-
-# --- all of it ----------------------------------------------------------------------------------------------
-
-
-@cache  # made of closed lists: a few, for all patients
-def _ask(service: Service, reasons: tuple[str, ...], *, action: int = 0, urgent: bool = False) -> Proposal:
-    item = ProposedService(service=service, priority="urgent" if urgent else "routine")
-    return Proposal(action=action, items=(item,), reasons=reasons)
-
-
-def rules(case: Case) -> Iterator[Advice]:
-    """Yield what each rule of this topic says of the case."""
-    yield from _mirels(case)
-    yield from _cord(case)
-    yield from _surgical_lists(case)
-    yield from _interventional(case)
-    yield from _myeloma(case)
 
 
 def values(case: Case) -> Mapping[str, Value]:
@@ -816,4 +790,6 @@ def values(case: Case) -> Mapping[str, Value]:
     grade = case.facts.spine.escc
     if grade.is_known:
         found["escc_grade"] = str(grade.value)
+    if stable := [one for one in stabilities(case) if one.applies.yes]:
+        found |= {"sins_min": stable[0].score.lowest, "sins_max": stable[0].score.highest}
     return found

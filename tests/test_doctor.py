@@ -27,9 +27,9 @@ pytestmark = pytest.mark.usefixtures("day_of_the_tests")
 LAB = "http://hospital.example/lab"
 LOCAL_CODES = {
     "2160-0": ("KREA", "Creatinine, enzymatic"),
-    "17861-6": ("CA", "Calcium total (serum)"),
+    "17861-6": ("CA", "Calcium total, fasting"),
     "1751-7": ("ALB", "Albumin BCG"),
-    "29463-7": ("GEW", "Body weight measured"),
+    "29463-7": ("GEW", "Body weight on admission"),
 }
 """What this hospital calls four results, instead of LOINC: a code of its own, and words that no table of ours has."""
 
@@ -146,7 +146,7 @@ def test_the_draft_once_edited_as_it_says_raises_the_score(tmp_path: Path) -> No
         config.write_text(edited_as_it_says(before["mapping_draft"]), encoding="utf-8")
         after = report(base, "--config", str(config))
     assert before["patients"] == after["patients"] == len(PATIENTS)
-    assert after["score"] > before["score"] + 0.15
+    assert after["score"] > before["score"] + 0.1
     found = {row["fact"]: row["found"] for row in after["coverage"]}
     for fact in ("lab.creatinine", "lab.albumin", "patient.weight"):
         assert found[fact] >= 3, fact
@@ -159,7 +159,7 @@ def test_the_guesses_for_these_codes_are_right_as_they_stand(tmp_path: Path) -> 
     assert perhaps["KREA"] == "lab.creatinine"
     assert perhaps["ALB"] == "lab.albumin"
     assert perhaps["CA"] == "lab.ca_total"
-    assert perhaps["GEW"] == "patient.weight"
+    assert "GEW" not in perhaps  # its name is the official title of a code: it is read already
 
 
 def test_a_draft_that_nobody_edited_changes_nothing() -> None:

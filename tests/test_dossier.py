@@ -29,10 +29,11 @@ from hooks.settings import Settings
 from hooks.tools.cli import main
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
+from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Reason, exactly, known
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
-from recommenders.vocabulary.records import SITES, Course, Event, Order, Study
+from recommenders.vocabulary.records import Course, Event, Order, Study
 from tests.wire import DAY
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommenders.patient.derived import as_seen, derive, safest
+from recommenders.patient.derived import derive, safest
+from recommenders.patient.recency import as_seen
 from recommenders.vocabulary import facts as fact_module
 from recommenders.vocabulary import formulas
 from recommenders.vocabulary.dictionary import Facts

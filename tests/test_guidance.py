@@ -24,6 +24,9 @@ CASES = load_all()
 
 
 def code_of(topic: str) -> str:
+    if topic == "order_safety":  # the rules of order safety have a room of their own
+        rooms = [FOLDER / "order_safety.py", *sorted((FOLDER / "ordering").glob("*.py"))]
+        return "\n".join(path.read_text(encoding="utf-8") for path in rooms)
     name = f"{topic if topic != 'common' else 'derived'}.py"
     return next(FOLDER.rglob(name)).read_text(encoding="utf-8")
 

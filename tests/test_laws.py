@@ -218,7 +218,9 @@ def test_no_suggestion_fed_back_as_a_draft_order_makes_a_critical_card(name: str
             critical = [
                 c["extension"]["org.oncobone.trace"] for c in judged(again)["cards"] if c["indicator"] == "critical"
             ]
+            # what treats the danger itself is ordered under the alarm that asks for it
             allowed = {"MON-004"} if b"gluconate" in ENCODER.encode(drafts).lower() else set()
+            allowed |= {"BP-011"} if suggestion["label"] == "Order zoledronic acid 4 mg IV once" else set()
             fired = {rule for trace in critical for rule in trace["fired"][:1]}
             assert fired <= allowed, (suggestion["label"], fired)
 

@@ -306,7 +306,7 @@ def test_surgery_within_a_month_of_a_pathological_fracture_is_a_skeletal_event()
     events = {event.type: event for event in chart(LUNG, fracture, nail).facts.sre}
     assert events["bone-surgery"].fixation
     assert events["bone-surgery"].site == "femur"
-    assert "bone-surgery" not in {event.type for event in chart(LUNG, nail).facts.sre}
+    assert "bone-surgery" not in {event.type for event in chart(LUNG, nail).facts.skeletal_events}
 
 
 def test_an_allergy_to_any_bisphosphonate_covers_them_all() -> None:
@@ -548,7 +548,7 @@ def test_the_examples_give_the_facts_that_a_reader_finds_in_them() -> None:
             "unmapped",
         ),
         ("mef--csv-condition-bundle", "Condition/conditionId-1", "display-mismatch"),
-        ("r4core--diagnosticreport-example", "Observation/r8", "not read"),
+        ("r4core--diagnosticreport-example", "Observation/r8", "trap"),
         ("mef--surgical-radiation-procedure-bundle", "Procedure/procedure-2", "not read"),
     ],
 )

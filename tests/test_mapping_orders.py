@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fhir_mapping.delivery.context import ReadingContext, WrongPatientError
 from fhir_mapping.draft_orders import Drafts, read_drafts, with_drafted
-from fhir_mapping.elements import dosing
+from fhir_mapping.elements import infusions, intervals
 from fhir_mapping.medications import read_medications
 from fhir_mapping.service_orders import fractionation
 from fhir_mapping.terms.codes import shipped_rows
@@ -591,7 +591,7 @@ def test_the_interval_is_read_from_structure(timing: dict[str, Any], days: Decim
     ],
 )
 def test_the_interval_is_read_from_text_in_both_languages(text: str, days: tuple[Any, Any] | None) -> None:
-    assert dosing.text_interval(text) == days
+    assert intervals.text_interval(text) == days
 
 
 def test_an_order_to_be_given_when_needed_has_no_interval() -> None:
@@ -693,7 +693,7 @@ def test_a_missing_route_is_taken_from_the_product_only_when_it_leaves_no_choice
     ],
 )
 def test_the_saline_is_read_from_text(text: str, millilitres: Any) -> None:
-    assert dosing.text_diluent(text) == millilitres
+    assert infusions.text_diluent(text) == millilitres
 
 
 def test_loading_is_daily_for_at_most_three_days_or_said() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fhir_mapping.chart import PREFETCH_KEYS
 from fhir_mapping.terms import codes, dates, decode, dictionary, units
 from fhir_mapping.terms.site import SiteMappingError, site_mapping
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions, durations, results
 from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import ICD10, ICD10_CM, NOW, SNOMED, chart, coded, condition, observation, prefetch, quantity, read
 
@@ -60,9 +60,16 @@ def test_icd_codes_are_read_by_their_longest_listed_beginning(system: str, code:
     assert [match.concept for match in codes.concepts(coded(system, code), "Condition")] == [concept]
 
 
-@pytest.mark.parametrize("code", ["C44.3", "C81.1", "D02.2", "Z80.1", "C34"[:2], ""])
+@pytest.mark.parametrize("code", ["D12.6", "I10", "Z80.1", "C34"[:2], ""])
 def test_icd_codes_outside_the_list_are_no_concept(code: str) -> None:
     assert codes.concepts(coded(ICD10_CM, code), "Condition") == ()
+
+
+@pytest.mark.parametrize("code", ["C44.3", "D02.2", "D48.9"])
+@pytest.mark.parametrize("system", [ICD10, ICD10_CM])
+def test_what_looks_like_cancer_and_is_none_of_ours_is_a_trap(system: str, code: str) -> None:
+    found = codes.concepts(coded(system, code), "Condition")
+    assert all(match.is_trap for match in found)
 
 
 def test_the_us_edition_under_the_who_address_is_read_and_noted() -> None:
@@ -230,26 +237,26 @@ def test_status_decides_between_results_of_one_time() -> None:
     [
         ("骨转移", "bone_metastasis", "present"),
         ("不能排除骨转移", "bone_metastasis", "suspected"),
-        ("不考虑骨转移", "bone_metastasis", "nothing"),
+        ("不考虑骨转移", "bone_metastasis", "absent"),
         ("排除骨转移", "bone_metastasis", "absent"),
-        ("未见新发骨转移", "bone_metastasis", "unclear"),
-        ("骨转移高危", "bone_metastasis", "nothing"),
+        ("未见新发骨转移", "bone_metastasis", "unread"),
+        ("骨转移高危", "bone_metastasis", "hypothetical"),
         ("无症状骨转移", "bone_metastasis", "present"),
         ("肺癌，未见骨转移", "lung_cancer", "present"),
         ("肺癌术后", "lung_cancer", "present"),
-        ("既往肺癌", "lung_cancer", "history"),
-        ("history of lung cancer", "lung_cancer", "history"),
+        ("既往肺癌", "lung_cancer", "historical"),
+        ("history of lung cancer", "lung_cancer", "historical"),
         ("s/p lung cancer resection", "lung_cancer", "present"),
         ("r/o pathologic fracture", "pathological_fracture", "suspected"),
-        ("impending pathological fracture", "pathological_fracture", "nothing"),
-        ("no spinal cord compression", "cord_compression", "nothing"),
+        ("impending pathological fracture", "pathological_fracture", "hypothetical"),
+        ("no spinal cord compression", "cord_compression", "absent"),
         ("Bone metastases: negative", "bone_metastasis", "absent"),
         ("高危冒烟型骨髓瘤", "smouldering_myeloma", "present"),
         ("asymptomatic multiple myeloma", "multiple_myeloma", None),
     ],
 )
 def test_each_sentence_has_its_verdict(said: str, term: str, verdict: str | None) -> None:
-    assert text.verdict(said, term) == verdict
+    assert assertions.verdict(said, term) == verdict
 
 
 @pytest.mark.parametrize(
@@ -257,14 +264,14 @@ def test_each_sentence_has_its_verdict(said: str, term: str, verdict: str | None
     [(">90", "90", ">"), ("GT 45", "45", ">"), ("<0.2 mg/dL", "0.2", "<"), ("１.２", "1.2", ""), ("≥ 4", "4", ">=")],
 )
 def test_numbers_written_as_text_are_read_with_their_comparator(said: str, low: str, comparator: str) -> None:
-    spoken = text.quantity(said)
+    spoken = results.quantity(said)
     assert spoken is not None
     assert (spoken.low, spoken.comparator) == (low, comparator)
 
 
 @pytest.mark.parametrize("said", ["see comment", "TNP", "未做", "hemolyzed", "QNS"])
 def test_a_result_without_a_value_says_so(said: str) -> None:
-    assert text.is_no_value(said)
+    assert results.is_no_value(said)
 
 
 @pytest.mark.parametrize(
@@ -280,17 +287,17 @@ def test_a_result_without_a_value_says_so(said: str) -> None:
 def test_a_life_expectancy_in_words_is_read_as_numbers(
     said: str, low: str, high: str, unit: str, comparator: str
 ) -> None:
-    span = text.time_span(said)
+    span = durations.time_span(said)
     assert span is not None
     assert (span.low, span.high, span.unit, span.comparator) == (low, high, unit, comparator)
 
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_reader(said: str) -> None:
-    text.verdicts(said)
-    text.quantity(said)
-    text.time_span(said)
-    text.polarity(said)
+    assertions.verdicts(said)
+    results.quantity(said)
+    durations.time_span(said)
+    results.polarity(said)
 
 
 # --- bytes --------------------------------------------------------------------------------------------------

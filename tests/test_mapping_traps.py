@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from recommenders.patient.derived import as_seen, derive
+from recommenders.patient.derived import derive
+from recommenders.patient.recency import as_seen
 from recommenders.vocabulary.dictionary import Facts
 from tests.fhir import (
     ICD10,
@@ -322,7 +323,7 @@ def test_fish_in_a_pdf_is_unknown_and_not_negative() -> None:
 def test_a_hip_replacement_for_osteoarthritis_is_no_skeletal_event() -> None:
     hip = procedure("hip", coded(SNOMED, "179304004"), reasonCode=[{"text": "Osteoarthritis of hip"}])
     mapped = chart(LUNG, hip)
-    assert mapped.facts.sre == ()
+    assert mapped.facts.skeletal_events == ()
     assert "another reason than cancer" in reasons(mapped)["Procedure/hip"][0]
 
 
@@ -420,6 +421,37 @@ def test_two_results_of_one_minute_that_differ_contradict_and_keep_both() -> Non
     assert fact.resources == ("Observation/b", "Observation/a") or fact.resources == ("Observation/a", "Observation/b")
 
 
+def test_two_results_that_differ_are_kept_as_they_were_sent_each_in_its_own_unit() -> None:
+    at = f"{days_ago(1)}T08:00:00Z"
+    fact = chart(
+        observation("a", "17861-6", quantity("9.4", "mg/dL"), when=at),
+        observation("b", "2000-8", quantity("2.05", "mmol/L"), when=at),
+    ).facts.lab.ca_total
+    assert fact.reason == "contradictory"
+    assert fact.rivals_sent == ("2.05 mmol/L", "9.4 mg/dL")
+
+
+@pytest.mark.parametrize(
+    ("code", "fact"),
+    [
+        ("D50.9", "cause.iron_deficiency"),
+        ("D51.0", "cause.vitamin_deficiency"),
+        ("D52.9", "cause.vitamin_deficiency"),
+        ("D56.1", "cause.haemolysis"),
+        ("K92.2", "cause.bleeding"),
+        ("N18.3", "cause.ckd"),
+        ("I12.9", "cause.kidney_disease"),
+        ("E21.0", "cause.hyperparathyroidism"),
+    ],
+)
+def test_what_else_explains_a_sign_of_myeloma_is_read_from_the_problem_list(code: str, fact: str) -> None:
+    known = chart(condition("other", coded(ICD10, code))).facts.fact(fact)
+    assert known.is_known
+    assert getattr(known, "value", None) is True
+    silent = chart(LUNG).facts.fact(fact)
+    assert getattr(silent, "value", None) is False
+
+
 def test_the_same_result_in_two_units_is_one_result() -> None:
     at = f"{days_ago(1)}T08:00:00Z"
     fact = chart(
@@ -504,7 +536,7 @@ def test_an_abatement_ends_a_condition_that_still_says_active() -> None:
         ("未见骨转移", False, None),
         ("bone metastasis ruled out", False, None),
         ("未见新发骨转移", None, "missing"),
-        ("无骨转移", None, "missing"),
+        ("无骨转移", False, None),
         ("骨转移风险", None, "missing"),
         ("at risk of bone metastasis", None, "missing"),
         ("无症状骨转移", True, None),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions
 from tests.fhir import (
     ICD10_CM,
     LOINC,
@@ -47,38 +47,38 @@ MYELOMA = condition("mm", coded(SNOMED, "109989006"))
         ("findings concerning for bone metastasis", "suspected"),
         ("evaluate for bone metastasis", "suspected"),
         # one "no" for a whole list
-        ("无骨折、骨转移", "nothing"),
+        ("无骨折、骨转移", "absent"),
         ("未见骨折、骨转移", "absent"),
-        ("否认肺癌、骨转移", "nothing"),
+        ("否认肺癌、骨转移", "absent"),
         ("无骨折、有骨转移", "present"),
         ("疑似肝转移、骨转移", "suspected"),
-        ("no fracture, cord compression or bone metastasis", "nothing"),
-        ("denies weakness, bone metastasis", "nothing"),
+        ("no fracture, cord compression or bone metastasis", "absent"),
+        ("denies weakness, bone metastasis", "absent"),
         ("No acute fracture, bone metastasis at L3 is stable", "present"),
         ("no fracture. Bone metastasis at L3", "present"),
         # other ways to say no
-        ("没有骨转移", "nothing"),
-        ("非骨转移", "nothing"),
+        ("没有骨转移", "absent"),
+        ("非骨转移", "absent"),
         ("骨转移：无", "absent"),
         ("骨转移(-)", "absent"),
         ("骨转移未见", "absent"),
         ("bone metastasis: no", "absent"),
         ("bone metastasis not identified", "absent"),
-        ("absence of bone metastasis", "nothing"),
-        ("free of bone metastases", "nothing"),
-        ("not due to bone metastasis", "nothing"),
+        ("absence of bone metastasis", "absent"),
+        ("free of bone metastases", "absent"),
+        ("not due to bone metastasis", "absent"),
         # no negations at all
         ("骨转移未见进展", "present"),
         ("双下肢无力伴骨转移", "present"),
         ("无明显诱因发现骨转移", "present"),
         ("MRI without contrast shows bone metastasis", "present"),
-        ("no significant change in bone metastases", "unclear"),
-        ("no evidence of new bone metastasis", "unclear"),
+        ("no significant change in bone metastases", "unread"),
+        ("no evidence of new bone metastasis", "unread"),
         ("骨折高危、骨转移", "present"),
     ],
 )
 def test_a_metastasis_is_denied_doubted_or_told(said: str, verdict: str) -> None:
-    assert text.verdict(said, "bone_metastasis") == verdict
+    assert assertions.verdict(said, "bone_metastasis") == verdict
 
 
 @pytest.mark.parametrize(
@@ -86,17 +86,17 @@ def test_a_metastasis_is_denied_doubted_or_told(said: str, verdict: str) -> None
     [
         ("cord_compression", "双下肢无力伴脊髓压迫", "present"),
         ("cord_compression", "无法行走，脊髓压迫", "present"),
-        ("cord_compression", "impending cord compression", "nothing"),
+        ("cord_compression", "impending cord compression", "hypothetical"),
         ("lung_cancer", "非小细胞肺癌", "present"),
         ("lung_cancer", "左肺上叶腺癌", "present"),
         ("lung_cancer", "adenocarcinoma of left lung", "present"),
-        ("lung_cancer", "lung cancer screening", "nothing"),
+        ("lung_cancer", "lung cancer screening", "other"),
         ("lung_cancer", "肺转移癌", None),
         ("smouldering_myeloma", "smoldering (asymptomatic) multiple myeloma", "present"),
         ("smouldering_myeloma", "冒烟型（无症状）多发性骨髓瘤", "present"),
-        ("osteonecrosis_jaw", "risk of ONJ", "nothing"),
+        ("osteonecrosis_jaw", "risk of ONJ", "hypothetical"),
         ("osteonecrosis_jaw", "颌骨坏死", "present"),
-        ("pathological_fracture", "陈旧性病理性骨折", "history"),
+        ("pathological_fracture", "陈旧性病理性骨折", "historical"),
         # a Latin word ends where a Chinese one begins
         ("lung_cancer", "确诊NSCLC伴骨转移", "present"),
         ("smouldering_myeloma", "患者SMM随访", "present"),
@@ -105,7 +105,7 @@ def test_a_metastasis_is_denied_doubted_or_told(said: str, verdict: str) -> None
     ],
 )
 def test_a_finding_is_denied_doubted_or_told(term: str, said: str, verdict: str | None) -> None:
-    assert text.verdict(said, term) == verdict
+    assert assertions.verdict(said, term) == verdict
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from hooks.cards.wording import LANGUAGES, Speaker
 from recommenders.assessing.assessment import Assessment, assess
-from recommenders.bone_protection import bone_risk_tier, smouldering_verdicts
+from recommenders.assessing.speaking import utterances
 from recommenders.monitoring import calcium_after_denosumab
 from recommenders.patient.advice import Case, Item, ProposedMedication, ProposedService
 from recommenders.patient.courses import bma, first_dose, sre_during_bma
-from recommenders.patient.derived import as_seen, derive, setting_of
+from recommenders.patient.derived import derive
+from recommenders.patient.myeloma_bone import bone_risk_tier, smouldering_verdicts
+from recommenders.patient.recency import as_seen, setting_of
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.guidance import guidance
@@ -374,22 +376,34 @@ def test_ibandronate_has_its_own_dose_by_clearance(clearance: Any, dose: int | N
 @pytest.mark.parametrize("extra", [{}, {"lab.crcl": 70, "other.dialysis": True}, {"lab.crcl": {"low": 55, "high": 65}}])
 def test_no_zoledronic_acid_is_suggested_where_no_dose_can_be_told(extra: dict[str, Any]) -> None:
     found = looked_at(patient(LUNG | extra))
-    assert set(medicines(suggested(found, "BP-001"))) == {"denosumab", "calcium-oral", "vitamin-d-oral"}
+    assert set(medicines(suggested(found, "BP-001"))) == {"denosumab"}
     case = found.case
     assert zoledronic_dose(case, case.facts.lab.crcl) is None
 
 
-def test_denosumab_and_zoledronic_acid_exclude_each_other() -> None:
+def test_denosumab_and_zoledronic_acid_exclude_each_other_and_no_companion_excludes_anything() -> None:
     found = looked_at(patient(LUNG | {"lab.crcl": 67, "lab.ca_total": 2.30}))
     (advice,) = found.verdicts["BP-001"].advices
-    agents = {
-        proposal.items[0].drug: proposal.alternative
-        for proposal in advice.proposals
-        if isinstance(proposal.items[0], ProposedMedication) and proposal.items[0].drug in {"denosumab", "zoledronic"}
+    assert {proposal.button: proposal.alternative for proposal in advice.proposals} == {
+        "denosumab": "agent",
+        "zoledronic-acid": "agent",
+        "supplements": None,
     }
-    assert agents == {"denosumab": "agent", "zoledronic": "agent"}
-    others = [proposal.alternative for proposal in advice.proposals if proposal.action > 1]
-    assert set(others) == {None}
+
+
+@pytest.mark.parametrize(("day", "offered"), [(dt.date(2026, 11, 8), True), (dt.date(2026, 11, 7), False)])
+def test_an_agent_is_named_only_where_calcium_is_recent_enough_to_sign_it(day: dt.date, offered: bool) -> None:
+    found = looked_at(patient(LUNG | {"lab.crcl": 67, "lab.ca_total": {"value": 2.30, "date": day}}))
+    holds = found.verdicts["BP-001"].advices[0].holds
+    assert holds["agent-offered"].yes is offered
+    assert holds["calcium-unknown"].yes is not offered
+
+
+def test_a_start_that_waits_for_a_calcium_on_order_is_not_asked_for_again() -> None:
+    waiting = looked_at(patient(LUNG, requested=[{"service": "calcium"}]))
+    assert waiting.verdicts["BP-001"].state == "suppressed"
+    known = looked_at(patient(LUNG | {"lab.ca_total": 2.30}, requested=[{"service": "calcium"}]))
+    assert "BP-001" in fired(known)
 
 
 def test_what_is_done_already_is_not_suggested_again() -> None:
@@ -484,29 +498,31 @@ def test_calcium_into_the_vein_is_suggested_only_on_a_result_that_can_be_relied_
     assert ("albumin" in services(items)) is asks_for_albumin
 
 
-def test_a_less_safe_value_is_said_to_be_one() -> None:
+def test_two_results_that_contradict_each_other_are_repeated_before_calcium_is_given() -> None:
     facts = {"dx.mm": True, "lab.ca_total": {"rivals": [2.05, 2.35]}, "lab.albumin": 40}
     found = looked_at(patient(facts, courses=[on("denosumab-120", dt.date(2026, 11, 15))]))
-    (advice,) = found.verdicts["MON-004"].advices
-    assert [note.key for note in advice.notes] == ["less_safe_value"]
+    holds = found.verdicts["MON-004"].advices[0].holds
+    assert holds["contradictory"].yes
+    assert holds["treat"].no
 
 
 @pytest.mark.parametrize(
-    ("taken", "drugs", "summary"),
+    ("taken", "drugs", "circumstance"),
     [
         ({}, {"calcium-oral", "vitamin-d-oral"}, None),
-        ({"meds.calcium": True}, {"vitamin-d-oral"}, "only_vitamin_d_missing"),
-        ({"meds.vitd": True}, {"calcium-oral"}, "only_calcium_missing"),
+        ({"meds.calcium": True}, {"vitamin-d-oral"}, "vitamin-d-missing"),
+        ({"meds.vitd": True}, {"calcium-oral"}, "calcium-missing"),
     ],
 )
 def test_only_the_missing_supplement_is_suggested_and_named(
-    taken: dict[str, Any], drugs: set[str], summary: str | None
+    taken: dict[str, Any], drugs: set[str], circumstance: str | None
 ) -> None:
     facts = LUNG | {"lab.ca_total": 2.30} | taken
     found = looked_at(patient(facts, courses=[on("zoledronic", dt.date(2026, 11, 1))]))
     (advice,) = found.verdicts["SUPP-001"].advices
     assert set(medicines(suggested(found, "SUPP-001"))) == drugs
-    assert (advice.summary and advice.summary.key) == summary
+    one_missing = {name for name in ("calcium-missing", "vitamin-d-missing") if advice.holds[name].yes}
+    assert one_missing == ({circumstance} if circumstance else set())
 
 
 # --- sources, tiers, doses and dates -------------------------------------------------------------------------
@@ -632,24 +648,17 @@ def test_whatever_is_said_is_filled_in_and_short_enough(language: Any) -> None:
     for vignette in CASES:
         found = looked_at(vignette.facts, vignette.hook)
         speaker = Speaker(found, language)
-        for rule in fired(found):
-            verdict = found.verdicts[rule]
-            topic = verdict.topic.guidance
-            for advice in verdict.advices:
-                lines = [
-                    speaker.summary(advice, topic),
-                    *(speaker.phrase(note, topic, advice) for note in advice.notes),
-                ]
-                places = range(len(verdict.info.points)) if advice.points is None else advice.points
-                lines += [speaker.say(verdict.info.points[place], topic, advice) for place in places]
-                lines += [
-                    speaker.say(verdict.info.actions[proposal.action], topic, advice, **proposal.fill)
-                    for proposal in advice.proposals
-                ]
-                assert len(lines[0]) <= 139, (vignette.name, rule)
-                for line in lines:
-                    assert "{" not in line, (vignette.name, rule, line)
-                    assert "not known" not in line, (vignette.name, rule, line)
+        for said in utterances(found):
+            if said.rule not in MINE:
+                continue
+            topic, advice = said.guidance, said.advice
+            headline = speaker.headline(said.summary, topic, advice)
+            lines = [headline, *(speaker.say(line, topic, advice) for line in (*said.do, *said.unless))]
+            buttons = {button.key: button for button in said.info.buttons}
+            lines += [speaker.say(buttons[one.button], topic, advice, **one.fill) for one in advice.proposals]
+            assert len(headline) <= 139, (vignette.name, said.rule)
+            for line in lines:
+                assert "{" not in line, (vignette.name, said.rule, line)
 
 
 def test_every_fact_that_a_law_forgets_is_in_the_dictionary() -> None:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from recommenders import myeloma_staging, myeloma_treatment
 from recommenders.assessing.assessment import Assessment, assess
-from recommenders.myeloma_staging import evolving, myeloma_class, smouldering_risk
 from recommenders.patient.advice import Phrase, ProposedService
 from recommenders.patient.derived import involved_chain, involved_of_chains, light_chain_ratio
+from recommenders.patient.myeloma_class import myeloma_class
 from recommenders.patient.series import columns_of, history, series_table
+from recommenders.patient.trends import evolving
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Reading, exactly
 from recommenders.vocabulary.guidance import Guidance, sources
@@ -293,17 +294,21 @@ def test_the_classes_exclude_each_other_and_agree_with_what_is_shown(told: dict[
     assert not {"SMM-009", "SMM-010"} <= fired
 
 
-def test_events_are_listed_each_with_value_date_and_limit_and_the_unknown_ones_are_named() -> None:
-    found = smouldering(
-        {"bmpc": {"value": 62, "date": dt.date(2026, 9, 30)}, "m_protein": 26, "lytic_lesions": "unknown"}
+def test_the_events_are_named_with_their_values_and_the_marrow_is_not_said_twice() -> None:
+    marrow = {"value": 62, "date": dt.date(2026, 9, 30)}
+    found = smouldering({"bmpc": marrow, "m_protein": 26, "mri_focal": 2, "lytic_lesions": "unknown"})
+
+    def named(rule: str) -> list[str]:
+        events: Any = found.verdicts[rule].advices[0].fill["events"]
+        return [phrase.key for phrase in events]
+
+    assert named("MM-002") == ["event-marrow", "event-mri"]
+    assert named("MM-003") == ["event-mri"]
+    only_the_marrow = smouldering({"bmpc": marrow, "m_protein": 26})
+    assert only_the_marrow.verdicts["MM-003"].advices[0].fill["events"] == (
+        Phrase("full-marrow", {"limit": Decimal(60)}),
     )
-    notes = found.verdicts["MM-002"].advices[0].notes
-    marrow = next(note for note in notes if note.key == "event-line-marrow")
-    assert marrow.fill["date"] == "2026-09-30"
-    assert marrow.fill["limit"] == 60
-    assert isinstance(marrow.fill["value"], Reading)
-    unknown = [note.fill["event"] for note in notes if note.key == "event-line-unknown"]
-    assert unknown == [Phrase("event-name-B"), Phrase("event-name-Li")]
+    assert [event.letter for event in found.case.once(myeloma_class).unknown_events] == ["B", "Li"]
 
 
 # --- trends -------------------------------------------------------------------------------------------------
@@ -347,12 +352,23 @@ def test_an_earlier_value_below_a_limit_is_an_interval_in_the_trend_too() -> Non
     assert trend_from(">2").no
 
 
-def test_the_points_used_stand_in_the_notes() -> None:
+def test_a_flag_says_since_when_the_marker_moved() -> None:
     found = smouldering({"bmpc": 15, "m_protein": 25}, series={"mm.m_protein": [[day(200), 20]]})
-    note = found.verdicts["SMM-006"].advices[0].notes[0]
-    assert note.key == "trend-line-m-protein"
-    assert (note.fill["from_date"], note.fill["to_date"]) == (day(200).isoformat(), DEFAULT_DAY.isoformat())
-    assert note.fill["flag"] == Phrase("flag-set")
+    flags: Any = found.verdicts["SMM-006"].advices[0].fill["flags"]
+    assert [(flag.key, flag.fill["since"], flag.fill["change"].value) for flag in flags] == [
+        ("flag-m-protein", day(200), 5)
+    ]
+
+
+def test_one_high_creatinine_asks_for_a_second_one_before_it_counts_as_a_change_of_the_disease() -> None:
+    once = smouldering({"bmpc": 15, "m_protein": 25}, series={"lab.creatinine": [[day(200), 60]]})
+    assert "SMM-006" in once.of("fired")
+    assert "SMM-009" not in once.of("fired")
+    twice = smouldering({"bmpc": 15, "m_protein": 25}, series={"lab.creatinine": [[day(200), 60], [day(30), 79]]})
+    assert {"SMM-006", "SMM-009"} <= set(twice.of("fired"))
+    not_yet = smouldering({"bmpc": 15, "m_protein": 25}, series={"lab.creatinine": [[day(200), 60], [day(30), 62]]})
+    assert "SMM-006" in not_yet.of("fired")
+    assert "SMM-009" not in not_yet.of("fired")
 
 
 def test_two_different_results_of_the_same_day_contradict_each_other_and_neither_counts() -> None:
@@ -435,37 +451,50 @@ def test_no_order_is_ever_proposed_for_a_melphalan_dose(dose: int, age: int, mrd
             items = [item for proposal in advice.proposals for item in proposal.items]
             assert all(isinstance(item, ProposedService) for item in items)
             assert not items or rule == "TX-012"
-    alert = found.verdicts["TX-013"]
-    assert (alert.state == "fired" and alert.indicator == "critical") == (dose > 220)
 
 
 def test_the_score_with_del17p_is_told_beside_the_score_without() -> None:
     none = dict.fromkeys(("t4_14", "t14_16", "gain1q", "del13q"), False)
     mm = {"bmpc": 21, "m_protein": 15, "kappa": 110, "lambda_": 10}
-    notes = smouldering(mm, {**none, "del17p": True}).verdicts["SMM-004"].advices[0].notes
-    beside = next(note for note in notes if note.key == "score-with-del17p")
-    assert beside.fill["s"] == 7
-    with_listed = smouldering(mm, {**none, "del17p": True, "gain1q": True}).verdicts["SMM-004"].advices[0].notes
-    assert not [note for note in with_listed if note.key == "score-with-del17p"]
+    values = smouldering(mm, {**none, "del17p": True}).values
+    assert (values["imwg_score"], values["imwg_score_with_del17p"]) == (5, 7)
+    assert "imwg_score_with_del17p" not in smouldering(mm, {**none, "del17p": True, "gain1q": True}).values
 
 
 def test_an_unconfirmed_baseline_is_said() -> None:
-    def keys(mm: dict[str, Any]) -> list[str]:
+    def unconfirmed(mm: dict[str, Any]) -> bool:
         found = assessed(facts={"dx": {"mm": True}, "mm": mm})
-        return [note.key for note in found.verdicts["MM-010"].advices[0].notes]
+        return found.verdicts["MM-010"].advices[0].holds["no-onset"].yes
 
-    assert "baseline-not-confirmed" in keys({"b2m": 6})
-    assert "baseline-not-confirmed" not in keys({"b2m": 6, "onset_date": DEFAULT_DAY})
+    assert unconfirmed({"b2m": 6})
+    assert not unconfirmed({"b2m": 6, "onset_date": DEFAULT_DAY})
 
 
 def test_a_range_is_given_where_an_item_is_missing() -> None:
     found = assessed(facts={"dx": {"mm": True}, "mm": {"onset_date": DEFAULT_DAY, "b2m": 3}})
-    note = found.verdicts["MM-010"].advices[0].notes[0]
-    assert (note.key, note.fill["list"]) == ("iss-range", ("I", "II"))
+    (advice,) = found.verdicts["MM-010"].advices
+    assert advice.whole.unknown
+    assert advice.holds["range"].yes
+    assert advice.fill["iss"] == Phrase("between", {"low": "I", "high": "II"})
+    assert (found.values["iss_stage_min"], found.values["iss_stage_max"]) == ("I", "II")
     found = smouldering({"bmpc": 21, "m_protein": 15})
-    note = found.verdicts["SMM-002"].advices[0].notes[0]
-    assert note.fill["list"] == (Phrase("group-intermediate"), Phrase("group-high"))
-    assert found.case.once(smouldering_risk).mayo_2018.value is None
+    (advice,) = found.verdicts["SMM-002"].advices
+    assert advice.holds["range"].yes
+    assert advice.fill["risk"] == Phrase("to", {"low": Phrase("risk-intermediate"), "high": Phrase("risk-high")})
+    assert advice.fill["p"] == Phrase("between", {"low": Decimal(18), "high": Decimal(44)})
+    assert (found.values["mayo2018_factors_min"], found.values["mayo2018_factors_max"]) == (1, 2)
+
+
+def test_nothing_known_is_no_range() -> None:
+    (advice,) = assessed(facts={"dx": {"mm": True}}).verdicts["MM-010"].advices
+    assert advice.holds["range"].no
+
+
+def test_a_fall_of_the_phase_into_history_keeps_the_relapse() -> None:
+    old = {"value": "relapsed", "date": day(400)}
+    found = assessed(facts={"dx": {"mm": True}, "mm": {"b2m": 6, "phase": old}})
+    assert "MM-010" not in found.of("fired")
+    assert not found.facts.mm.phase.is_known
 
 
 # --- the data beside the rules ------------------------------------------------------------------------------
@@ -473,14 +502,31 @@ def test_a_range_is_given_where_an_item_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("guidance", "modules"),
-    [(STAGING, ("myeloma_staging", "patient.myeloma_models", "patient.series")), (TREATMENT, ("myeloma_treatment",))],
+    [
+        (
+            STAGING,
+            (
+                "myeloma_staging",
+                "patient.explanations",
+                "patient.myeloma_class",
+                "patient.myeloma_models",
+                "patient.myeloma_risk",
+                "patient.series",
+                "patient.trends",
+            ),
+        ),
+        (TREATMENT, ("myeloma_treatment", "patient.melphalan")),
+    ],
     ids=["staging", "treatment"],
 )
 def test_every_limit_and_phrase_is_used(guidance: Guidance, modules: tuple[str, ...]) -> None:
     text = "\n".join(inspect.getsource(importlib.import_module(f"recommenders.{name}")) for name in modules)
-    assert [name for name in guidance.entries if f"limits.{name}" not in text] == []
+    assert [name for name in guidance.entries if f".{name}" not in text] == []
     patterns = [re.sub(r"\{[^{}]*\}", ".+", key) for key in re.findall(r'Phrase\(\s*f?"([^"]+)"', text)]
-    patterns += [*re.findall(r'"([a-z0-9-]+-range)"', text), "flag-(set|open|not-set)"]
+    patterns += re.findall(r'\("([a-z-]+)", mm\.', text)  # what makes it smouldering myeloma
+    patterns += [f"event-{key}" for key in re.findall(r'Arm\("([a-z-]+)"', text)]
+    patterns += ["(group|risk)-.+", "class-.+"]
+    patterns += [re.escape(key) for key in guidance.phrases if f'"{key}"' in text]
     unused = [key for key in guidance.phrases if not any(re.fullmatch(pattern, key) for pattern in patterns)]
     assert unused == []
 
@@ -519,7 +565,7 @@ def test_every_number_of_a_limit_stands_in_the_wording_of_a_rule(guidance: Guida
         part.en for info in guidance.rules.values() for part in (info.summary, *info.points, *info.if_missing)
     )
     numbers = set(re.findall(r"\d+(?:\.\d+)?", text))
-    spelled = {"m_protein_none", "mayo_2018_high"}
+    spelled = {"m_protein_none", "mayo_2018_high", "event_window", "kidney_disease_before"}
     missing = [
         name
         for name, entries in guidance.entries.items()

@@ -9,6 +9,7 @@ import pytest
 
 from hooks.cards.wording import Speaker
 from recommenders.assessing.assessment import assess
+from recommenders.assessing.speaking import utterances
 from recommenders.assessing.topics import TOPICS
 from tests.vignettes import Vignette, load_all
 
@@ -36,11 +37,13 @@ def test_vignette(vignette: Vignette) -> None:
         assert _state(found.verdicts, rule) != "fired", rule
     for rule, indicator in expected.get("indicators", {}).items():
         assert found.verdicts[rule].indicator == indicator, rule
+    for rule, voice in expected.get("voices", {}).items():
+        assert found.verdicts[rule].voice == voice, rule
     for rule, texts in expected.get("summary", {}).items():
-        verdict = found.verdicts[rule]
+        said = next(each for each in utterances(found) if each.rule == rule)
         for language, text in texts.items():
             speaker = Speaker(found, "zh-CN" if language == "zh-CN" else "en")
-            assert text in speaker.summary(verdict.advices[0], verdict.topic.guidance), (rule, language)
+            assert text in speaker.say(said.summary, said.guidance, said.advice), (rule, language)
     for rule, names in expected.get("proposes", {}).items():
         assert _proposed(found.verdicts[rule]) == set(names), rule
     for key, value in expected.get("values", {}).items():

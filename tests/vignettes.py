@@ -14,6 +14,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactl
 from recommenders.vocabulary.records import (
     BISPHOSPHONATES,
     DENOSUMAB,
+    Allergy,
     Course,
     Courses,
     Dose,
@@ -21,7 +22,10 @@ from recommenders.vocabulary.records import (
     Lesion,
     Lesions,
     Order,
+    Request,
+    Requests,
     Study,
+    Taken,
 )
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "vignettes"
@@ -34,8 +38,12 @@ KEYS = {
     "lesions",
     "courses",
     "orders",
+    "allergies",
+    "taken",
     "sre",
     "studies",
+    "requested",
+    "no_request_list",
     "series",
     "no_medication_list",
     "fires",
@@ -44,6 +52,7 @@ KEYS = {
     "superseded",
     "undecided",
     "indicators",
+    "voices",
     "values",
     "summary",
     "proposes",
@@ -107,6 +116,20 @@ def facts_of(case: dict[str, Any]) -> Facts:
             delivered=not case.get("no_medication_list", False),
         ),
         orders=tuple(_order(row, today, n) for n, row in enumerate(case.get("orders", ()), 1)),
+        requested=Requests(
+            tuple(
+                Request(**{"day": today, "resources": (f"ServiceRequest/request-{n}",)} | row)
+                for n, row in enumerate(case.get("requested", ()), 1)
+            ),
+            delivered=not case.get("no_request_list", False),
+        ),
+        allergies=tuple(
+            Allergy(**{key: _tupled(value) for key, value in row.items()}) for row in case.get("allergies", ())
+        ),
+        taken=tuple(
+            Taken(name=row["name"], drugs=tuple(row.get("drugs", ())), classes=frozenset(row.get("classes", ())))
+            for row in case.get("taken", ())
+        ),
         sre=tuple(Event(**row) for row in case.get("sre", ())),
         studies=tuple(Study(**row) for row in case.get("studies", ())),
         series={path: tuple(_series(facts, path, rows)) for path, rows in case.get("series", {}).items()},

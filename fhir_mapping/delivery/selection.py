@@ -12,9 +12,10 @@ import msgspec
 
 from fhir_mapping.delivery.context import Note, WrongPatientError
 from fhir_mapping.delivery.resources import ELEMENTS, readable
-from fhir_mapping.terms import codes, dates, decode, dictionary, drugs, units
+from fhir_mapping.terms import codes, dates, decode, dictionary, drugs, names, units
 from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions, cytogenetics, targets
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ class ObservationIndex:
         self._by_concept = _BY_CONCEPT
         self._by_local = _BY_LOCAL
         self._names = {**dictionary.NAMES, **site.names}
+        self._forms = _FACT_OF_FORM
         self._coded: dict[tuple[str | None, str | int | None], tuple[tuple[Slot, ...], bool]] = {}
         self._worded: dict[str, tuple[Slot, ...]] = {}
 
@@ -205,7 +207,7 @@ class ObservationIndex:
             elif known[1]:
                 standard = True
         if found:
-            return found if len(found) == 1 else tuple(dict.fromkeys(found))
+            return found if len(found) == 1 else _best_coded(tuple(dict.fromkeys(found)))
         return () if standard else self._by_words(code)
 
     def _by_words(self, code: decode.Codeable | list[decode.Codeable] | None) -> tuple[Slot, ...]:
@@ -229,7 +231,7 @@ class ObservationIndex:
         text_of_code = codes.code_text(code)
         if not text_of_code:
             return ()
-        normal = codes.normal_system(system or "")
+        normal = self._table.normal(system or "")
         if normal == codes.LOCAL:
             slot = self._by_local.get(text_of_code)
             return (Slot(slot[0], slot[1], 3, text_of_code, normal, text_of_code),) if slot else ()
@@ -246,9 +248,11 @@ class ObservationIndex:
         return tuple(found)
 
     def _of_words(self, said: str) -> tuple[Slot, ...]:
-        target = self._names.get(units.fold(said))
+        target = self._names.get(units.fold(said)) or self._named(said)
         if target is None:
-            return _spoken_slots(said)
+            return self._titled(said) or _spoken_slots(said)
+        if target.endswith("_TRAP"):
+            return ()
         if target in dictionary.READINGS:
             return (Slot("reading", target, 4, "", "", ""),)
         if target in dictionary.FINDINGS:
@@ -256,14 +260,46 @@ class ObservationIndex:
         topic, path = self._by_concept.get(target, ("", ""))
         return (Slot(topic, path, 4, target, "", ""),) if topic else ()
 
+    def _named(self, said: str) -> str | None:
+        """Give the fact path or concept of a name in any of its comparable forms, the most literal first."""
+        for form in names.forms(said):
+            concepts = names.concepts_of(form, "Observation")
+            traps = [concept for concept in concepts if concept.endswith("_TRAP")]
+            if target := next(iter((*traps, *concepts)), None) or self._forms.get(form):
+                return target
+        return None
+
+    def _titled(self, said: str) -> tuple[Slot, ...]:
+        """Give the slots of a name that is the official title of a code."""
+        matches = names.titled(said, "Observation", "DiagnosticReport")
+        slots = (slot for match in matches for slot in self._slots_of(match.system, match.code))
+        return tuple(dict.fromkeys(Slot(one.topic, one.target, 4, one.concept, one.system, one.code) for one in slots))
+
+
+_LONGEST_NAME = 200
+
+
+def _best_coded(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+    """Leave out what a local code says beside a standard one: it never outvotes it."""
+    standard = tuple(slot for slot in slots if slot.rank == 1)
+    return standard or slots
+
+
+_GENETICS = compiled(r"\bfish\b|fluorescence in situ|cytogenetic|karyotyp|荧光原位杂交|细胞遗传|染色体|核型")
+
 
 def _spoken_slots(said: str) -> tuple[Slot, ...]:
-    """Facts that an Observation's name tells without a code: an MDT discussion, a dental examination, a score."""
-    if text.occurs(said, "mdt") and text.verdict(said, "mdt") == "present":
+    """Facts that an Observation's name tells without a code: an MDT discussion, an abnormality, a score."""
+    folded = fold(said[:_LONGEST_NAME])
+    if len(abnormalities := cytogenetics.named(said)) == 1:
+        return (Slot("presence", next(iter(abnormalities)), 4, "cyto-name"),)
+    if abnormalities or _GENETICS.search(folded):
+        return (Slot("cyto-text", "cyto-text", 4, "cyto-text"),)
+    if targets.occurs(said, "mdt") and assertions.verdict(said, "mdt") == "present":
         return (Slot("moment", "mdt.last_date", 4, "mdt"),)
-    if text.occurs(said, "dental_exam") and text.verdict(said, "dental_exam") == "present":
+    if targets.occurs(said, "dental_exam") and assertions.verdict(said, "dental_exam") == "present":
         return (Slot("moment", "dental.last_exam", 4, "dental_exam"),)
-    if re.search(r"\b(?:escc|bilsky)\b", text.fold(said), re.ASCII):
+    if re.search(r"\b(?:escc|bilsky)\b", folded, re.ASCII):
         return (Slot("finding", "spine.escc", 4, "escc"),)
     return ()
 
@@ -309,6 +345,8 @@ def _slots_by_concept() -> dict[str, tuple[str, str]]:
     for rule in dictionary.FINDINGS.values():
         for concept in rule.concepts:
             found[concept] = ("presence", rule.fact)
+        for concept in rule.tests:
+            found[concept] = ("test", rule.fact)
     for reading in dictionary.READINGS.values():
         for concept in reading.concepts:
             found[concept] = ("reading", reading.fact)
@@ -331,6 +369,7 @@ def _slots_by_local() -> dict[str, tuple[str, str]]:
 
 
 _BY_CONCEPT = _slots_by_concept()
+_FACT_OF_FORM: Mapping[str, str] = {names.forms(name)[0]: path for name, path in dictionary.WRITTEN_NAMES.items()}
 _BY_LOCAL = _slots_by_local()
 
 
@@ -692,12 +731,16 @@ class Selection:
             code = codes.code_text(coding.code)
             if code and any("Condition" in kinds for _, kinds in self.table.lookup(coding.system or "", code)):
                 return True
+            if code and code[0] in "Cc" and self.table.is_icd10(coding.system):
+                return True  # a malignancy of whatever kind
         for codeable in decode.codeables(head.code):
             for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
                 if said:
                     known = self._condition_words.get(said)
                     if known is None:
-                        known = self._condition_words[said] = text.mentions(said)
+                        known = self._condition_words[said] = targets.mentions(said) or bool(
+                            names.titled(said, "Condition")
+                        )
                     if known:
                         return True
         return False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.elements.dosing import words
+from fhir_mapping.elements.amounts import words
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words import text as free_text
+from fhir_mapping.words import assertions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +28,7 @@ _CONCEPTS = {
     "myeloma_non_secretory": "myeloma",
     "hypercalcaemia": "hypercalcaemia",
     "osteoporosis": "osteoporosis",
+    "giant_cell_tumour": "giant-cell-tumour",
 }
 _TERMS = {
     "bone_metastasis": "bone-metastasis",
@@ -35,8 +36,19 @@ _TERMS = {
     "smouldering_myeloma": "myeloma",
     "hypercalcaemia": "hypercalcaemia",
     "osteoporosis": "osteoporosis",
+    "giant_cell_tumour": "giant-cell-tumour",
 }
-FIRST = ("bone-metastasis", "myeloma", "hypercalcaemia", "osteoporosis", "paget", "staging", "screening", "other")
+FIRST = (
+    "bone-metastasis",
+    "myeloma",
+    "hypercalcaemia",
+    "giant-cell-tumour",
+    "osteoporosis",
+    "paget",
+    "staging",
+    "screening",
+    "other",
+)
 """
 Which reason speaks for an order that gives several.
 
@@ -97,7 +109,7 @@ def _of(codeable: object, context: ReadingContext) -> set[str]:
     coded = {_CONCEPTS[match.concept] for match in matches if match.concept in _CONCEPTS}
     spoken: set[str] = set()
     for text in texts_of(codeable):
-        verdicts = free_text.verdicts(text)
+        verdicts = assertions.verdicts(text)
         for term, reason in _TERMS.items():
             verdict = verdicts.get(term)
             if verdict == "present":

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import Note
-from fhir_mapping.elements.dosing import amount, text_diluent, words
+from fhir_mapping.elements.amounts import amount, words
+from fhir_mapping.elements.infusions import text_diluent
 from fhir_mapping.terms import drugs
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SAID: dict[str, str] = {
     "display-mismatch": "the display names another drug than the code",
     "drug-from-text": "the drug was recognised by its name, not by a code",
+    "name-misspelt": "its name was read although one letter differs; check that this drug is meant",
     "unmapped-code": "its drug code is not in the code table",
     "unmapped": "no drug that a rule uses",
     "no-drug": "no medication is given",
@@ -31,6 +33,7 @@ SAID: dict[str, str] = {
     "unresolved-medication": "the Medication it refers to was not delivered; drug not told",
     "product-dose-mismatch": "product and dose belong to different strengths; the dose decides",
     "text-differs-from-dose": "the dose in the text differs from the structured one, which is used",
+    "ambiguous-interval": "its interval reads two ways (biweekly), so it is unknown",
     "several-doses": "more than one dose is given, so the dose is unknown",
     "from-text": "dose, route, interval or infusion time was read from text",
     "prohibited": "doNotPerform, an order not to give",

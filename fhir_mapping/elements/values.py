@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.decode import is_number
-from fhir_mapping.words import text
+from fhir_mapping.words import assertions, grades, results
+from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
 from recommenders.vocabulary.facts import Finding, Reading, Reason, replace
 
@@ -138,9 +139,11 @@ def _from_ratio(given: Mapping[str, Any], context: ReadingContext) -> Number | R
 
 
 def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -> Number | Reason | None:
-    if text.is_no_value(said):
+    if results.is_no_value(said):
         return "no-value"
-    spoken = text.quantity(said)
+    if (count := _count(said, context)) is not None:
+        return count
+    spoken = results.quantity(said)
     if spoken is not None:
         unit = ""
         if spoken.unit:
@@ -151,11 +154,29 @@ def _from_words(said: str, context: ReadingContext, *, negative_is_zero: bool) -
             return Number(Decimal(spoken.low), Decimal(spoken.high), unit, written=said, flags=("from-text",))
         return _compared(Decimal(spoken.low), spoken.comparator, unit, said, "from-text")
     if negative_is_zero and (
-        text.polarity(said) == "negative"
-        or re.search(r"\bno (?:m-?\s?spike|monoclonal)|未见", text.fold(said), re.ASCII)
+        results.polarity(said) == "negative" or re.search(r"\bno (?:m-?\s?spike|monoclonal)|未见", fold(said), re.ASCII)
     ):
         return Number(Decimal(0), Decimal(0), OWN_UNIT, written=said, flags=("from-text",))
     return None
+
+
+_COUNT = compiled(
+    r"(<=|>=|<|>|≤|≥)?\s*(\d+(?:\.\d+)?)(?:\s*[-–~]\s*(\d+(?:\.\d+)?))?\s+(10\s*(?:\*{1,2}|\^|e)?\s*\d{1,2}\s*/.{1,20})"
+)
+"""A count whose unit begins with a number too ("6.0 10*9/L", "150 10^3/uL", "6.0 10⁹/L")."""
+
+
+def _count(said: str, context: ReadingContext) -> Number | None:
+    """Read a count written as text with its unit."""
+    found = _COUNT.fullmatch(fold(said).strip())
+    if found is None:
+        return None
+    comparator, low, high, written = found.groups()
+    unit = context.site.unit_aliases.get(units.fold(written)) or units.spelled(written)
+    if high is not None:
+        return Number(Decimal(low), Decimal(high), unit, written=said, flags=("from-text",))
+    comparator = {"≤": "<=", "≥": ">="}.get(comparator or "", comparator or "")
+    return _compared(Decimal(low), comparator, unit, said, "from-text")
 
 
 def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingContext) -> Reading:
@@ -168,8 +189,17 @@ def reading_of(element: Mapping[str, Any], rule: ReadingRule, context: ReadingCo
     blank = dictionary.blank_reading(rule.fact)
     number = number_of(element, context, negative_is_zero=rule.negative_is_zero)
     if isinstance(number, str):
-        return replace(blank, reason=number)
+        return _marrow_in_words(element, blank) or replace(blank, reason=number)
     return measured(number, rule, blank)
+
+
+def _marrow_in_words(element: Mapping[str, Any], blank: Reading) -> Reading | None:
+    """Read the plasma cells of a marrow that are told in a sentence (浆细胞占35%)."""
+    said = element.get("valueString")
+    found = grades.marrow(said) if blank.name == "mm.bmpc" and isinstance(said, str) else None
+    if found is None:
+        return None
+    return replace(blank, low=found.low, high=found.high, reason=None, sent=said, flags=("from-text",))
 
 
 _PLAIN = re.compile(r"[\w\s<>≤≥=＜＞.,，。、/*^%µ°·()（）\[\]{}+:∶：~–-]{1,60}")
@@ -177,7 +207,7 @@ _ODD = re.compile(r"%[0-9A-Fa-f]{2}|\w+-\w+[:：]|<\s*/?[A-Za-z]")
 """What stands in no result: encoded characters, the name of a header, a tag."""
 
 
-def _as_sent(number: Number) -> str | None:
+def as_sent(number: Number) -> str | None:
     """Give the words of a result as people may be shown them; of words that are no plain result only the number."""
     if _PLAIN.fullmatch(number.written) and not _ODD.search(number.written):
         return number.written
@@ -187,7 +217,7 @@ def _as_sent(number: Number) -> str | None:
 
 def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
     """Give a number in the fact's unit: converted, tested for plausibility, an interval where it is a bound."""
-    sent: dict[str, Any] = {"sent": _as_sent(number), "flags": number.flags}
+    sent: dict[str, Any] = {"sent": as_sent(number), "flags": number.flags}
     if number.unit == OWN_UNIT:
         return replace(blank, low=Decimal(0), high=Decimal(0), reason=None, **sent)
     exact = number.low if number.low is not None and number.low == number.high else None
@@ -231,8 +261,8 @@ _SEX = {
     "male": frozenset({"male", "m", "248153007", "男", "男性"}),
     "female": frozenset({"female", "f", "248152002", "女", "女性"}),
 }
-_RANGE_TEXT = text.compiled(r"^\s*(\d+(?:\.\d+)?)\s*(?:-|–|~|至|to)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
-_LIMIT_TEXT = text.compiled(r"^\s*(<=?|≤|>=?|≥)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
+_RANGE_TEXT = compiled(r"^\s*(\d+(?:\.\d+)?)\s*(?:-|–|~|至|to)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
+_LIMIT_TEXT = compiled(r"^\s*(<=?|≤|>=?|≥)\s*(\d+(?:\.\d+)?)\s*(\D.*)?$")
 
 
 def own_range(
@@ -259,7 +289,7 @@ def _normal(entry: Mapping[str, Any]) -> bool:
 
 def _applies(entry: Mapping[str, Any], sex: str) -> bool:
     told = {code_text(c.get("code")).lower() for c in codings(entry.get("appliesTo"))}
-    told |= {text.fold(said).strip() for said in texts_of(entry.get("appliesTo"))}
+    told |= {fold(said).strip() for said in texts_of(entry.get("appliesTo"))}
     return bool(told & _SEX[sex])
 
 
@@ -282,7 +312,7 @@ def _limits(
 
 
 def _limits_in_words(said: str, reading: Reading, rule: ReadingRule) -> tuple[Decimal | None, Decimal | None]:
-    folded = text.fold(said)
+    folded = fold(said)
     both = _RANGE_TEXT.match(folded)
     if both:
         unit = units.spelled(both[3]) if both[3] and both[3].strip() else reading.sent_unit or ""
@@ -330,9 +360,9 @@ def answer_of(element: Mapping[str, Any], context: ReadingContext, *, presence: 
     if isinstance(element.get("valueString"), str):
         words.append(element["valueString"])
     for said in words:
-        if text.is_no_value(said):
+        if results.is_no_value(said):
             return "no-value"
-        polarity = text.polarity(said, presence=presence)
+        polarity = results.polarity(said, presence=presence)
         if polarity:
             return polarity
     for coding in codings(element.get("interpretation")):
@@ -370,7 +400,7 @@ def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, b
         said.append(f"{Decimal(str(quantity['value'])).normalize():f}")
     if path == "spine.escc":
         grade = _escc(said, blank)
-        return _no_word(element, blank) if grade is None else grade
+        return replace(_no_word(element, blank), sent=said[0] if said else None) if grade is None else grade
     for one in said:
         word = dictionary.word_of(path, allowed, one)
         if word is not None:
@@ -389,17 +419,17 @@ def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, b
 
 
 _RESPONSES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("sCR", text.compiled(r"\bscr\b(?!\s*\d)|stringent complete (?:response|remission)|严格意义的?完全缓解")),
-    ("VGPR", text.compiled(r"\bvgpr\b|very good partial (?:response|remission)|(?:非常|很)好的?部分缓解")),
-    ("CR", text.compiled(r"\bcr\b|complete (?:response|remission)|完全缓解")),
-    ("PR", text.compiled(r"\bpr\b|partial (?:response|remission)|部分缓解")),
-    ("MR", text.compiled(r"\bmr\b|minimal response|微小缓解")),
-    ("SD", text.compiled(r"\bsd\b|stable disease|疾病稳定")),
-    ("PD", text.compiled(r"\bpd\b|progressive disease|疾病进展")),
+    ("sCR", compiled(r"\bscr\b(?!\s*\d)|stringent complete (?:response|remission)|严格意义的?完全缓解")),
+    ("VGPR", compiled(r"\bvgpr\b|very good partial (?:response|remission)|(?:非常|很)好的?部分缓解")),
+    ("CR", compiled(r"\bcr\b|complete (?:response|remission)|完全缓解")),
+    ("PR", compiled(r"\bpr\b|partial (?:response|remission)|部分缓解")),
+    ("MR", compiled(r"\bmr\b|minimal response|微小缓解")),
+    ("SD", compiled(r"\bsd\b|stable disease|疾病稳定")),
+    ("PD", compiled(r"\bpd\b|progressive disease|疾病进展")),
 )
 _ANSWER_LENGTH = 400
 """An answer is short; of a longer text only the beginning is looked at."""
-_NOT_REACHED = text.compiled(
+_NOT_REACHED = compiled(
     r"\bnear(?:ly|[- ]?)?\s*$|\bnot\b|\bno\b|\bless than\b|\bwithout\b|\bat least\b|<\s*$|≥\s*$|>=\s*$"
     r"|接近|近似|未达|未获|不足|至少"
 )
@@ -411,11 +441,11 @@ def imwg_response(said: str) -> str | None:
 
     "near CR" is no CR, "at least PR" and "VGPR or better" leave the category open.
     """
-    rest = text.fold(said[:_ANSWER_LENGTH])
+    rest = fold(said[:_ANSWER_LENGTH])
     found: list[tuple[str, bool]] = []
     for word, pattern in _RESPONSES:
         for hit in pattern.finditer(rest):
-            clear = text.judge(rest, hit.start(), hit.end()) == "present"
+            clear = assertions.judge(rest, hit.start(), hit.end()) == "present"
             reached = not _NOT_REACHED.search(rest[max(0, hit.start() - 12) : hit.start()])
             exact = not re.match(r"\s*(?:or better|or more|及以上|以上)", rest[hit.end() :])
             found.append((word, clear and reached and exact))
@@ -424,7 +454,7 @@ def imwg_response(said: str) -> str | None:
     return words.pop() if len(words) == 1 and all(clear for _, clear in found) else None
 
 
-_RESIDUAL = text.compiled(
+_RESIDUAL = compiled(
     r"(?:\bmrd\b|residual disease|微小残留病?灶?)[\s:：,-]*(?:(?:status|is|was|test|检测|结果|为|呈|已)[\s:：,-]*)*"
     r"(?P<word>negativ\w*|neg\b|undetectable|not detected|阴性|未检出|转阴|\(-\)|positiv\w*|pos\b|阳性|\(\+\))"
     r"|(?P<before>\bnegative|\bpositive|\bundetectable|\bno (?:detectable )?)\s*(?:for )?"
@@ -436,8 +466,8 @@ def _residual_disease(said: list[str]) -> str | None:
     """Give what a text says of residual disease; a test that was not done, or several answers, say nothing."""
     found: set[str] = set()
     for one in said:
-        folded = text.fold(one[:_ANSWER_LENGTH])
-        if text.is_no_value(folded):
+        folded = fold(one[:_ANSWER_LENGTH])
+        if results.is_no_value(folded):
             return None
         for hit in _RESIDUAL.finditer(folded):
             word = hit["word"] or hit["before"]
@@ -464,19 +494,12 @@ def _yes_or_no(element: Mapping[str, Any], blank: Finding, context: ReadingConte
     return replace(blank, value=None, reason="masked" if answer == "masked" else "no-value")
 
 
-_ESCC = text.compiled(
-    r"^(?:(?:escc|bilsky)\D{0,12})?(?:grade\s*|级\s*)?(0|1[abc]|1|2|3)(?:\s*级)?$|(?:escc|bilsky)\D{0,12}(0|1[abc]|1|2|3)"
-)
-
-
 def _escc(said: list[str], blank: Finding) -> Finding | None:
     """Read the ESCC grade; a `1` without its letter leaves 1a to 1c open."""
     for one in said:
-        found = _ESCC.search(text.fold(one).strip())
-        if not found:
-            continue
-        grade = found[1] or found[2]
-        if grade == "1":
-            return replace(blank, value=None, possible=("1a", "1b", "1c"), reason="no-value", sent=one)
-        return replace(blank, value=grade, reason=None, sent=one)
+        found = grades.escc(one, of_its_own=True)
+        if len(found) == 1:
+            return replace(blank, value=found[0], reason=None, sent=one)
+        if found:
+            return replace(blank, value=None, possible=found, reason="no-value", sent=one)
     return None

@@ -3,84 +3,37 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.service_orders import SITE_WORDS, bone_site
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.terms.drugs import plain
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
+from recommenders.vocabulary.bones import PAIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
-    from recommenders.vocabulary.records import Side
-
-PAIRED = frozenset(
-    {
-        "pelvis",
-        "acetabulum",
-        "femur-pertrochanteric",
-        "femur-other",
-        "femur",
-        "femur-proximal",
-        "tibia",
-        "fibula",
-        "foot",
-        "humerus",
-        "radius",
-        "ulna",
-        "hand",
-        "rib",
-        "scapula",
-        "clavicle",
-        "upper-limb",
-        "lower-limb",
-    }
-)
-"""Sites that the body has twice; the side of a vertebra does not make it another bone."""
+    from recommenders.vocabulary.bones import Side
 
 BOTH: frozenset[Side] = frozenset({"left", "right"})
 _EXTENSIONS = ("mcode-laterality-qualifier", "mcode-laterality", "mcode-body-location-qualifier")
 _CONCEPTS: Mapping[str, Side] = {"laterality_left": "left", "laterality_right": "right"}
 
-_LEFT, _RIGHT = r"\bleft\b|左侧?", r"\bright\b|右侧?"
+_LEFT, _RIGHT = r"\bleft\b|\blt\b|\(l\)|左侧?", r"\bright\b|\brt\.|\(r\)|右侧?"
 _BOTH = r"\bbilateral\b|\bboth\b|双侧?|两侧"
 _ONE = rf"(?:{_LEFT}|{_RIGHT}|{_BOTH})"
 _SIDES = rf"(?P<sides>{_ONE}(?:\s*(?:and|&|/|、|和|及|与)\s*{_ONE})?)"
 _BETWEEN = (
     r"(?:[\s-]|\bsided\b|\bside\b|\bproximal\b|\bdistal\b|\bmid\b|\bmiddle\b|\bupper\b|\blower\b|\bend\b|\bneck\b"
-    r"|\bhead\b|\bshaft\b|\bof\b|\bthe\b|\bbone\b|\bfemoral\b|\bhip\b|inter$|sub$|per$|近端|远端|中段|上段|下段|下肢|上肢)*"
+    r"|\bhead\b|\bshaft\b|\bof\b|\bthe\b|\bbone\b|\bfemoral\b|\bhip\b|\btotal\b|人工|\d{1,2}(?:st|nd|rd|th)|第?\d{1,2}"
+    r"|inter$|sub$|per$|近端|远端|中段|上段|下段|下肢|上肢)*"
 )
 _BEFORE = compiled(rf"{_SIDES}{_BETWEEN}$")
 _AFTER = compiled(
     r"^(?:\s*(?:bone|shaft|neck|head|干|颈|头|近端|远端|上段|中段|下段))?\s*[,:(-]?\s*"
     rf"{_SIDES}(?:[\s-]*(?:sided?|边))?\s*(?=$|[,;.)。，、])"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something lies: the lesion site, whether that is bone (None: cannot be told), and the side if told."""
-
-    site: str | None = None
-    is_bone: bool | None = None
-    side: Side | None = None
-
-
-def place_of(codeable: Any, context: ReadingContext) -> Place:  # noqa: ANN401 - any JSON
-    """Give the place that a body site means."""
-    site, is_bone = bone_site(codeable, context)
-    return Place(site, is_bone, one_side(site, sides_of_site(codeable, context)))
-
-
-def place_of_structure(structure: Mapping[str, Any], context: ReadingContext) -> Place:
-    """Give the place of a BodyStructure: its location, with the side of the location or of its qualifiers."""
-    location = structure.get("location")
-    site, is_bone = bone_site(location, context)
-    sides = sides_of_site(location, context) | sides_of_site(structure.get("locationQualifier", []), context)
-    return Place(site, is_bone, one_side(site, sides))
 
 
 def one_side(site: str | None, sides: Iterable[Side]) -> Side | None:
@@ -122,21 +75,18 @@ def sides_in(said: str) -> frozenset[Side]:
     return _named(plain(said))
 
 
-def sides_beside(said: str, site: str) -> frozenset[Side]:
+def sides_beside(folded: str, start: int, end: int) -> frozenset[Side]:
     """
-    Give the sides that stand beside a bone in free text ("nailing of left femur", "股骨(右)").
+    Give the sides that stand beside or in the words at `start:end` ("nailing of left femur", "股骨(右)").
 
     A side that belongs to something else ("right lung cancer with a femur metastasis") is not taken.
     """
-    folded = plain(said)
-    found: set[Side] = set()
-    for pattern in _patterns(site):
-        for bone in pattern.finditer(folded):
-            before = _BEFORE.search(folded[max(0, bone.start() - 60) : bone.start()])
-            after = _AFTER.match(folded[bone.end() : bone.end() + 40])
-            for hit in (before, after):
-                if hit is not None:
-                    found |= _named(hit["sides"])
+    found = set(_named(folded[start:end]))
+    before = _BEFORE.search(folded[max(0, start - 60) : start])
+    after = _AFTER.match(folded[end : end + 40])
+    for hit in (before, after):
+        if hit is not None:
+            found |= _named(hit["sides"])
     return frozenset(found)
 
 
@@ -149,12 +99,3 @@ def _named(folded: str) -> frozenset[Side]:
     if re.search(_RIGHT, folded):
         found.add("right")
     return frozenset(found)
-
-
-def _patterns(site: str) -> list[re.Pattern[str]]:
-    """Give the word patterns of a site; any part of the femur is the femur."""
-    return [
-        pattern
-        for name, pattern in SITE_WORDS
-        if name == site or (name.startswith("femur") and site.startswith("femur"))
-    ]

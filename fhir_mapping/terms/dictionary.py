@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import shipped_rows
-from fhir_mapping.words import text as words
+from fhir_mapping.words.fold import fold
+from fhir_mapping.words.targets import TARGETS
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 
@@ -46,13 +47,20 @@ class ReadingRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingRule:
-    """How a yes/no or a word is read from Observations."""
+    """
+    How a yes/no or a word is read from Observations.
+
+    `tests` are results that tell it by their answer or, where `above` gives a limit (value, unit) for the concept, by
+    a number above that.
+    """
 
     fact: str
     local: str = ""
     concepts: tuple[str, ...] = ()
     one_change: frozenset[str] = frozenset()
     names: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    above: Mapping[str, tuple[Decimal, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,7 @@ class DiagnosisRule:
     """
     How a Condition states a fact.
 
+    `beside` are concepts that name only a place or a class, and beside which the words decide (C41 and "osteosarcoma");
     `suspect_*` leave it open whether the fact is meant; `dated_by_onset` facts age by onset, else recording;
     older than `stale_after` days they are unknown; `yes_only` never says no.
     """
@@ -68,6 +77,7 @@ class DiagnosisRule:
     concepts: frozenset[str] = frozenset()
     codes: frozenset[str] = frozenset()
     suspect_concepts: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
     terms: tuple[str, ...] = ()
     suspect_terms: tuple[str, ...] = ()
     malignant: bool = False
@@ -111,6 +121,7 @@ def _diagnosis(row: Mapping[str, Any]) -> DiagnosisRule:
         concepts=frozenset(row.get("concepts", ())),
         codes=frozenset(row.get("codes", ())),
         suspect_concepts=frozenset(row.get("suspect_concepts", ())),
+        beside=frozenset(row.get("beside", ())),
         terms=tuple(row.get("terms", ())),
         suspect_terms=tuple(row.get("suspect_terms", ())),
         malignant=row.get("malignant", False),
@@ -131,6 +142,8 @@ FINDINGS: Mapping[str, FindingRule] = MappingProxyType(
             concepts=tuple(row.get("concepts", ())),
             one_change=frozenset(row.get("one_change", ())),
             names=tuple(units.fold(name) for name in row.get("names", ())),
+            tests=tuple(row.get("tests", ())),
+            above={concept: (Decimal(edge), unit) for concept, (edge, unit) in row.get("above", {}).items()},
         )
         for row in _TABLE["findings"]
     }
@@ -138,6 +151,18 @@ FINDINGS: Mapping[str, FindingRule] = MappingProxyType(
 """Fact path -> how the finding is read."""
 MOMENTS: Mapping[str, str] = MappingProxyType({row["local"]: row["fact"] for row in _TABLE["moments"]})
 """Local code -> fact path of something that happened on a day."""
+MYELOMA = frozenset(
+    {
+        "multiple_myeloma",
+        "multiple_myeloma_remission",
+        "multiple_myeloma_relapse",
+        "myeloma_light_chain",
+        "myeloma_non_secretory",
+        "myeloma_kidney",
+        "morph_myeloma",
+    }
+)
+"""Concepts that are multiple myeloma."""
 DIAGNOSES: tuple[DiagnosisRule, ...] = tuple(_diagnosis(row) for row in _TABLE["diagnoses"])
 LOOK_ALIKES: Mapping[str, str] = MappingProxyType(
     {concept: row["reason"] for row in _TABLE["look_alikes"] for concept in row["concepts"]}
@@ -147,13 +172,17 @@ SILENCE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {path: tuple(keys) for path, keys in _TABLE["silence"].items()}
 )
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    path: {words.fold(said).strip(): word for said, word in table.items()} for path, table in _TABLE["words"].items()
+    path: {fold(said).strip(): word for said, word in table.items()} for path, table in _TABLE["words"].items()
 }
 NAMES: Mapping[str, str] = MappingProxyType(
     {name: rule.fact for rule in READINGS.values() for name in rule.names}
     | {name: rule.fact for rule in FINDINGS.values() for name in rule.names}
 )
 """Folded result name -> fact path, for feeds that send names only."""
+WRITTEN_NAMES: Mapping[str, str] = MappingProxyType(
+    {name: row["fact"] for table in ("readings", "findings") for row in _TABLE[table] for name in row.get("names", ())}
+)
+"""Result name as written in the table -> fact path."""
 
 
 def silence_keys(path: str) -> tuple[str, ...]:
@@ -169,7 +198,7 @@ CLOSED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def word_of(path: str, allowed: tuple[str, ...], said: str) -> str | None:
     """Give the word of a fact's list that an answer means; None when it is none of them."""
-    folded = words.fold(said).strip()
+    folded = fold(said).strip()
     for word in allowed:
         if folded == word.lower() or folded == word.lower().replace("-", " "):
             return word
@@ -209,11 +238,17 @@ def blank_moment(path: str) -> Moment:
 
 
 def _check() -> None:
-    """Fail at import when the table names a fact, concept or term that does not exist."""
+    """Fail at import when the table names a fact, concept, analyte or term that does not exist, or nothing to read."""
     concepts = {row[0] for row in shipped_rows()}
+    analytes = {analyte for analyte, _ in units.factors()}
+    for reading in READINGS.values():
+        if not (reading.concepts or reading.local or reading.names):
+            raise ValueError(f"facts.toml: {reading.fact} has nothing to be read from; give concepts, local or names.")
+        if reading.analyte and reading.analyte not in analytes:
+            raise ValueError(f"facts.toml: {reading.fact}: {reading.analyte!r} is no analyte of conversions.csv.")
     named = [(rule.fact, rule.concepts) for rule in READINGS.values()]
-    named += [(rule.fact, rule.concepts) for rule in FINDINGS.values()]
-    named += [(rule.fact, (*rule.concepts, *rule.suspect_concepts)) for rule in DIAGNOSES]
+    named += [(rule.fact, (*rule.concepts, *rule.tests, *rule.above)) for rule in FINDINGS.values()]
+    named += [(rule.fact, (*rule.concepts, *rule.suspect_concepts, *rule.beside)) for rule in DIAGNOSES]
     named += [("look_alikes", tuple(LOOK_ALIKES))]
     for fact, used in named:
         if fact != "look_alikes" and fact not in DICTIONARY:
@@ -221,8 +256,8 @@ def _check() -> None:
         if missing := sorted(set(used) - concepts):
             raise ValueError(f"facts.toml: {fact}: {missing[0]!r} is not a concept of codes.csv.")
     for rule in DIAGNOSES:
-        if missing := sorted({*rule.terms, *rule.suspect_terms} - set(words.TERMS)):
-            raise ValueError(f"facts.toml: {rule.fact}: {missing[0]!r} is not a term of text.py.")
+        if missing := sorted({*rule.terms, *rule.suspect_terms} - set(TARGETS)):
+            raise ValueError(f"facts.toml: {rule.fact}: {missing[0]!r} is not a target of targets.toml.")
 
 
 _check()

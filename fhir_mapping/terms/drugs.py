@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import tomllib
 import unicodedata
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms.codes import ATC, RXNORM, SNOMED, STANDARD, codings, normal_system, texts_of
 from fhir_mapping.terms.units import MILLIGRAMS_IN
-from fhir_mapping.words.text import compiled
+from fhir_mapping.words.fold import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -114,6 +115,12 @@ def _load() -> dict[str, Any]:
 _TABLE = _load()
 
 
+def brands() -> tuple[dict[str, str], ...]:
+    """Give the rows of `brands.csv`: name, drug, product (its strength, where the name tells), region, seen."""
+    text = files("fhir_mapping.terms").joinpath("brands.csv").read_text("utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
 def _product(name: str, row: Mapping[str, Any]) -> Product:
     mg, per_ml = row.get("mg"), row.get("mg_per_ml")
     return Product(name, None if mg is None else Decimal(mg), None if per_ml is None else Decimal(per_ml))
@@ -139,6 +146,8 @@ for _key, _row in _TABLE["drugs"].items():
     for _name, _inner in _row.get("products", {}).items():
         _BY_CONCEPT |= dict.fromkeys(_inner["concepts"], (_key, _name))
         _NAMES += [(name, Mention("drug", name, _key, _name)) for name in _inner["names"]]
+for _brand in brands():
+    _NAMES.append((_brand["name"], Mention("drug", _brand["name"], _brand["drug"], _brand["product"] or None)))
 _NAMES += [(name, Mention("other", name)) for name in _TABLE["others"]["names"]]
 _NAMES += [(name, Mention("look-alike", name)) for name in _TABLE["look-alikes"]["names"]]
 KNOWN_CONCEPTS: frozenset[str] = frozenset(
@@ -186,15 +195,25 @@ a cache."""
 
 
 def plain(text: str) -> str:
-    """Give a text as names are looked for in: NFKC, lower case, single blanks."""
+    """Give a text as names are looked for in: NFKC, lower case, no accents on Latin letters, single blanks."""
     return _plain(text[:LONGEST_NAME])
 
 
 @lru_cache(maxsize=8192)
 def _plain(text: str) -> str:
     # A row of digits as long as that is no number, and patterns that look for one would try it from every digit on.
-    shown = re.sub(r"[0-9]{20,}", "#", unicodedata.normalize("NFKC", text))
+    shown = re.sub(r"[0-9]{20,}", "#", _without_accents(text))
     return re.sub(r"\s+", " ", shown).strip().lower()
+
+
+def _without_accents(text: str) -> str:
+    """Zolédronique is zoledronique; the marks of kana and hangul are letters of their own and stay."""
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+
+
+_ACCENTS = re.compile(r"[\u0300-\u036f]")
 
 
 def is_local(text: str) -> bool:
@@ -235,6 +254,68 @@ def _meaning(name: str) -> Mention:
         if re.sub(r"[ \-]+", " ", known) == tidy:
             return mention
     return next(mention for pattern, mention in _OPEN if pattern.fullmatch(name))
+
+
+# --- misspellings -------------------------------------------------------------------------------------------
+
+SHORTEST_MISSPELT = 8
+"""Letters that a name must have to be read with one letter wrong: shorter ones are too near to other words."""
+
+_WORD = re.compile(r"[a-z]{7,40}")
+
+
+def _one_less(word: str) -> frozenset[str]:
+    return frozenset(word[:at] + word[at + 1 :] for at in range(len(word))) | {word}
+
+
+_LONG: dict[str, list[tuple[str, Mention]]] = defaultdict(list)
+"""Each long Latin name, and it with one letter left out -> the names that it may be."""
+for _known, _mention in _NAMES:
+    _stem = _known.rstrip("*")
+    if len(_stem) >= SHORTEST_MISSPELT and _stem.isascii() and _stem.isalpha():
+        for _shape in _one_less(_stem):
+            _LONG[_shape].append((_known, _mention))
+
+
+def misspelt(text: str) -> Mention | None:
+    """
+    Give the drug whose long Latin name stands in a text with one letter wrong, missing or too many.
+
+    None where no word is that near to a name, or one is to names of several drugs.
+    """
+    return _misspelt(text[:LONGEST_NAME])
+
+
+@lru_cache(maxsize=4096)
+def _misspelt(text: str) -> Mention | None:
+    found = [mention for word in _WORD.findall(plain(text)) for mention in _near_names(word)]
+    drugs = {(mention.kind, mention.key) for mention in found}
+    return found[0] if len(drugs) == 1 and found[0].kind == "drug" else None
+
+
+def _near_names(word: str) -> list[Mention]:
+    near: dict[str, Mention] = {}
+    for known, mention in _shaped(word):
+        stem = known.rstrip("*")
+        heads = {word} if known == stem else {word[: len(stem) + extra] for extra in (-1, 0, 1)}
+        if any(_one_off(head, stem) for head in heads):
+            near[known] = mention
+    return list(near.values())
+
+
+def _shaped(word: str) -> list[tuple[str, Mention]]:
+    heads = {word, *(word[:length] for length in range(SHORTEST_MISSPELT - 1, len(word)))}
+    return [pair for head in heads for shape in _one_less(head) for pair in _LONG.get(shape, ())]
+
+
+def _one_off(word: str, name: str) -> bool:
+    """Tell whether a word is a name with one letter changed, left out or put in."""
+    if word == name or abs(len(word) - len(name)) > 1:
+        return False
+    at = next(
+        (n for n, pair in enumerate(zip(word, name, strict=False)) if pair[0] != pair[1]), min(len(word), len(name))
+    )
+    return word[at + (len(word) >= len(name)) :] == name[at + (len(name) >= len(word)) :]
 
 
 # --- strengths ----------------------------------------------------------------------------------------------
@@ -423,6 +504,8 @@ def _by_text(base: Identified, coded: Sequence[tuple[str, str]], *, at_hand: boo
         reasons.append("unmapped-code")
     if any(mention.kind == "look-alike" for mention in named):
         return replace(base, reasons=(*reasons, "look-alike"))
+    if not keys and not named:
+        return _by_near_name(base, reasons)
     if not keys:
         return replace(base, reasons=tuple(reasons))
     alone = len(keys) == 1 or any(set(keys) <= group for group in TOGETHER)
@@ -439,6 +522,16 @@ def _by_text(base: Identified, coded: Sequence[tuple[str, str]], *, at_hand: boo
     )
 
 
+def _by_near_name(base: Identified, reasons: Sequence[str]) -> Identified:
+    near = [mention for word in base.words if (mention := misspelt(word))]
+    if len({mention.key for mention in near}) != 1:
+        return replace(base, reasons=tuple(reasons))
+    keys, product = (near[0].key,), near[0].product
+    strength = _strength(keys, product, (), base.words)
+    told = (*reasons, "drug-from-text", "name-misspelt")
+    return replace(base, drugs=keys, product=product, by="text", strength=strength, reasons=told)
+
+
 def is_drug_code(system: str) -> bool:
     """Tell whether a code system is one of those the drug table knows."""
     return normal_system(system) in {RXNORM, ATC, SNOMED}
@@ -447,6 +540,10 @@ def is_drug_code(system: str) -> bool:
 # --- classes of bone-modifying agents -----------------------------------------------------------------------
 
 TENTH = Decimal("0.1")
+HALF_A_YEAR = Decimal(150)
+"""Days; a denosumab without product and dose that is given so rarely is the osteoporosis one."""
+QUARTER = Decimal(60)
+"""Days; an ibandronate of 3 mg that is given so rarely is the osteoporosis one."""
 LONG = Decimal(300)
 """Days; an interval from which on a zoledronic acid of unknown dose is the yearly osteoporosis one."""
 
@@ -474,23 +571,20 @@ def bma_class(
     """
     Tell the class of a bone-modifying agent; None for any other drug.
 
-    Product and dose together tell denosumab 120 from 60 and zoledronic acid 4 from 5 mg; where they
-    contradict each other the dose decides, since it is what will go in, and the mismatch is told.
+    Product, else dose and interval together, tell denosumab 120 from 60, zoledronic acid 4 from 5 mg, ibandronate
+    6 from 3 mg; where they contradict each other the dose decides, since it is what will go in, and that is told.
     """
     key = next((key for key in product.drugs if "bma" in DRUGS[key].classes), None)
     if key is None:
         return None
     if key == "denosumab":
-        return _denosumab(product.product, dose_mg)
+        return _denosumab(product.product, dose_mg, interval_days)
     if key == "zoledronic":
         return _zoledronic(product.product, dose_mg, interval_days, indication)
     if key == "zoledronic-calcium-vitamin-d":
         return _zoledronic("5", dose_mg, interval_days, indication)
     if key == "ibandronate":
-        oral = route == "PO" or (route is None and product.oral and not product.injected)
-        # 50 mg a day by mouth is the oncologic tablet; 150 mg a month and 2.5 mg a day are for osteoporosis
-        daily_50 = _near(dose_mg, 50) or (dose_mg is None and _near(product.strength.mg_per_piece, 50))
-        return BmaVerdict("ibandronate-oral" if oral and not daily_50 else "ibandronate")
+        return _ibandronate(product, dose_mg, route, interval_days, indication)
     if key == "incadronate":
         return BmaVerdict("incadronate")
     if key == "pamidronate":
@@ -500,8 +594,26 @@ def bma_class(
     return BmaVerdict("other-bisphosphonate")
 
 
-def _denosumab(product: str | None, dose: Decimal | None) -> BmaVerdict:
+def _ibandronate(
+    product: Identified, dose: Decimal | None, route: str | None, interval: Decimal | None, indication: str | None
+) -> BmaVerdict:
+    """50 mg a day by mouth and 6 mg by vein are oncologic; 150 mg a month, 2.5 mg a day, 3 mg a quarter are not."""
+    if route == "PO" or (route is None and product.oral and not product.injected):
+        daily_50 = _near(dose, 50) or (dose is None and _near(product.strength.mg_per_piece, 50))
+        return BmaVerdict("ibandronate" if daily_50 else "ibandronate-oral")
+    quarterly = (interval is not None and interval >= QUARTER) or indication == "osteoporosis"
+    three = _near(dose, 3) or (dose is None and _near(product.strength.mg_per_piece, 3))
+    if three and (quarterly or product.product == "3"):
+        return BmaVerdict("ibandronate-3", mismatch=product.product == "6")
+    if dose is None and product.product == "3":
+        return BmaVerdict("ibandronate-3")
+    return BmaVerdict("ibandronate", mismatch=product.product == "3")
+
+
+def _denosumab(product: str | None, dose: Decimal | None, interval: Decimal | None) -> BmaVerdict:
     by_dose = "120" if _near(dose, 120) else "60" if _near(dose, 60) else None
+    if dose is None and product is None and interval is not None and interval >= HALF_A_YEAR:
+        return BmaVerdict("denosumab-60")
     told = by_dose or product
     mismatch = product is not None and by_dose is not None and product != by_dose
     if told == "120":

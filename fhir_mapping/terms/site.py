@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from fhir_mapping.terms import codes, units
+from fhir_mapping.words.cytogenetics import ABNORMALITIES
 from recommenders.vocabulary.dictionary import DICTIONARY
 
 
@@ -21,24 +23,28 @@ class SiteMapping:
 
     `rows` extend the code table (concept, kinds, system, code, display); `names` map a folded result name to
     a fact path or concept; `unit_aliases` a folded spelling to UCUM; `cn_icd_systems` are the addresses of
-    China's national clinical edition of ICD-10.
+    China's national clinical edition of ICD-10; `systems` map any other address to the one that we know it by.
+    `cutoffs` are the laboratory's shares of cells (%) from which an abnormality of FISH counts as found, by fact path.
     """
 
     rows: tuple[tuple[str, str, str, str, str], ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     unit_aliases: Mapping[str, str] = field(default_factory=dict)
     cn_icd_systems: tuple[str, ...] = ()
+    systems: Mapping[str, str] = field(default_factory=dict)
+    cutoffs: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether the site adds nothing."""
-        return not (self.rows or self.names or self.unit_aliases or self.cn_icd_systems)
+        ours = (self.rows, self.names, self.unit_aliases, self.cn_icd_systems, self.systems, self.cutoffs)
+        return not any(ours)
 
     def table(self) -> codes.CodeTable:
         """Give the code table with the site's own codes."""
-        if not self.rows and not self.cn_icd_systems:
+        if not self.rows and not self.cn_icd_systems and not self.systems:
             return codes.STANDARD
-        return codes.CodeTable((*codes.shipped_rows(), *self.rows), self.cn_icd_systems)
+        return codes.CodeTable((*codes.shipped_rows(), *self.rows), self.cn_icd_systems, self.systems)
 
 
 NO_SITE = SiteMapping()
@@ -59,9 +65,15 @@ def site_mapping(settings: Mapping[str, Any]) -> SiteMapping:
     concept = "calcium_corrected"
     [units]
     "mmol/公升" = "mmol/L"
+    [systems]
+    "http://hospital.example/icd" = "icd-10-national"
+    [cutoffs]
+    "cyto.del17p" = 10
     ```
+
+    The words of `systems` are those of `code_systems.csv`: `icd-10`, `icd-10-cm`, `icd-10-national`, `loinc`, …
     """
-    known = {"codes", "names", "units", "cn_icd_systems"}
+    known = {"codes", "names", "units", "cn_icd_systems", "systems", "cutoffs"}
     if extra := sorted(set(settings) - known):
         raise SiteMappingError(f"site mapping: {extra[0]!r} is not a setting; use {', '.join(sorted(known))}.")
     kinds = _kinds()
@@ -84,7 +96,41 @@ def site_mapping(settings: Mapping[str, Any]) -> SiteMapping:
     systems = settings.get("cn_icd_systems", [])
     if not isinstance(systems, list) or not all(isinstance(system, str) and system.strip() for system in systems):
         raise SiteMappingError("site mapping: cn_icd_systems must be a list of addresses.")
-    return SiteMapping(rows, names, aliases, tuple(systems))
+    return SiteMapping(
+        rows,
+        names,
+        aliases,
+        tuple(systems),
+        _systems(settings.get("systems", {})),
+        _cutoffs(settings.get("cutoffs", {})),
+    )
+
+
+def _systems(table: object) -> dict[str, str]:
+    """Give the site's own addresses with the one that we know each by."""
+    if not isinstance(table, Mapping):
+        raise SiteMappingError('site mapping: systems must be a table of "address" = "how it is read".')
+    for address, word in table.items():
+        if word not in codes.READ_AS:
+            raise SiteMappingError(
+                f"site mapping: systems, {address!r}: {word!r} is no way to read; use {', '.join(codes.READ_AS)}."
+            )
+    return {str(address): codes.READ_AS[word] for address, word in table.items()}
+
+
+def _cutoffs(table: object) -> dict[str, Decimal]:
+    """Check the cut-offs of a laboratory: a percentage for each abnormality that is named."""
+    if not isinstance(table, Mapping):
+        raise SiteMappingError('site mapping: cutoffs must be a table of "cyto.…" = percent of cells.')
+    found: dict[str, Decimal] = {}
+    for path, percent in table.items():
+        if path not in ABNORMALITIES:
+            listed = ", ".join(ABNORMALITIES)
+            raise SiteMappingError(f"site mapping: cutoffs: {path!r} is no abnormality; use one of {listed}.")
+        if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100:
+            raise SiteMappingError(f"site mapping: cutoffs, {path!r}: {percent!r} is no percentage of cells.")
+        found[path] = Decimal(str(percent))
+    return found
 
 
 def _kinds() -> dict[str, str]:

@@ -14,101 +14,8 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.terms.codes import UCUM, normal_system
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-# Written form (NFKC, micro sign as u, case folded, no blanks) -> UCUM. Tried before anything else:
-# "K/uL" is kelvin per microlitre to a UCUM parser, and thousand per microlitre in a laboratory.
-_ALIASES: dict[str, str] = {}
-_WRITTEN: dict[str, tuple[str, ...]] = {
-    "mg/dL": ("mg/dl", "mg/100ml"),
-    "mmol/L": ("mmol/l",),
-    "umol/L": ("umol/l", "umol/liter"),
-    "nmol/L": ("nmol/l",),
-    "g/dL": ("g/dl", "gm/dl", "gms/dl"),
-    "g/L": ("g/l", "gm/l"),
-    "mg/L": ("mg/l",),
-    "ug/mL": ("ug/ml", "mcg/ml"),
-    "ug/L": ("ug/l", "mcg/l"),
-    "ng/mL": ("ng/ml",),
-    "pg/mL": ("pg/ml",),
-    "U/L": ("u/l", "iu/l", "[iu]/l", "unit/l", "units/l"),
-    "ukat/L": ("ukat/l",),
-    "meq/L": ("meq/l",),
-    "mL/min": ("ml/min",),
-    "mL/s": ("ml/s", "ml/sec"),
-    "mL/min/{1.73_m2}": ("ml/min/1.73m2", "ml/min/1.73.m2", "ml/min/{1.73_m2}", "ml/min/1.73m^2", "ml/min/1.73sqm"),
-    "mL/s/{1.73_m2}": ("ml/s/1.73m2", "ml/s/{1.73_m2}"),
-    "10*9/L": (
-        "10*9/l",
-        "10^9/l",
-        "x10^9/l",
-        "x10*9/l",
-        "x109/l",
-        "109/l",
-        "10e9/l",
-        "x10e9/l",
-    ),
-    "10*3/uL": (
-        "10*3/ul",
-        "10^3/ul",
-        "x10^3/ul",
-        "x10*3/ul",
-        "x103/ul",
-        "103/ul",
-        "k/ul",
-        "k/mm3",
-        "k/cumm",
-        "10*3/mm3",
-        "x10e3/ul",
-        "10e3/ul",
-        "thou/ul",
-        "thousand/ul",
-    ),
-    "/uL": ("/ul", "/mm3", "cells/ul", "{cells}/ul", "/cumm"),
-    "kg": ("kg", "kgs", "kilogram", "kilograms", "公斤", "千克"),
-    "g": ("g", "gm", "gram", "grams", "克"),
-    "mg": ("mg", "毫克"),
-    "ug": ("ug", "mcg", "微克"),
-    "[iU]": ("[iu]", "iu", "国际单位"),
-    "[lb_av]": ("[lb_av]", "lb", "lbs", "pound", "pounds"),
-    "[in_i]": ("[in_i]", "in", "inch", "inches"),
-    "cm": ("cm", "厘米"),
-    "m": ("m", "meter", "metre", "米"),
-    "mm": ("mm", "毫米"),
-    "mL": ("ml", "毫升"),
-    "m2": ("m2", "m^2", "sqm", "平方米"),
-    "mg/(24.h)": ("mg/(24.h)", "mg/24h", "mg/24hr", "mg/24hrs", "mg/24hours", "mg/24.h"),
-    "g/(24.h)": ("g/(24.h)", "g/24h", "g/24hr", "g/24hrs", "g/24hours", "g/24.h"),
-    "mg/d": ("mg/d", "mg/day"),
-    "g/d": ("g/d", "g/day"),
-    "nmol/mmol{creat}": ("nmol/mmol{creat}", "nmol/mmolcreat", "nmol/mmolcr", "nmol/mmolcreatinine"),
-    "nmol{BCE}/mmol{creat}": ("nmol{bce}/mmol{creat}", "nmolbce/mmolcreat", "nmbce/mmcr", "nmbce/mmolcreat"),
-    "%": ("%", "percent", "{percent}"),
-    "1": ("1", "ratio", "{ratio}"),
-    "{score}": ("{score}", "score", "分", "points", "{points}"),
-    "{count}": ("{count}", "count", "个"),
-    "{T-score}": ("{t-score}", "t-score", "{tscore}", "tscore", "{t_score}"),
-    "g/mL": ("g/ml", "{suvbw}g/ml"),
-    "a": ("a", "y", "yr", "year", "years", "年", "岁"),
-    "mo": ("mo", "month", "months", "月", "个月"),
-    "wk": ("wk", "week", "weeks", "周", "星期"),
-    "d": ("d", "day", "days", "天", "日"),
-    "h": ("h", "hr", "hour", "hours", "小时"),
-    "min": ("min", "minute", "minutes", "分钟"),
-    "s": ("s", "sec", "second", "seconds"),
-    "Gy": ("gy",),
-    "cGy": ("cgy",),
-    "mg/m2": ("mg/m2", "mg/m^2", "mg/sqm"),
-    "g/m2": ("g/m2", "g/m^2"),
-    "mg/kg": ("mg/kg",),
-    "ug/kg": ("ug/kg", "mcg/kg"),
-    "mL/h": ("ml/h", "ml/hr"),
-    "m[IU]/mL": ("m[iu]/ml", "miu/ml"),
-    "[IU]/mL": ("[iu]/ml", "iu/ml"),
-}
-for _unit, _forms in _WRITTEN.items():
-    for _form in _forms:
-        _ALIASES[_form] = _unit
 # Case tells these apart, so they are looked up before folding.
 _CASED = {"G/L": "10*9/L", "M": "m", "Mg": "mg"}
 _DIMENSIONLESS = frozenset({"", "1", "{score}", "{count}", "{T-score}"})
@@ -128,6 +35,26 @@ class Converted:
     unit: str
     sent_unit: str
     factor: Decimal = Decimal(1)
+
+
+@lru_cache(maxsize=1)
+def _aliases() -> dict[str, str]:
+    """
+    Give what each written form of `units.csv` (folded) means in UCUM.
+
+    Tried before anything else: "K/uL" is kelvin per microlitre to a UCUM parser, and thousand per microlitre in a
+    laboratory.
+    """
+    found: dict[str, str] = {}
+    for row in _rows("units.csv"):
+        folded = fold(row["written"])
+        if found.setdefault(folded, row["unit"]) != row["unit"]:
+            raise ValueError(f"units.csv: {row['written']!r} is given twice, as {found[folded]} and as {row['unit']}.")
+    return found
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    yield from csv.DictReader(files("fhir_mapping.terms").joinpath(name).read_text("utf-8").splitlines())
 
 
 def fold(text: str) -> str:
@@ -159,7 +86,7 @@ def _spelled(text: str) -> str | None:
     if written in _CASED:
         return _CASED[written]
     folded = fold(text)
-    found = _ALIASES.get(folded)
+    found = _aliases().get(folded)
     if found is None and _PER_AREA.match(folded):
         return "mL/min/{1.73_m2}" if folded.startswith("ml/min") else "mL/s/{1.73_m2}"
     if found is None and folded.startswith("{") and _ANNOTATION.fullmatch(folded):
@@ -218,11 +145,9 @@ def _factor(text: str) -> Decimal:
 
 @lru_cache(maxsize=1)
 def factors() -> dict[tuple[str, str], tuple[str, Decimal]]:
-    """Give (analyte, unit) -> (internal unit, factor), from `units.csv`."""
-    text = files("fhir_mapping.terms").joinpath("units.csv").read_text("utf-8")
+    """Give (analyte, unit) -> (internal unit, factor), from `conversions.csv`."""
     return {
-        (row["analyte"], row["from_unit"]): (row["to_unit"], _factor(row["factor"]))
-        for row in csv.DictReader(text.splitlines())
+        (row["analyte"], row["from_unit"]): (row["to_unit"], _factor(row["factor"])) for row in _rows("conversions.csv")
     }
 
 
@@ -230,7 +155,7 @@ def convert(value: Decimal, unit: str | None, into: str, analyte: str = "") -> C
     """
     Give a number in the unit `into`; None when the unit is missing or cannot be converted.
 
-    `unit` is UCUM as given by `ucum` or `spelled`; `analyte` is the row family of `units.csv` (a mg/dL of
+    `unit` is UCUM as given by `ucum` or `spelled`; `analyte` is the row family of `conversions.csv` (a mg/dL of
     calcium is not a mg/dL of creatinine). Dimensionless targets (`1`, `{score}`, `{count}`) need no unit.
     Magnitude never decides.
     """

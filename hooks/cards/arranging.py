@@ -119,11 +119,16 @@ def _problem_key(said: Utterance) -> Key:
 
 def _card(group: Sequence[Utterance]) -> tuple[Draft | None, list[Utterance]]:
     """Make a group's card: the loudest that may lead, and the rest as lesser lines; without a lead no card."""
-    ordered = sorted(group, key=lambda said: -said.loudness)
+    ordered = sorted(group, key=lambda said: (-said.loudness, not _is_of_the_order(said)))
     lead = next((said for said in ordered if said.alone), None)
     if lead is None:
         return None, list(group)
     return Draft(lead, _each_once(said for said in ordered if said is not lead)), []
+
+
+def _is_of_the_order(said: Utterance) -> bool:
+    """At an order the dose comes before the dentist: what is said of the draft itself leads what it also wants."""
+    return said.hook in ORDER_HOOKS and said.info.recommender == "order-safety"
 
 
 def _each_once(said: Iterable[Utterance]) -> list[Utterance]:

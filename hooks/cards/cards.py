@@ -280,7 +280,8 @@ class Writer:
                 "as_of": assessment.as_of.isoformat(),
                 "repeat_key": repeat_key,
                 "voice": draft.lead.voice,
-                "fired": list(draft.rules),
+                # a range is shown although its rule is not decided: it did not fire
+                "fired": [rule for rule in draft.rules if assessment.verdicts[rule].state == "fired"],
                 "values": {key: plain(value) for key, value in values.items()},
                 "because": [because(condition) for condition in self._conditions(draft)],
                 "not_offered": list(suggested.left_out),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hooks.cards import budgets
 from hooks.cards.wording import Ready, Speaker, label, shortened
-from recommenders.patient.reasons import reasons
+from recommenders.patient.reasons import reasons, supporting
 from recommenders.vocabulary.facts import Fact
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.guidance import Ask, Line, Wording
 
 OFFERED = "offered_agents"
+MOST_SUPPORTING = 3
 _BRACED = "{offered_agents}"
 
 
@@ -150,6 +151,7 @@ class Details:
 
     def _why(self, said: Utterance) -> list[str]:
         found = reasons(self.assessment.case, said.advice, said.why, self.assessment.values)
+        found = found or supporting(said.advice, MOST_SUPPORTING)
         spoken = [self.speaker.reason(reason, said.guidance, said.advice) for reason in found]
         return list(dict.fromkeys(spoken))[: budgets.MOST_REASONS]
 

@@ -174,14 +174,15 @@ _AGENTS = frozenset({"denosumab", "zoledronic", "ibandronate", "incadronate"})
 
 
 def _proposals(said: Iterable[Utterance]) -> Iterator[tuple[Utterance, Proposal]]:
-    """Yield each proposal once, also when two rules of the card ask for the same thing."""
-    seen: set[tuple[Item, ...]] = set()
+    """Yield each proposal once, also when another rule of the card asks for the same thing, or for more."""
+    seen: list[frozenset[Item]] = []
     for utterance in said:
         places = {button.key: place for place, button in enumerate(utterance.info.buttons)}
         own = sorted(utterance.advice.proposals, key=lambda proposal: places.get(proposal.button, len(places)))
         for proposal in own:
-            if proposal.items not in seen:
-                seen.add(proposal.items)
+            items = frozenset(proposal.items)
+            if not any(items <= offered for offered in seen):
+                seen.append(items)
                 yield utterance, proposal
 
 

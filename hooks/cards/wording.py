@@ -244,6 +244,8 @@ class Speaker:
             return label(value.fact, self.language)
         if isinstance(value, Ready):
             return str(value)
+        if isinstance(value, Reading):
+            return self.compact(value)
         if isinstance(value, Fact):
             return self.value(value)
         if isinstance(value, dt.date):
@@ -253,8 +255,9 @@ class Speaker:
         return word(value, self.language)
 
     def phrase(self, phrase: Phrase, guidance: Guidance, advice: Advice | None = None) -> str:
-        """Say one of the topic's own phrases."""
-        return self.say(guidance.phrases[phrase.key], guidance, advice, **phrase.fill)
+        """Say one of the topic's own phrases, else one that many topics share."""
+        own = guidance if phrase.key in guidance.phrases else SHARED
+        return self.say(own.phrases[phrase.key], guidance, advice, **phrase.fill)
 
     def headline(self, wording: Wording, guidance: Guidance, advice: Advice) -> str:
         """Say a headline, at most 139 characters: what is too long is cut in its longest list, ending in "…"."""
@@ -319,6 +322,8 @@ class Speaker:
         return self.value(fact, with_unit=False)
 
     def _rivals(self, reading: Reading) -> list[str]:
+        if reading.rivals_sent:  # two laboratories, two units: the reader knows the numbers as they were sent
+            return [escape(rival) for rival in reading.rivals_sent]
         shown = unit(reading.unit, self.language)
         return [f"{number(rival)} {shown}".strip() for rival in sorted(reading.rivals)]
 

@@ -150,6 +150,7 @@ def mapping_rows(mapping: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows += [("names", str(each["text"]), str(each["concept"])) for each in mapping.get("names", ())]
     rows += [("units", str(written), str(meant)) for written, meant in mapping.get("units", {}).items()]
     rows += [("cn_icd_systems", str(system), "ICD-10") for system in mapping.get("cn_icd_systems", ())]
+    rows += [("systems", str(address), str(word)) for address, word in mapping.get("systems", {}).items()]
     return rows
 
 

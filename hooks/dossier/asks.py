@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recommenders.assessing.decisive import Decisive
     from recommenders.vocabulary.dictionary import Facts
 
-MOST_TRIES = 24
+MOST_TRIES = 12
 """Answers that are tried to rank the questions of a page; the form, which is waited for, tries them all."""
 MOST_SHOWN = 12
 
@@ -85,4 +85,6 @@ def _change(name: str, rules: tuple[str, ...], assessment: Assessment, speaker: 
 def _bone(lesion_id: str, assessment: Assessment, speaker: Speaker) -> str:
     """Name the lesion that a question is about; empty for one that the chart does not have."""
     lesion = next((one for one in assessment.facts.lesions if lesion_id and one.id == lesion_id), None)
-    return place(str(lesion.site.value) if lesion.site.is_known else "", lesion.side, speaker) if lesion else ""
+    if lesion is None:
+        return ""
+    return place(str(lesion.site.value) if lesion.site.is_known else "", lesion.side, speaker, lesion.level)

@@ -10,8 +10,8 @@ from hooks.dossier.reading import said
 from hooks.dossier.texts import texts
 from hooks.dossier.trees import found
 from hooks.reference.safe import plain
+from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.surgical_timing import GUIDANCE as SURGERY
-from recommenders.surgical_timing import fracture_risks
 from recommenders.vocabulary.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment
-    from recommenders.surgical_timing import FractureRisk
+    from recommenders.patient.fracture_risk import FractureRisk
     from recommenders.vocabulary.facts import Finding
     from recommenders.vocabulary.records import Event, Lesion, Side
 
@@ -59,11 +59,17 @@ class Mirels:
 
 @dataclass(frozen=True, slots=True)
 class Bone:
-    """One lesion: `site` and `side` as recorded (or empty), `place` in words, `done` what was done there."""
+    """
+    One lesion: `site`, `side` and `level` as recorded (or empty), `place` in words, `done` what was done there.
+
+    `is_old` says that it was seen too long ago to be counted on.
+    """
 
     number: int
     site: str
     side: str
+    level: str
+    is_old: bool
     place: str
     day: str
     told: tuple[tuple[str, str], ...]
@@ -122,7 +128,9 @@ def _bone(number: int, lesion: Lesion, risk: FractureRisk | None, assessment: As
         number,
         site,
         lesion.side or "",
-        place(site, lesion.side, speaker),
+        lesion.level or "",
+        lesion.old,
+        place(site, lesion.side, speaker, lesion.level),
         speaker.day(lesion.date) if lesion.date else t["no_day"],
         told,
         _mirels(risk, speaker) if risk is not None else None,
@@ -131,10 +139,11 @@ def _bone(number: int, lesion: Lesion, risk: FractureRisk | None, assessment: As
     )
 
 
-def place(site: str, side: Side | None, speaker: Speaker) -> str:
-    """Say a bone with its side."""
+def place(site: str, side: Side | None, speaker: Speaker, level: str | None = None) -> str:
+    """Say a bone with its side and level."""
     t = texts(speaker.language)
     bone = plain(word(site, speaker.language)) if site else t["site_unknown"]
+    bone = f"{bone} {level}" if level else bone
     return t[f"side_{side}"].format(bone=bone) if side else bone
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from hooks.dossier.texts import texts
+from recommenders.vocabulary.bones import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -229,7 +230,7 @@ def _point(point: Point, x: float, y: float, panel: Panel) -> Markup:
 
 # --- the skeleton -------------------------------------------------------------------------------------------
 
-MIDDLE = 110
+MIDDLE = 110.0
 OFF = {
     "clavicle": (26, 80), "scapula": (42, 96), "rib": (27, 136), "humerus": (52, 128), "upper-limb": (57, 158),
     "radius": (77, 204), "ulna": (58, 196), "hand": (78, 264), "pelvis": (32, 206), "acetabulum": (20, 228),
@@ -243,6 +244,27 @@ CENTRAL = {
 }  # fmt: skip
 NEAREST = 16.0
 """How near two sites lie to each other at least, so that each can be pointed at where a site is entered."""
+
+
+def _vertebrae() -> dict[str, tuple[float, float, float]]:
+    """Top, height and width of each vertebra, from above downward."""
+    found, top = {}, 60.0
+    for letter, count, step, wide in (("C", 7, 3.6, 9.0), ("T", 12, 5.5, 12.0), ("L", 5, 8.4, 17.0)):
+        for number in range(1, count + 1):
+            found[f"{letter}{number}"] = (top, step, wide + (number - 1) * 0.3)
+            top += step
+    return found
+
+
+VERTEBRAE = _vertebrae()
+
+
+def at_level(level: str) -> tuple[tuple[float, float], ...]:
+    """Where a vertebral level lies ("T8", "T8-T10"): the middle of it; none where it is no level of the spine."""
+    places = [VERTEBRAE[one] for one in levels_of(level) if one in VERTEBRAE] if level else []
+    if not places:
+        return ()
+    return ((MIDDLE, sum(top + step / 2 for top, step, _ in places) / len(places)),)
 
 
 def spots(site: str, side: str) -> tuple[tuple[float, float], ...]:
@@ -261,14 +283,14 @@ def skeleton(bones: Sequence[Bone], speaker: Speaker) -> Markup:
     shapes: list[Markup] = []
     taken: dict[tuple[float, float], int] = {}
     for bone in bones:
-        places = spots(bone.site, bone.side)
+        places = at_level(bone.level) or spots(bone.site, bone.side)
         doubtful = len(places) > 1
         for spot in places:
             shift = 17 * taken.get(spot, 0)
             taken[spot] = taken.get(spot, 0) + 1
             x = spot[0] + (shift if spot[0] >= MIDDLE else -shift)
             kind = "lesion doubtful" if doubtful else "lesion"
-            if bone.mirels is not None and bone.mirels.low >= 9:
+            if bone.mirels is not None and bone.mirels.low >= 9 and not bone.is_old:
                 kind += " grave"
             shapes.append(
                 tag(
@@ -295,12 +317,8 @@ def outline(language: str, shapes: Iterable[Markup] = ()) -> Markup:
 def _bones() -> Iterator[Markup]:
     yield tag("path", d="M110 6c-17 0-24 12-24 25 0 10 4 15 8 18l3 9h26l3-9c4-3 8-8 8-18 0-13-7-25-24-25z")
     yield tag("path", d="M101 33a4 4 0 1 0 .1 0M119 33a4 4 0 1 0 .1 0M104 50h12", class_="fine")
-    top = 60.0
-    for count, step, wide in ((7, 3.6, 9), (12, 5.5, 12), (5, 8.4, 17)):  # cervical, thoracic, lumbar
-        for place in range(count):
-            half = wide / 2 + place * 0.15
-            yield tag("rect", x=MIDDLE - half, y=top, width=2 * half, height=step - 1.1, rx=1.2)
-            top += step
+    for top, step, wide in VERTEBRAE.values():
+        yield tag("rect", x=MIDDLE - wide / 2, y=top, width=wide, height=step - 1.1, rx=1.2)
     yield tag("path", d="M103 203h14l-3 22-4 4-4-4z")
     for turn in (-1, 1):
         yield from _half(turn)

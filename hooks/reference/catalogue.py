@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.evidence import Row
     from recommenders.vocabulary.guidance import LimitEntry, RuleInfo
 
-FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures"
-"""Beside the packages, in a checkout as in an installation."""
+_HOOKS = Path(__file__).resolve().parent.parent
+FIXTURES = next(place for place in (_HOOKS / "fixtures", _HOOKS.parent / "fixtures") if place.is_dir())
+"""Inside this package in an installation, beside it in a checkout."""
 
 EXPECTATIONS = ("fires", "silent", "suppressed", "superseded", "undecided")
 """What a vignette may expect of a rule, by its keys."""

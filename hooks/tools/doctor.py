@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -307,13 +308,17 @@ def _candidates(each: Unmapped) -> Iterator[tuple[str, str, list[str]]]:
                 en, zh = LABELS.get(DICTIONARY[path].name, (path, path))
                 yield path, en, [_words(name) for name in (en, zh, path.partition(".")[2], *rule.names, *rule.concepts)]
         return
-    kinds = "Medication" if each.kind.startswith("Medication") else each.kind
+    yield from _named("Medication" if each.kind.startswith("Medication") else each.kind)
+
+
+@lru_cache(maxsize=16)
+def _named(kinds: str) -> tuple[tuple[str, str, list[str]], ...]:
+    """Give every concept of a kind of resource with its label and its names, comparable."""
     named: dict[str, set[str]] = {}
     for concept, of, _, _, display in shipped_rows():
-        if kinds in of:
+        if kinds in of and not concept.endswith("_TRAP"):
             named.setdefault(concept, {_words(concept)}).add(_words(display))
-    for concept, names in named.items():
-        yield concept, concept.replace("_", " "), sorted(names)
+    return tuple((concept, concept.replace("_", " "), sorted(names - {""})) for concept, names in named.items())
 
 
 def _fits(unit: str, rule: dictionary.ReadingRule) -> bool:
@@ -336,9 +341,17 @@ def _alike(one: str, other: str) -> float:
     shorter, longer = sorted((one, other), key=len)
     if len(shorter) >= 3 and longer.startswith(shorter):
         return 0.9 if longer != shorter else 1.0
-    if set(shorter.split()) <= set(longer.split()):
+    if _parts(shorter) <= _parts(longer):
         return 0.85
-    return difflib.SequenceMatcher(None, one, other).ratio()
+    if 2 * len(shorter) < CLOSE * (len(one) + len(other)):
+        return 0.0  # too unlike in length to be a guess
+    matcher = difflib.SequenceMatcher(None, one, other)
+    return matcher.ratio() if matcher.quick_ratio() >= CLOSE else 0.0
+
+
+@lru_cache(maxsize=20_000)
+def _parts(words: str) -> frozenset[str]:
+    return frozenset(words.split())
 
 
 def draft(report: Report) -> str:

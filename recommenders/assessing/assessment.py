@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.assessing.topics import TOPICS, Topic
-from recommenders.patient import derived
+from recommenders.patient import derived, recency
 from recommenders.patient.advice import Advice, Case
 from recommenders.patient.faces import voice_of
 from recommenders.patient.scope import Scope, scope_of
@@ -111,7 +111,7 @@ def assess(
 
 def seen_at(facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> Facts:
     """Give facts as they count at a hook: too old is unknown, and what follows from others is filled in."""
-    return derived.derive(derived.as_seen(facts, derived.setting_of(hook), site), site)
+    return derived.derive(recency.as_seen(facts, recency.setting_of(hook), site), site)
 
 
 def assess_seen(

@@ -233,7 +233,8 @@ def decisive(
     for turn in range(max(map(len, answers.values()), default=0)):
         for item in ranked:
             if turn < len(answers[item]) and (most_tries is None or sum(tried.values()) < most_tries):
-                after = assess(with_answers(facts, {item: answers[item][turn]}), hook, recommenders=speakers, site=site)
+                told = with_answers(facts, {item: answers[item][turn]})
+                after = assess(told, hook, recommenders=speakers, site=site, with_values=False)
                 tried[item] += 1
                 for rule, weight in _changes(assessment, after):
                     changed[item][rule] = max(weight, changed[item].get(rule, Decimal(0)))

@@ -29,6 +29,12 @@ Objection = Literal["unknown_dose", "unbuilt", "unchecked", "age", "pregnancy", 
 NEVER_FIRE: frozenset[str] = frozenset({"DOSE-003", "DOSE-004", "DOSE-007", "DOSE-010", "DOSE-011"})
 """Rules that stop a suggested order whatever their indicator."""
 
+MUST_BE_KNOWN: frozenset[str] = frozenset({"DOSE-010", "DOSE-011"})
+"""Those of them that a test on its way silences: for a suggestion it has to be back."""
+
+MENDED_APART: frozenset[str] = frozenset({"DOSE-002", "DOSE-025", "DOSE-026", "DOSE-029"})
+"""Rules on route and speed of a draft; another button mends those, so they stop no correction of its dose."""
+
 SUGGESTED = "MedicationRequest#suggested"
 """The reference of a suggested order while it is judged."""
 
@@ -84,7 +90,14 @@ def as_draft_order(item: ProposedMedication, facts: Facts) -> Order:
         if times:
             parts["daily_mg"] = exactly(order.daily_mg, single * times, date=day)
     parts |= _as_given(order, item, day)
+    if _is_for_hypercalcaemia(item):
+        parts["indication"] = stated(order.indication, "hypercalcaemia", date=day)
     return replace(order, **parts)  # type: ignore[arg-type] # each part under its own name
+
+
+def _is_for_hypercalcaemia(item: ProposedMedication) -> bool:
+    """Tell whether a bone agent is suggested once, against a high calcium, not as a course."""
+    return item.drug in _BONE_AGENTS and item.once
 
 
 def _as_given(order: Order, item: ProposedMedication | ChangedOrder, day: dt.date) -> dict[str, Fact]:
@@ -107,9 +120,12 @@ def corrected(order: Order, change: ChangedOrder, facts: Facts) -> Order:
         parts["largest_dose_mg"] = exactly(order.largest_dose_mg, change.dose_mg, date=day)
     parts |= _as_given(order, change, day)
     drug = order.drug
+    if change.infusion_min is not None:
+        parts["push"] = stated(order.push, False, date=day)
     if change.dose_mg is not None and drug == "denosumab-unspecified":
         drug = "denosumab-60" if change.dose_mg == _OSTEOPOROSIS_DOSE else "denosumab-120"
-    return replace(order, drug=drug, at_hand=True, **parts)  # type: ignore[arg-type] # each part under its own name
+    starts = change.starts or order.starts
+    return replace(order, drug=drug, at_hand=True, starts=starts, **parts)  # type: ignore[arg-type] # each part under its own name
 
 
 def _drug(item: ProposedMedication) -> str:
@@ -137,7 +153,9 @@ def _medication(item: ProposedMedication, assessment: Assessment) -> tuple[str, 
         if not (is_bma and other.is_bma and other.at_hand)
     ]
     found += _rules(order, others, assessment, absolutely=is_bma)
-    return tuple(dict.fromkeys(found))
+    # the alarm that suggests it says itself: fluids first
+    against = {"BP-011"} if _is_for_hypercalcaemia(item) else set()
+    return tuple(rule for rule in dict.fromkeys(found) if rule not in against)
 
 
 def _correction(item: ChangedOrder, assessment: Assessment) -> tuple[str, ...]:
@@ -150,7 +168,8 @@ def _correction(item: ChangedOrder, assessment: Assessment) -> tuple[str, ...]:
         *_patient(assessment, _allergies(str(order.drug))),
         *_rules(order, others, assessment, absolutely=True),
     ]
-    return tuple(dict.fromkeys(found))
+    mended_apart = MENDED_APART & set(assessment.of("fired"))
+    return tuple(dict.fromkeys(rule for rule in found if rule not in mended_apart))
 
 
 def _allergies(drug: str) -> str | None:
@@ -215,7 +234,8 @@ def _stops(assessment: Assessment) -> set[str]:
     return {
         rule
         for rule, verdict in assessment.verdicts.items()
-        if verdict.state == "fired" and (verdict.indicator == "critical" or rule in NEVER_FIRE)
+        if (verdict.state == "fired" and (verdict.indicator == "critical" or rule in NEVER_FIRE))
+        or (verdict.state == "suppressed" and rule in MUST_BE_KNOWN)
     }
 
 

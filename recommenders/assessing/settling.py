@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
 
+from recommenders.vocabulary.bones import bone_of, same_bone
 from recommenders.vocabulary.guidance import GuidanceError, read_toml
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
     from recommenders.assessing.speaking import Utterance
 
-Subject = Literal["order", "bone", "patient"]
-"""What both must be about: the same draft order, the same bone, or only the same patient."""
+Subject = Literal["order", "bone", "problem", "patient"]
+"""What both must be about: the same draft order, bone or problem, or only the same patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ def _silences(graver: Utterance, other: Utterance) -> bool:
         return False
     if subject == "order":
         return None in {graver.advice.order, other.advice.order} or graver.advice.order == other.advice.order
+    if subject == "problem":
+        return graver.problem == other.problem
     if subject == "bone":
-        return graver.advice.about is not None and graver.advice.about == other.advice.about
+        one, two = graver.advice.about, other.advice.about
+        return one == two or (None not in {one, two} and same_bone(bone_of(str(one)), bone_of(str(two))) is True)
     return True
 
 

@@ -16,6 +16,7 @@ from recommenders import (
     surgical_timing,
     workup,
 )
+from recommenders.patient.myeloma_class import plasma_cell_disorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +37,7 @@ def everybody(case: Case) -> bool:  # noqa: ARG001 - the shape that topics with 
 
 def has_plasma_cells(case: Case) -> bool:
     """Leave out charts in which nothing speaks of a plasma-cell disorder."""
-    return not case.once(myeloma_staging.plasma_cell_disorder).no
+    return not case.once(plasma_cell_disorder).no
 
 
 def has_sarcoma(case: Case) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from recommenders.patient import derived
 from recommenders.vocabulary.facts import Finding, Moment, Reading, known
-from recommenders.vocabulary.logic import NO, Criterion, Logical, Truth, given
+from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,11 +57,15 @@ Service = Literal[
     "electrolytes",
     "blood-count",
     "urinalysis",
+    "body-weight",
+    "creatinine-clearance",
+    "coagulation-tests",
     "m-protein",
     "free-light-chains",
     "bone-marrow",
     "ldh",
     "b2-microglobulin",
+    "ferritin",
     "fish",
     "mrd",
     "xray",
@@ -70,6 +74,7 @@ Service = Literal[
     "mri-spine",
     "mri-whole-spine",
     "mri-whole-body",
+    "ct-whole-spine",
     "low-dose-ct",
     "bone-scan",
     "pet-ct",
@@ -82,6 +87,8 @@ Service = Literal[
     "radiation-oncology-consultation",
     "interventional-radiology-consultation",
     "haematology-consultation",
+    "nephrology-consultation",
+    "urology-consultation",
     "psychiatry-consultation",
 ]
 
@@ -112,16 +119,22 @@ class ProposedMedication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedService:
-    """A new service order: laboratory, imaging, consultation."""
+    """A new service order: laboratory, imaging, consultation; site, side and level are those of a bone."""
 
     service: Service
     priority: Literal["routine", "urgent", "asap", "stat"] = "routine"
     site: str | None = None
+    side: Literal["left", "right"] | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedOrder:
-    """The draft at hand with only these parts changed (an `update`); None leaves a part as written."""
+    """
+    The draft at hand with only these parts changed (an `update`); None leaves a part as written.
+
+    `starts` is the first day on which it may be given.
+    """
 
     order: str
     dose_mg: Decimal | None = None
@@ -129,6 +142,7 @@ class ChangedOrder:
     interval_days: int | None = None
     infusion_min: int | None = None
     diluent_ml: int | None = None
+    starts: dt.date | None = None
 
 
 Item = ProposedMedication | ProposedService | ChangedOrder
@@ -140,8 +154,8 @@ class Proposal:
     One suggestion: its items are carried out together.
 
     `button` is the key of its label among the rule's `buttons`. Proposals of one `alternative` exclude each
-    other. `replaces` is the draft order that it takes the place of (deleted with it). `reasons` are facts
-    whose resources the new orders give as their reason.
+    other. `replaces` is the draft order that it takes the place of (deleted with it; without items it is only taken
+    out). `reasons` are facts whose resources the new orders give as their reason.
     """
 
     button: str = ""
@@ -276,8 +290,15 @@ class Case:
         return any(self.criterion(other).yes for other in self._superseded_by.get(rule, ()))
 
     def fired(self, rule: str) -> Criterion:
-        """Tell whether another rule fired earlier in this call and was not superseded; never unknown."""
-        return given(self.criterion(rule).yes and not self.is_superseded(rule))
+        """
+        Tell whether another rule fired earlier in this call and was not superseded.
+
+        Unknown while that rule is undecided, with what it lacks: nobody can say then that it did not fire.
+        """
+        said = self.criterion(rule)
+        if said.no or self.is_superseded(rule):
+            return NO
+        return YES if said.yes else Criterion(None, "any", (said,))
 
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recommenders.patient.advice import Case
     from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.guidance import Limit, Limits
-    from recommenders.vocabulary.records import Order
+    from recommenders.vocabulary.records import Event, Order, OrderKind
 
 GUIDANCE = guidance("courses")
 LONGEST = Decimal(600)
@@ -105,6 +105,14 @@ class Bma:
     as_of: dt.date
     items: tuple[Course, ...]
 
+    @property
+    def last_drug(self) -> str | None:
+        """The class of the oncologic agent that was given last; None without a dated one."""
+        dated = [
+            (dose.date, course.drug) for course in self.items if course.drug in ONCOLOGIC and (dose := course.last_dose)
+        ]
+        return max(dated, default=(None, None))[1]
+
     def last_dose(self, classes: Iterable[str]) -> Dose | None:
         """Give the newest dose of these classes, a real one before the mere date of an order."""
         wanted = frozenset(classes)
@@ -137,7 +145,7 @@ def bma(case: Case) -> Bma:
         for course in lasting
         if is_active(course)
         or course.drug not in ONCOLOGIC
-        or _days_since(course.last_dose, today) < limits.overlap_after_stop.value
+        or _days_since(course.last_dose, today) < overlap_after_stop(course.drug, limits).value
     ]
     past = [course for course in sure if course.drug in ONCOLOGIC and course not in oncologic]
     run = _run(sure, limits)
@@ -168,6 +176,11 @@ def bma(case: Case) -> Bma:
     )
 
 
+def overlap_after_stop(drug: str, limits: Limits) -> Limit:
+    """Give how long after the last dose of an ended oncologic course another agent is too early: its own interval."""
+    return limits.denosumab_overlap_after_stop if drug in DENOSUMAB else limits.overlap_after_stop
+
+
 def _days_since(dose: Dose | None, today: dt.date) -> Decimal:
     return Decimal((today - dose.date).days) if dose else Decimal("Infinity")
 
@@ -180,6 +193,8 @@ def _lasts(course: Course, limits: Limits, today: dt.date) -> bool:
         return since <= limits.denosumab_60_lasts.value
     if course.drug == "zoledronic-5":
         return since <= limits.zoledronic_5_lasts.value
+    if course.drug == "ibandronate-3":
+        return since <= limits.ibandronate_3_lasts.value
     if course.drug in {"ibandronate-oral", "other-bisphosphonate"}:
         return False  # tablets: only an order that stands counts
     return since <= limits.current_after_last_dose.value
@@ -260,6 +275,13 @@ def bma_orders(case: Case) -> tuple[Order, ...]:
         return ()
     in_scope = case.once(scope_of).kind == "diagnosis"
     return tuple(order for order in case.orders_at_hand if order.is_bma and (in_scope or order.drug in ONCOLOGIC))
+
+
+def at_hand(case: Case, *kinds: OrderKind) -> tuple[str, ...]:
+    """Give the draft orders at hand that are of one of these kinds; none at the chart."""
+    if case.hook in CHART_HOOKS:
+        return ()
+    return tuple(order.reference for order in case.orders_at_hand if not set(kinds).isdisjoint(order.kinds))
 
 
 def same_drug(drug: str | None) -> frozenset[str]:
@@ -352,13 +374,29 @@ def months_into(courses: Iterable[Course], fact: Fact) -> Reading:
     return found
 
 
+def milestone(case: Case, months: Limit) -> dt.date | None:
+    """Give the day on which the current run of bone agents reached so many months; None without a certain start."""
+    drugs = case.once(bma)
+    start = drugs.start_date.date
+    if start is None or "at-least" in drugs.months.flags:
+        return None
+    return start + dt.timedelta(int((months.value * DAYS_PER_MONTH).to_integral_value(ROUND_CEILING)))
+
+
+def event_during_bma(case: Case) -> Event | None:
+    """Give the newest skeletal event on or after the start of the bone-modifying agent."""
+    start = case.once(bma).start_date.date
+    during = [event for event in case.facts.sre if event.date and start and event.date >= start]
+    return max(during, key=lambda event: event.date or dt.date.min, default=None)
+
+
 def sre_during_bma(case: Case) -> Criterion:
     """
     Tell whether a skeletal-related event is dated on or after the start of the bone-modifying agent (§1.4).
 
     Closed: no event on record is no. Unknown when an event, or the start of the drug, has no date.
     """
-    drugs, events = case.once(bma), case.facts.sre
+    drugs, events = case.once(bma), case.facts.skeletal_events
     start = drugs.start_date.date
     during = [event for event in events if event.date and start and event.date >= start]
     undated = any(event.date is None for event in events)

@@ -1,154 +1,30 @@
-"""What follows from the recorded facts: too old becomes unknown, and calculated facts are filled in."""
+"""What follows from the recorded facts as they count today: calculated facts are filled in."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from recommenders.patient.cancer import any_cancer
 from recommenders.vocabulary import formulas
-from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, round_half_up, stated
-from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
+from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Truth, any_of, documented
-from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from recommenders.vocabulary.guidance import Hook, Limits
+    from recommenders.vocabulary.guidance import Limits
+    from recommenders.vocabulary.records import Lesion
 
-Setting = Literal["chart", "order"]
 GUIDANCE = guidance("common")
 ENDLESS_RATIO = Decimal(10**9)
 """The upper end of a light chain ratio that is only known from below."""
 
 F = TypeVar("F", bound=Fact)
-
-
-def setting_of(hook: Hook) -> Setting:
-    """Tell which recency windows a hook uses: those of a chart being opened or of an order being signed."""
-    return "chart" if hook in CHART_HOOKS else "order"
-
-
-# --- recency ------------------------------------------------------------------------------------------------
-
-_WINDOWS: dict[Setting, dict[str, int]] = {
-    setting: {path: int(row[setting]) for path, row in GUIDANCE.tables["windows"].items()}
-    for setting in get_args(Setting)
-}
-
-
-def windows(setting: Setting, site: Mapping[str, Decimal] | None = None) -> dict[str, int]:
-    """Give the recency window in days for each fact that has one; `site` overrides by `windows.<fact>`."""
-    found = dict(_WINDOWS[setting])
-    if site:
-        found |= {path: int(site[f"windows.{path}"]) for path in found if f"windows.{path}" in site}
-    return found
-
-
-def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None = None) -> Facts:
-    """
-    Give the facts as they count today: what is older than its window is unknown (`stale`), or history.
-
-    A fact without a usable date is stale; a finding that only ages into history counts when undated.
-    """
-    limits = windows(setting, site)
-    child = _is_child(facts)
-    if child:
-        limits |= {
-            path: int(row[setting]) for path, row in GUIDANCE.tables["windows_under_18"].items() if setting in row
-        }
-    changes: dict[str, Fact] = {}
-    for path, days in limits.items():
-        if path.startswith("lesions[]"):
-            continue
-        fact = facts.fact(path)
-        aged = _aged(fact, path, days, facts.as_of)
-        if aged is not fact:
-            changes[path] = aged
-    changes |= _baseline(facts, int(limits["mm.b2m"]))
-    seen = facts.with_facts(changes) if changes else facts
-    return replace(seen, lesions=_lesions_seen(facts, limits))
-
-
-def _is_child(facts: Facts) -> bool:
-    age = facts.patient.age if facts.patient.age.is_known else _age(facts)
-    return age.high is not None and age.is_known and age.high < 18
-
-
-def _too_old(fact: Fact, days: int, as_of: dt.date) -> bool:
-    return fact.date is None or as_of - fact.date > dt.timedelta(days)
-
-
-def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
-    spec = DICTIONARY[path]
-    if isinstance(fact, Finding) and spec.stale_means_no:
-        if fact.value is True and fact.date is not None and _too_old(fact, days, as_of):
-            return replace(fact, value=False, flags=(*fact.flags, "history"))
-        return fact
-    silent = isinstance(fact, Finding) and fact.value in {False, "none"} and not fact.resources and spec.closed
-    narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
-    if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
-        return fact.forget("stale")
-    return fact
-
-
-def _baseline(facts: Facts, days: int) -> dict[str, Fact]:
-    """ISS-family values count near the onset of myeloma; without an onset date the newest recent ones do."""
-    found: dict[str, Fact] = {}
-    onset = facts.mm.onset_date
-    places = {"mm.b2m": "mm.b2m", "mm.baseline_albumin": "lab.albumin", "mm.baseline_ldh": "lab.ldh"}
-    span = dt.timedelta(int(GUIDANCE.tables["baseline"]["days_around_onset"]))
-    for path, source in places.items():
-        own = facts.fact(path)
-        blank = DICTIONARY[path]
-        candidates = [r for r in facts.series.get(source, ()) if r.is_known]
-        candidates += [r for r in (own, facts.fact(source)) if isinstance(r, Reading) and r.is_known]
-        dated = [r for r in candidates if r.date is not None]
-        if onset.is_known and onset.date is not None:
-            near = [r for r in dated if abs(r.date - onset.date) <= span]  # type: ignore[operator] # dated
-            best = min(near, key=lambda r: abs(r.date - onset.date), default=None)  # type: ignore[operator] # dated
-        else:
-            recent = [r for r in dated if facts.as_of - r.date <= dt.timedelta(days)]  # type: ignore[operator] # dated
-            best = max(recent, key=lambda r: r.date, default=None)  # type: ignore[arg-type, return-value] # dated
-            best = best and replace(best, flags=(*best.flags, "baseline-not-confirmed"))
-        if best is not None:
-            found[path] = replace(best, decimals=blank.decimals)
-        elif own.is_known or own.reason == "contradictory" or candidates:
-            found[path] = (candidates[0] if candidates else own).forget("stale")
-    return found
-
-
-def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
-    seen: list[Lesion] = []
-    for lesion in facts.lesions:
-        changes: dict[str, Any] = {}
-        for path, days in limits.items():
-            if path.startswith("lesions[]"):
-                for name in _components(path):
-                    fact: Fact = getattr(lesion, name)
-                    day = fact.date or lesion.date
-                    if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
-                        changes[name] = fact.forget("stale")
-        seen.append(replace(lesion, **changes) if changes else lesion)
-    return Lesions(tuple(seen))
-
-
-def _components(path: str) -> tuple[str, ...]:
-    if path == "lesions[].profile":
-        return (
-            "type",
-            "cortical_fraction",
-            "size",
-            "soft_tissue_mass",
-            "trend",
-            "after_conservative",
-            "sensitive_rt_chemo",
-            "stable_months",
-        )
-    return (path.removeprefix("lesions[]."),)
 
 
 # --- calculation --------------------------------------------------------------------------------------------
@@ -158,11 +34,11 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
     """
     Fill in the facts that follow from others, where they are not known already.
 
-    To be called on facts `as_seen`: an input that is stale leaves the derived fact unknown, with the inputs it
-    `lacks`.
+    To be called on facts `as_seen` (`recency.py`): an input that is stale leaves the derived fact unknown, with the
+    inputs it `lacks`.
     """
     limits = GUIDANCE.limits(facts.as_of, site)
-    facts = facts.with_facts({"patient.age": _age(facts)})
+    facts = facts.with_facts({"patient.age": age_of(facts)})
     facts = facts.with_facts(_measures(facts))
     facts = facts.with_facts(_calcium(facts))
     facts = facts.with_facts({"lab.creatinine_rise": _rise(facts)} | _light_chains(facts) | _disease(facts, limits))
@@ -209,7 +85,8 @@ def _flags(*facts: Fact) -> tuple[str, ...]:
     return tuple(dict.fromkeys(flag for fact in facts for flag in fact.flags))
 
 
-def _age(facts: Facts) -> Reading:
+def age_of(facts: Facts) -> Reading:
+    """Give the age in years, as told or from the birth date; unknown where it cannot be."""
     age, birth = facts.patient.age, facts.patient.birth_date
     if age.is_known:
         return replace(age, date=age.date or facts.as_of)
@@ -514,27 +391,7 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
     confirmed = [x for x in facts.lesions if x.imaging_confirmed and x.nature.value == "metastasis"]
     if confirmed and not dx.bone_met.is_known and dx.bone_met.reason in {"missing", "suspected"}:
         found["dx.bone_met"] = stated(dx.bone_met, value=True, date=confirmed[0].date, resources=confirmed[0].resources)
-    # a Condition that names a metastatic site may stand for many lesions: it is no count
-    entered = [x for x in facts.lesions if "from-condition" not in x.nature.flags]
-    if entered:
-        counted = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
-        told = dx.bone_met_count.value if dx.bone_met_count.is_known else None
-        number = max(Decimal(len(counted)), told or Decimal(0))
-        if told is None or number > told:
-            found["dx.bone_met_count"] = exactly(
-                dx.bone_met_count,
-                number,
-                date=max((x.date for x in counted if x.date), default=None),
-                resources=tuple(name for x in counted for name in x.resources),
-            )
-        lytic = [x for x in facts.lesions if x.nature.value == "myeloma" and x.type.value == "osteolytic"]
-        if lytic and not mm.lytic_lesions.is_known:
-            found["mm.lytic_lesions"] = exactly(
-                mm.lytic_lesions,
-                len(lytic),
-                date=max((x.date for x in lytic if x.date), default=None),
-                resources=tuple(name for x in lytic for name in x.resources),
-            )
+    found |= _lesions_counted(facts, limits)
     if not dx.bone_met_isolated.is_known:
         found["dx.bone_met_isolated"] = _isolated(facts, found)
     if not dx.isolated_stated.is_known:
@@ -570,6 +427,42 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
                 flags=("derived",),
             )
     return found
+
+
+def _lesions_counted(facts: Facts, limits: Limits) -> dict[str, Fact]:
+    count, lytic_lesions = facts.dx.bone_met_count, facts.mm.lytic_lesions
+    found: dict[str, Fact] = {}
+    # a Condition that names a metastatic site may stand for many lesions: it is no count
+    entered = [x for x in facts.lesions if "from-condition" not in x.nature.flags]
+    if not entered:
+        return found
+    metastases = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
+    told = count.value if count.is_known else None
+    number = _counted(count, metastases, at_least=told or Decimal(0))
+    if told is None or (number > told).yes:
+        found["dx.bone_met_count"] = number
+    lytic = [x for x in facts.lesions if _is_myeloma_osteolysis(x, limits)]
+    if lytic and not lytic_lesions.is_known:
+        found["mm.lytic_lesions"] = _counted(lytic_lesions, lytic)
+    return found
+
+
+def _counted(blank: Reading, lesions: Sequence[Lesion], at_least: Decimal = Decimal(0)) -> Reading:
+    """Count lesions; one seen long ago and never again may or may not be there still, so it widens the count."""
+    return replace(
+        blank,
+        low=max(Decimal(sum(not lesion.old for lesion in lesions)), at_least),
+        high=max(Decimal(len(lesions)), at_least),
+        reason=None,
+        date=max((lesion.date for lesion in lesions if lesion.date), default=None),
+        resources=tuple(name for lesion in lesions for name in lesion.resources),
+    )
+
+
+def _is_myeloma_osteolysis(lesion: Lesion, limits: Limits) -> bool:
+    """Tell whether a lesion counts as an osteolytic one of myeloma: not where it is measured and smaller than 5 mm."""
+    too_small = (lesion.size < limits.osteolytic_lesion_size).yes
+    return lesion.nature.value == "myeloma" and lesion.type.value == "osteolytic" and not too_small
 
 
 def _isolated(facts: Facts, found: Mapping[str, Fact]) -> Finding:
@@ -618,14 +511,15 @@ def _judgements(facts: Facts, limits: Limits) -> dict[str, Fact]:
     """Findings that follow from laboratory values, and pain from the worst lesion."""
     dx, lab, clin, bone = facts.dx, facts.lab, facts.clin, facts.bone
     found: dict[str, Fact] = {}
-    malignant = any_of((dx.lung_cancer, dx.other_solid_cancer, dx.mm, dx.osteosarcoma, dx.sts))
+    malignant = any_cancer(facts)
     high = lab.ca_corr > limits.hypercalcaemia
     for path, own, holds in (
         ("dx.hypercalcaemia_malignancy", dx.hypercalcaemia_malignancy, (high & malignant).yes),
         ("clin.hypercalcaemia", clin.hypercalcaemia, high.yes),
     ):
         if holds and own.value is not True:
-            found[path] = stated(own, value=True, date=lab.ca_corr.date, resources=lab.ca_corr.resources)
+            how = {"date": lab.ca_corr.date, "resources": lab.ca_corr.resources, "flags": ("calculated",)}
+            found[path] = stated(own, value=True, **how)
     if not clin.alp_high.is_known:
         uln = lab.alp.reference_high
         raised: Truth = None if uln is None else (lab.alp > uln).holds

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.bone_words import BONE_FILLS
 from recommenders.patient.courses import bma
 from recommenders.patient.lesions import imaging
-from recommenders.patient.reasons import lesion_of, order_of
+from recommenders.patient.reasons import order_of
+from recommenders.patient.remarks import plain
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import ONCOLOGIC
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from recommenders.patient.advice import Advice, Case, Fill
+    from recommenders.vocabulary.facts import Reading
 
 GUIDANCE = guidance("fills")
 """The phrases of this module; their placeholders are facts or given here."""
@@ -76,21 +79,8 @@ def life_expectancy(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 
 def bone_disease(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the shape of a fill
     """Name the bone disease: metastasis, myeloma, smouldering myeloma."""
     dx = case.facts.dx
-    for fact in (dx.bone_met, dx.mm, dx.smm):
-        if fact.value is True:
-            return Label(fact.name)
-    return None
-
-
-def site(case: Case, advice: Advice) -> Fill | None:
-    """Name the bone that an advice is about, with its side."""
-    lesion = lesion_of(case, advice)
-    if lesion is not None and lesion.site.is_known:
-        return Phrase(lesion.side, {"bone": str(lesion.site.value)}) if lesion.side else str(lesion.site.value)
-    bone, _, side = (advice.about or "").partition("/")
-    if not bone:
-        return None
-    return Phrase(side, {"bone": bone}) if side in {"left", "right"} else bone
+    diseases = {"bone-metastasis": dx.bone_met, "myeloma": dx.mm, "smouldering-myeloma": dx.smm}
+    return next((Phrase(key) for key, fact in diseases.items() if fact.value is True), None)
 
 
 def route(case: Case, advice: Advice) -> Fill | None:
@@ -106,7 +96,7 @@ def as_ordered(case: Case, advice: Advice) -> Fill | None:
         return None
     parts: list[Fill] = []
     if order.dose_mg.is_known:
-        parts.append(Phrase("dose", {"dose": order.dose_mg}))
+        parts.append(Phrase("dose", {"dose": _bare(order.dose_mg)}))
     if order.route.is_known:
         parts.append(Phrase(f"route-{order.route.value}"))
     if order.interval_days.is_known:
@@ -114,6 +104,11 @@ def as_ordered(case: Case, advice: Advice) -> Fill | None:
     if order.infusion_min.is_known:
         parts.append(Phrase("infusion", {"minutes": order.infusion_min}))
     return tuple(parts) or None
+
+
+def _bare(reading: Reading) -> Fill:
+    """Give a reading's number without needless zeros where there is one number."""
+    return reading if reading.rounded is None else plain(reading.rounded)
 
 
 def nephrotoxic_drugs(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the shape of a fill
@@ -155,7 +150,7 @@ def cancer(case: Case, advice: Advice) -> Fill | None:  # noqa: ARG001 - the sha
     return None
 
 
-FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
+FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = dict(BONE_FILLS) | {
     function.__name__: function
     for function in (
         drug,
@@ -166,7 +161,6 @@ FILLS: Mapping[str, Callable[[Case, Advice], Fill | None]] = {
         renal_creatinine,
         life_expectancy,
         bone_disease,
-        site,
         route,
         as_ordered,
         nephrotoxic_drugs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
+from recommenders.vocabulary.bones import REGIONS, SPINE_REGIONS, Bone, parts_of, same_bone, same_place
 from recommenders.vocabulary.facts import Finding, Moment
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, leaf
@@ -20,21 +21,14 @@ if TYPE_CHECKING:
 
 GUIDANCE = guidance("lesions")
 _TABLES = GUIDANCE.tables
-_PARTS: dict[str, list[str]] = _TABLES["parts"]
-_REGIONS: frozenset[str] = frozenset(_TABLES["regions"])
 WEIGHT_BEARING: tuple[str, ...] = tuple(_TABLES["weight_bearing"])
 SPINE: tuple[str, ...] = tuple(_TABLES["spine"])
+_BOTH_SIDES = frozenset({"pelvis", "acetabulum"})
 LONG_BONES: tuple[str, ...] = tuple(_TABLES["long_bones"])
 UPPER_LONG_BONES: tuple[str, ...] = tuple(_TABLES["upper_long_bones"])
-_FEMUR: frozenset[str] = frozenset(_TABLES["femur"])
 
 
 # --- where a finding lies -----------------------------------------------------------------------------------
-
-
-def parts_of(site: str) -> tuple[str, ...]:
-    """Give the bones that a site may mean: itself, or what a general name ("femur", "lower-limb") leaves open."""
-    return tuple(_PARTS.get(site, (site,)))
 
 
 def possible_sites(site: Finding) -> tuple[str, ...]:
@@ -59,14 +53,9 @@ def in_spine(lesion: Lesion) -> Criterion:
 
 def weight_bearing(lesion: Lesion) -> Criterion:
     """Tell whether its bone bears weight; a mere region ("upper-limb") does not tell."""
-    if lesion.site.value in _REGIONS:
+    if lesion.site.value in REGIONS:
         return leaf(Condition(lesion.site.name, "is", "weight-bearing", lesion.site, None))
     return lies_in(lesion.site, WEIGHT_BEARING, "weight-bearing")
-
-
-def bone_key(lesion: Lesion) -> str:
-    """Give the key of the bone that a lesion lies in: site and side, as far as they are told."""
-    return f"{lesion.site.value if lesion.site.is_known else ''}/{lesion.side or ''}"
 
 
 def newest_date(lesion: Lesion, *components: Fact) -> dt.date | None:
@@ -75,32 +64,6 @@ def newest_date(lesion: Lesion, *components: Fact) -> dt.date | None:
     if lesion.date is not None:
         days.append(lesion.date)
     return max(days, default=None)
-
-
-# --- the same place -----------------------------------------------------------------------------------------
-
-
-def same_place(one: str | None, other: str | None) -> Truth:
-    """
-    Tell whether two sites name the same place.
-
-    A bone's general name covers its parts ("femur" and its shaft); a region or no site at all is unknown.
-    """
-    if one is None or other is None:
-        return None
-    if one == other:
-        return None if one in _REGIONS else True
-    shared = set(parts_of(one)) & set(parts_of(other))
-    if not shared:
-        return False
-    return None if one in _REGIONS or other in _REGIONS else True
-
-
-def same_bone(one: str | None, other: str | None) -> Truth:
-    """Tell whether two sites name the same bone: the same place, or two parts of the femur."""
-    if one in _FEMUR and other in _FEMUR:
-        return True
-    return same_place(one, other)
 
 
 def site_word(site: Finding) -> str | None:
@@ -154,19 +117,28 @@ def treated_since(
     return any_of(event_criterion(event) for event in found)
 
 
-def bone_operated(facts: Facts, site: Finding, since: dt.date | None, side: object = None) -> Criterion:
+def bone_operated(facts: Facts, bone: Bone, since: dt.date | None) -> Criterion:
     """
-    Tell whether surgery naming the same bone is dated on or after a day; never unknown.
+    Tell whether surgery of the same bone is dated on or after a day; never unknown.
 
-    Surgery of the other side is surgery of another bone; a side that is not told rules nothing out.
+    Same side and same level: where either is not told, nothing is taken as dealt with.
     """
-    word = site_word(site)
+    return treated_since(facts, ("bone-surgery",), lambda event: same_bone(event.bone, bone), since)
 
-    def there(event: Event) -> Truth:
-        other_side = event.side is not None and side is not None and event.side != side
-        return False if other_side else same_bone(event.site, word)
 
-    return treated_since(facts, ("bone-surgery",), there, since)
+def fractured_bone(facts: Facts) -> Bone:
+    """Give the bone of the current pathological fracture, as far as it is told."""
+    fracture = facts.pathological_fracture
+    site, side, level = (
+        fact.value if fact.is_known and isinstance(fact.value, str) else None
+        for fact in (fracture.bone, fracture.side, fracture.level)
+    )
+    return Bone(site, side, level)  # type: ignore[arg-type] # the words of a side are the two
+
+
+def bone_key(lesion: Lesion) -> str:
+    """Give the bone of a lesion as one word, with side and level as far as they are told: what advice is about."""
+    return lesion.bone.whole.key
 
 
 def names_spine(event: Event) -> Truth:
@@ -180,7 +152,9 @@ def names_spine(event: Event) -> Truth:
 def happened_within(facts: Facts, kinds: Iterable[str], days: Limit) -> Criterion:
     """Tell whether such an event is dated at most so many days back; never unknown."""
     wanted = frozenset(kinds)
-    recent = [event for event in facts.sre if event.type in wanted and days_ago(facts, event.date) in span(days)]
+    recent = [
+        event for event in facts.skeletal_events if event.type in wanted and days_ago(facts, event.date) in span(days)
+    ]
     return any_of(event_criterion(event) for event in recent)
 
 
@@ -193,7 +167,9 @@ def imaging(facts: Facts) -> tuple[Study, ...]:
         Study(
             modality="pet" if lesion.imaging.value == "pet-ct" else lesion.imaging.value,  # type: ignore[arg-type] # the words are the modalities
             date=lesion.imaging.date or lesion.date,
-            site=site_word(lesion.site),
+            site=lesion.bone.site,
+            side=lesion.side,
+            level=lesion.level,
             result=None if lesion.nature.value == "benign" else "positive",
             resources=lesion.resources,
         )
@@ -237,9 +213,35 @@ def shows_spine(study: Study) -> bool:
     return study.whole_body or (study.site is not None and all(part in SPINE for part in parts_of(study.site)))
 
 
-def shows(study: Study, site: str | None) -> bool:
-    """Tell whether a study shows a place; where the place is not told, any study of bone will do."""
-    return study.whole_body or site is None or same_bone(study.site, site) is True
+def shows(study: Study, bone: Bone) -> bool:
+    """
+    Tell whether a study shows a bone; where the bone is not told, any study of bone will do.
+
+    A study of a part of the spine shows all of its levels, one of the pelvis both of its sides; of a limb it shows the
+    side that it names.
+    """
+    if study.whole_body or bone.site is None:
+        return True
+    if (study.level is None and study.site in SPINE_REGIONS) or (study.side is None and study.site in _BOTH_SIDES):
+        return same_place(study.site, bone.site) is True
+    return same_bone(study.bone, bone) is True
+
+
+def whole_skeleton(facts: Facts, days: Limit) -> Study | None:
+    """Give the newest study that shows the whole skeleton (bone scan, PET-CT, whole-body MRI), so many days back."""
+    found = [
+        study
+        for study in imaging(facts)
+        if days_ago(facts, study.date) in span(days)
+        and (
+            (study.modality in {"spect", "pet"} and (study.whole_body or study.site is None)) or _whole_body_mri(study)
+        )
+    ]
+    return max(found, key=lambda study: (study.date or dt.date.min, study.modality), default=None)
+
+
+def _whole_body_mri(study: Study) -> bool:
+    return study.modality == "mri" and study.whole_body
 
 
 def newest_study(facts: Facts, modality: str) -> Study | None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Phrase, ProposedMedication, ProposedService
+from recommenders.patient.advice import Proposal, ProposedMedication, ProposedService
+from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import NO, YES, Criterion, documented
+from recommenders.vocabulary.logic import NO, Criterion, all_of, documented, given
 
 if TYPE_CHECKING:
-    from recommenders.patient.advice import Case
+    from collections.abc import Iterable
+
+    from recommenders.patient.advice import Case, Service
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Reading
-    from recommenders.vocabulary.logic import Logical
+    from recommenders.vocabulary.guidance import Limit
 
 GUIDANCE = guidance("monitoring")
-
-DENTAL_EXAMINATION = ProposedService(service="dental-examination")
 
 
 def jaw_at_risk(facts: Facts) -> Criterion:
@@ -42,6 +44,12 @@ def calcium_too_high_for_supplements(case: Case) -> Criterion:
     above_range = calcium > careful.lab.ca_uln.value if careful.lab.ca_uln.value is not None else NO
     too_high = (calcium > case.limits(GUIDANCE).upper_normal_calcium) | above_range
     return documented(too_high) | documented(careful.dx.hypercalcaemia_malignancy)
+
+
+def supplements_lacking(case: Case) -> Criterion:
+    """Tell whether calcium or vitamin D is not taken; never unknown, for what is not on record is not taken."""
+    meds = case.facts.meds
+    return ~documented(meds.calcium) | ~documented(meds.vitd)
 
 
 def calcium_tablets(case: Case) -> ProposedMedication:
@@ -72,18 +80,67 @@ def both_supplements(case: Case) -> tuple[ProposedMedication, ...]:
     return ()
 
 
+def may_be_normal(reading: Reading, limit: Limit) -> Criterion:
+    """Tell whether a low calcium may be normal once corrected: albumin is unknown and it is not below a limit."""
+    return uncorrected(reading) & documented(reading >= limit)
+
+
+def uncorrected(reading: Reading) -> Criterion:
+    """Tell whether a corrected calcium is not corrected at all, because albumin is not known; never unknown."""
+    return given(reading.is_known and "uncorrected" in reading.flags)
+
+
+def kidneys_failing(case: Case) -> Criterion:
+    """Tell whether the clearance is known to be below 30 mL/min, or dialysis is on record; never unknown."""
+    facts = case.facts
+    return documented((facts.lab.crcl < case.limits(GUIDANCE).severe_renal_impairment) | facts.other.dialysis)
+
+
+def is_minor(case: Case) -> Criterion:
+    """Tell whether the patient is known to be under 18: what is written for adults is not advised; never unknown."""
+    return documented(case.facts.patient.age < case.limits(COMMON).adult_age)
+
+
+# --- what is already asked for ------------------------------------------------------------------------------
+
+LABORATORY: frozenset[str] = frozenset(GUIDANCE.tables["laboratory"]["services"])
+
+
+def asked_for(case: Case, *services: Service, about: str | None = None) -> Criterion:
+    """
+    Tell whether all of these services are ordered, drafted or done lately; never unknown.
+
+    An order counts for as long as one may wait for it: a laboratory test for 14 days, anything else for 90.
+    """
+    limits, facts = case.limits(COMMON), case.facts
+
+    def since(service: Service) -> dt.date:
+        span = limits.laboratory_request_stands if service in LABORATORY else limits.request_stands
+        return facts.as_of - dt.timedelta(int(span.value))
+
+    return documented(
+        all_of(facts.requested.criterion(service, about=about, since=since(service)) for service in services)
+    )
+
+
+def not_asked_for(case: Case, services: Iterable[Service]) -> tuple[Service, ...]:
+    """Give those of the services that are not ordered yet."""
+    return tuple(service for service in services if not asked_for(case, service).yes)
+
+
+def services(button: str, *names: Service, reasons: tuple[str, ...] = ()) -> Proposal:
+    """Give tests or a consultation as one suggestion, under the label of that button."""
+    return Proposal(button=button, items=tuple(ProposedService(service=name) for name in names), reasons=reasons)
+
+
 # --- how it is said -----------------------------------------------------------------------------------------
 
 
-def applying(*places: int | tuple[int, Logical]) -> tuple[int, ...]:
-    """Give the places of the lines to show: a bare place always, one with a criterion where that certainly holds."""
-    pairs = ((place, YES) if isinstance(place, int) else place for place in places)
-    return tuple(place for place, applies in pairs if applies.criterion().yes)
-
-
-def noted(*notes: tuple[str, Logical]) -> tuple[Phrase, ...]:
-    """Give the extra lines whose criterion certainly holds."""
-    return tuple(Phrase(key) for key, applies in notes if applies.criterion().yes)
+def trimmed(reading: Reading) -> Reading:
+    """Give the reading without needless decimals, for a sentence: 62 %, not 62.0 %."""
+    if reading.rounded is None:
+        return reading
+    return replace(reading, low=reading.rounded, high=reading.rounded, decimals=None)
 
 
 def bare(reading: Reading) -> Reading:

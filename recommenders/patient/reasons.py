@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from recommenders.patient.advice import Advice, Case, Fill, Value
+    from recommenders.vocabulary.logic import Condition, Criterion
     from recommenders.vocabulary.records import Lesion, Order
 
 _PATHS = {spec.name: path for path, spec in reversed(DICTIONARY.items())} | {path: path for path in DICTIONARY}
@@ -74,11 +75,31 @@ def known_reason(name: str) -> bool:
 def _limits(advice: Advice) -> Mapping[str, Limit]:
     """The limit that each fact crossed; a fact that lies inside a band crossed none."""
     sides: dict[str, dict[str, Limit]] = {}
-    for condition in advice.because.support():
+    for condition in _asserted(advice.because):
         if condition.relation in _SIDE and isinstance(condition.limit, Limit):
             for name in {condition.fact, _PATHS.get(condition.fact, condition.fact)}:
                 sides.setdefault(name, {}).setdefault(_SIDE[condition.relation], condition.limit)
     return {name: next(iter(found.values())) for name, found in sides.items() if len(found) == 1}
+
+
+def _asserted(criterion: Criterion) -> Iterator[Condition]:
+    """The true conditions of a rule that say what is the case; what an exemption rests on crossed no limit."""
+    if criterion.condition is not None and criterion.yes:
+        yield criterion.condition
+    elif criterion.op in {"all", "any", "count"}:
+        for part in criterion.parts:
+            if part.yes:
+                yield from _asserted(part)
+
+
+def supporting(advice: Advice, most: int) -> tuple[Reason, ...]:
+    """Give the facts that a rule's condition rests on, where it names none that is known; at most so many."""
+    found: dict[str, Reason] = {}
+    for condition in _asserted(advice.because):
+        fact = condition.evidence
+        if isinstance(fact, Fact) and fact.is_known and fact.resources and condition.fact in LABELS:
+            found.setdefault(condition.fact, Reason(condition.fact, fact, fact.date))
+    return tuple(found.values())[:most]
 
 
 def _reason(case: Case, advice: Advice, name: str, values: Mapping[str, Value]) -> Reason | None:

@@ -5,23 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from recommenders.patient.cancer import any_cancer
 from recommenders.patient.derived import GUIDANCE
 from recommenders.vocabulary.guidance import CHART_HOOKS
-from recommenders.vocabulary.logic import any_of
+from recommenders.vocabulary.logic import Criterion, any_of, given
 from recommenders.vocabulary.records import ONCOLOGIC
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.records import Order
 
-OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset({"DOSE-014", "DOSE-015", "DOSE-016", "DOSE-019"})
+OSTEOPOROSIS_ORDER_RULES: frozenset[str] = frozenset(
+    {
+        "DOSE-014",
+        "DOSE-015",
+        "DOSE-016",
+        "DOSE-019",
+        "DOSE-024",
+        "DOSE-025",
+        "DOSE-026",
+        "DOSE-027",
+        "DOSE-030",
+        "DOSE-031",
+    }
+)
+"""What is asked of an osteoporosis order of a patient without a diagnosis of ours: what the product itself forbids."""
+
+DENTAL_ORDER_RULES: frozenset[str] = frozenset({"DOSE-031", "MON-013"})
+"""What is asked of dental surgery of a patient without a diagnosis of ours who has an antiresorptive agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """`kind` tells what brought the call into scope; `only` restricts the rules (None: all)."""
 
-    kind: Literal["diagnosis", "order", "osteoporosis-order", "none"]
+    kind: Literal["diagnosis", "order", "osteoporosis-order", "dental-order", "none"]
     only: frozenset[str] | None = None
 
 
@@ -44,7 +63,11 @@ def scope_of(case: Case) -> Scope:
             dx.sts,
             dx.bone_met,
             facts.local.ortho_first_presentation,
-            dx.other_solid_cancer & (facts.lab.ca_corr > limits.hypercalcaemia),
+            any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia),
+            codes_disagree(facts),
+            # what the record contradicts is asked about: unknown for that reason is in scope
+            *(finding.is_contradictory() for finding in (dx.lung_cancer, dx.bone_met, dx.plasmacytoma, dx.pcl)),
+            *(finding.is_contradictory() for finding in (dx.osteosarcoma, dx.sts)),
         )
     )
     if case.hook in CHART_HOOKS:
@@ -58,7 +81,17 @@ def scope_of(case: Case) -> Scope:
         return Scope("order")
     if any(order.is_bma for order in at_hand):
         return Scope("osteoporosis-order", OSTEOPOROSIS_ORDER_RULES)
+    if facts.courses.items and any("invasive-dental" in order.kinds for order in at_hand):
+        return Scope("dental-order", DENTAL_ORDER_RULES)
     return Scope("none")
+
+
+def codes_disagree(facts: Facts) -> Criterion:
+    """Tell whether the record contradicts itself on which plasma-cell disorder it is; never unknown."""
+    dx = facts.dx
+    classes = (dx.mm, dx.smm, dx.mgus)
+    left_open = [fact for fact in classes if fact.reason == "suspected"]
+    return given(len(left_open) > 1 or any(fact.reason == "contradictory" for fact in classes))
 
 
 def is_oncologic(order: Order) -> bool:

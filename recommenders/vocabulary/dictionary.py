@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING
 
+from recommenders.vocabulary.bones import LEVELS
 from recommenders.vocabulary.facts import (
     Fact,
     FactSpec,
@@ -17,7 +18,17 @@ from recommenders.vocabulary.facts import (
     reading,
     replace,
 )
-from recommenders.vocabulary.records import Courses, Event, Lesion, Lesions, Order, Study
+from recommenders.vocabulary.records import (
+    Allergy,
+    Courses,
+    Event,
+    Lesion,
+    Lesions,
+    Order,
+    Requests,
+    Study,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,6 +110,7 @@ class DiagnosisFacts:
         "dx.lung_histology", "lung histology", "肺癌组织学", "nsclc-adeno", "nsclc-squamous", "nsclc-other", "sclc"
     )
     other_solid_cancer: Finding = finding("dx.other_solid_cancer", "other solid cancer", "其他实体瘤", closed=True)
+    any_cancer: Finding = finding("dx.any_cancer", "an active malignancy", "活动性恶性肿瘤", closed=True)
     bone_met: Finding = finding("dx.bone_met", "imaging-confirmed bone metastasis", "影像确诊的骨转移")
     bone_met_count: Reading = reading("dx.bone_met_count", "{count}", 0, "number of bone metastases", "骨转移数目")
     bone_met_isolated: Finding = finding(
@@ -133,6 +145,7 @@ class DiagnosisFacts:
         "other",
     )
     osteoporosis: Finding = finding("dx.osteoporosis", "osteoporosis", "骨质疏松", closed=True)
+    giant_cell_tumour: Finding = finding("dx.giant_cell_tumour", "giant-cell tumour of bone", "骨巨细胞瘤", closed=True)
     hypercalcaemia_malignancy: Finding = finding(
         "dx.hypercalcaemia_malignancy", "hypercalcaemia of malignancy", "恶性高钙血症", closed=True
     )
@@ -285,6 +298,7 @@ class LaboratoryFacts:
     balp: Reading = reading("lab.balp", "U/L", 0, "bone alkaline phosphatase", "骨碱性磷酸酶")
     ldh: Reading = reading("lab.ldh", "U/L", 0, "LDH", "乳酸脱氢酶")
     hb: Reading = reading("lab.hb", "g/L", 1, "haemoglobin", "血红蛋白")
+    ferritin: Reading = reading("lab.ferritin", "ug/L", 0, "ferritin", "铁蛋白")
     platelets: Reading = reading("lab.platelets", "10*9/L", 1, "platelets", "血小板")
     wbc: Reading = reading("lab.wbc", "10*9/L", 2, "white cells", "白细胞")
     anc: Reading = reading("lab.anc", "10*9/L", 2, "neutrophils", "中性粒细胞")
@@ -319,6 +333,13 @@ class SpineFacts:
     instability: Finding = finding(
         "spine.instability", "spinal stability", "脊柱稳定性", "stable", "at-risk", "unstable"
     )
+    alignment: Finding = finding(
+        "spine.alignment", "spinal alignment", "脊柱力线", "normal", "deformity", "subluxation"
+    )
+    sins: Reading = reading("spine.sins", "{score}", 0, "SINS on record", "病历SINS评分")
+    reported_compression: Finding = finding(
+        "report.cord_compression", "cord compression in a report", "影像报告提示脊髓受压"
+    )
     osteolysis_paraplegia_risk: Finding = finding(
         "spine.osteolysis_paraplegia_risk", "spinal osteolysis with paraplegia risk", "脊柱溶骨伴截瘫风险"
     )
@@ -337,6 +358,7 @@ class FractureFacts:
     )
     bone: Finding = finding("pathological_fracture.bone", "fractured bone", "骨折部位")
     side: Finding = finding("pathological_fracture.side", "side of the fracture", "骨折侧别", "left", "right")
+    level: Finding = finding("pathological_fracture.level", "level of the fracture", "骨折节段", *LEVELS)
     minor_bone: Finding = finding("pathological_fracture.minor_bone", "minor fracture", "轻微骨折", closed=True)
 
 
@@ -357,6 +379,7 @@ class ClinicalFacts:
         "clin-tumour-markers-falling", "falling tumour markers", "肿瘤标志物下降", closed=True
     )
     symptoms_worse: Finding = finding("clin-symptoms-worse", "worse symptoms", "症状加重", closed=True)
+    leg_weakness: Finding = finding("clin.leg_weakness", "leg weakness", "下肢无力")
     hypercalcaemia: Finding = finding("clin.hypercalcaemia", "hypercalcaemia", "高钙血症", closed=True)
 
 
@@ -376,7 +399,11 @@ class DentalFacts:
         "dental.unrestorable_teeth", "unrestorable teeth", "不可修复患牙", closed=True
     )
     invasive_planned: Finding = finding(
-        "dental.invasive_planned", "invasive dental procedure planned", "计划侵入性牙科操作", closed=True
+        "dental.invasive_planned",
+        "invasive dental procedure planned",
+        "计划侵入性牙科操作",
+        closed=True,
+        stale_means_no=True,
     )
     signs: Finding = finding("dental.signs", "gum or jaw signs", "牙龈或颌骨体征", closed=True)
 
@@ -441,6 +468,7 @@ class LocalFacts:
         "long-pfs-expected", "long progression-free period expected", "预期较长无进展期"
     )
     systemic_effective: Finding = finding("systemic-effective", "systemic treatment effective", "全身治疗有效")
+    mirels_charted: Reading = reading("mirels-total", "{score}", 0, "Mirels score on record", "病历Mirels评分")
     high_fracture_risk: Finding = finding("high-fracture-risk", "high fracture risk", "骨折高风险")
     invades_critical_structures: Finding = finding(
         "invades-critical-structures", "tumour invades key structures", "肿瘤侵犯重要结构"
@@ -460,6 +488,25 @@ class LocalFacts:
         "typing_needed", "pathological or molecular typing needed", "需病理或分子分型", closed=True
     )
     mri_contraindicated: Finding = finding("mri_contraindicated", "MRI contraindicated", "MRI禁忌", closed=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseFacts:
+    """What else than a plasma-cell disorder explains anaemia, a weak kidney or a high calcium."""
+
+    iron_deficiency: Finding = finding("cause.iron_deficiency", "iron deficiency", "缺铁", closed=True)
+    vitamin_deficiency: Finding = finding(
+        "cause.vitamin_deficiency", "B12 or folate deficiency", "维生素B12或叶酸缺乏", closed=True
+    )
+    bleeding: Finding = finding("cause.bleeding", "gastrointestinal bleeding", "消化道出血", closed=True)
+    haemolysis: Finding = finding("cause.haemolysis", "thalassaemia or haemolysis", "地中海贫血或溶血", closed=True)
+    ckd: Finding = finding("cause.ckd", "chronic kidney disease", "慢性肾脏病", closed=True)
+    kidney_disease: Finding = finding(
+        "cause.kidney_disease", "diabetic or hypertensive kidney disease", "糖尿病或高血压肾病", closed=True
+    )
+    hyperparathyroidism: Finding = finding(
+        "cause.hyperparathyroidism", "hyperparathyroidism", "甲状旁腺功能亢进", closed=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -508,14 +555,23 @@ class Facts:
     allergy: AllergyFacts = AllergyFacts()
     meds: MedicationFacts = MedicationFacts()
     local: LocalFacts = LocalFacts()
+    cause: CauseFacts = CauseFacts()
     other: OtherFacts = OtherFacts()
     lesions: Lesions = field(default_factory=Lesions)
     sre: tuple[Event, ...] = ()
     studies: tuple[Study, ...] = ()
     courses: Courses = field(default_factory=Courses)
     orders: tuple[Order, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    taken: tuple[Taken, ...] = ()
+    requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
+
+    @property
+    def skeletal_events(self) -> tuple[Event, ...]:
+        """The events of the definition: an operation for another reason than cancer is none."""
+        return tuple(event for event in self.sre if event.is_sre)
 
     def fact(self, path: str) -> Fact:
         """Give the fact at a dotted path of the dictionary (`lab.ca_total`)."""
@@ -572,6 +628,7 @@ LABELS: dict[str, tuple[str, str]] = {
     for spec in (*ORDER_COMPONENTS.values(), *LESION_COMPONENTS.values(), *DICTIONARY.values())
 } | {
     "lesions[]": ("bone lesions", "骨病灶"),
+    "requested[]": ("ordered services", "已开立的检查与会诊"),
     "sre[].date": ("dates of skeletal events", "SRE日期"),
     "bma.courses": ("bone-modifying agents", "骨保护药物"),
     "bma.current": ("current bone-modifying agents", "当前骨保护药物"),
@@ -600,5 +657,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "lab.hb_change": ("fall of haemoglobin", "血红蛋白降幅"),
     "mirels_min": ("lowest possible Mirels score", "Mirels最低可能分"),
     "mirels_max": ("highest possible Mirels score", "Mirels最高可能分"),
+    "sins_total": ("SINS", "SINS评分"),
 }
 """Fact name -> label (en, zh-CN)."""

@@ -101,7 +101,8 @@ class Reading(Fact):
     A number with its unit; an interval when only bounds are known (`<0.2`, a range).
 
     `low` and `high` are the ends (equal for an exact value); an open end is not itself a possible value.
-    Comparisons round to `decimals` first, half away from zero. `rivals` are the values of a contradiction.
+    Comparisons round to `decimals` first, half away from zero. `rivals` are the values of a contradiction, and
+    `rivals_sent` the same as they were sent, each in its own unit (empty where one has no text of its own).
     `reference_low/high` is the laboratory's own range for this very result, in the same unit.
     """
 
@@ -114,6 +115,7 @@ class Reading(Fact):
     reference_low: Decimal | None = None
     reference_high: Decimal | None = None
     rivals: tuple[Decimal, ...] = ()
+    rivals_sent: tuple[str, ...] = ()
     sent_value: Decimal | None = None
     sent_unit: str | None = None
 
@@ -227,6 +229,10 @@ class Finding(Fact, Logical):
     def is_suspected(self) -> Criterion:
         """Tell whether it is unknown because it was recorded as suspected; never unknown."""
         return leaf(Condition(self.name, "is", "suspected", self, self.reason == "suspected"))
+
+    def is_contradictory(self) -> Criterion:
+        """Tell whether it is unknown because the record says two things; never unknown."""
+        return leaf(Condition(self.name, "is", "contradictory", self, self.reason == "contradictory"))
 
     def forget(self, reason: Reason) -> Finding:
         """Give the same fact as unknown, keeping where it came from."""

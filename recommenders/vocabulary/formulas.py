@@ -42,3 +42,34 @@ def cockcroft_gault(age_years: Decimal, weight_kg: Decimal, creatinine_umol_l: D
 def mosteller(height_cm: Decimal, weight_kg: Decimal) -> Decimal:
     """Body surface area in m²: √(height × weight / 3600). Source: Mosteller, N Engl J Med 1987;317:1098."""
     return (height_cm * weight_kg / Decimal(3600)).sqrt()
+
+
+def highest_creatinine_umol_l(
+    age_years: Decimal, weight_kg: Decimal, clearance_ml_min: Decimal, *, female: bool
+) -> Decimal:
+    """The creatinine in µmol/L at which `cockcroft_gault` gives just this clearance; a higher one gives less."""
+    at_one_umol_l = cockcroft_gault(age_years, weight_kg, Decimal(1), female=female)
+    return at_one_umol_l / clearance_ml_min
+
+
+def lowest_weight_kg(
+    age_years: Decimal, creatinine_umol_l: Decimal, clearance_ml_min: Decimal, *, female: bool
+) -> Decimal | None:
+    """The weight in kg at which `cockcroft_gault` gives just this clearance; None from 140 years on: none does."""
+    at_one_kg = cockcroft_gault(age_years, Decimal(1), creatinine_umol_l, female=female)
+    return clearance_ml_min / at_one_kg if at_one_kg > 0 else None
+
+
+def ideal_weight_kg(height_cm: Decimal, *, female: bool) -> Decimal:
+    """
+    Ideal body weight in kg: 50 (women 45.5) + 2.3 for each inch of height above 60.
+
+    Source: Devine BJ, Drug Intell Clin Pharm 1974;8:650.
+    """
+    inches = height_cm / Decimal("2.54")
+    return Decimal("45.5" if female else "50") + Decimal("2.3") * (inches - Decimal(60))
+
+
+def adjusted_weight_kg(actual_kg: Decimal, ideal_kg: Decimal) -> Decimal:
+    """Adjusted body weight in kg: ideal + 0.4 × (actual − ideal). A clinical convention; see X:ADJBW."""
+    return ideal_kg + Decimal("0.4") * (actual_kg - ideal_kg)

@@ -7,59 +7,34 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from recommenders.vocabulary.bones import SITES, SPINE_REGIONS, Bone, Side, bone_of, same_bone, same_place
 from recommenders.vocabulary.facts import (
     Finding,
     Reading,
     finding,
     reading,
 )
-from recommenders.vocabulary.logic import Condition, Criterion, Logical, any_of, leaf
+from recommenders.vocabulary.logic import Condition, Criterion, Logical, Truth, any_of, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-Side = Literal["left", "right"]
-
-SITES = (
-    "spine-cervical",
-    "spine-thoracic",
-    "spine-lumbar",
-    "spine",  # the level is not told
-    "sacrum",
-    "pelvis",
-    "acetabulum",
-    "femur-pertrochanteric",
-    "femur-other",
-    "femur",  # the part is not told
-    "femur-proximal",  # neck, head, hip: the trochanter is not told
-    "tibia",
-    "fibula",
-    "foot",
-    "humerus",
-    "radius",
-    "ulna",
-    "hand",
-    "rib",
-    "sternum",
-    "scapula",
-    "clavicle",
-    "skull",
-    "upper-limb",
-    "lower-limb",
-    "bone",
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """§1.3 one skeletal lesion; each component is a fact of its own and may be unknown."""
+    """
+    §1.3 one skeletal lesion; each component is a fact of its own and may be unknown.
+
+    `old` says that it was seen too long ago, and never again, to be counted on (`recency.py`).
+    """
 
     id: str = ""
     date: dt.date | None = None
     resources: tuple[str, ...] = ()
     imaging_confirmed: bool = True
+    old: bool = False
     side: Side | None = None
+    level: str | None = None
     site: Finding = finding("lesions[].site", "lesion site", "病灶部位", *SITES)
     type: Finding = finding("lesions[].type", "lesion type", "病灶类型", "osteolytic", "osteogenic", "mixed")
     cortical_fraction: Reading = reading("lesions[].cortical_fraction", "%", 1, "share of cortex", "皮质受累比例")
@@ -84,6 +59,23 @@ class Lesion:
     )
     imaging: Finding = finding("lesions[].imaging", "imaging", "影像方式", "xray", "ct", "mri", "spect", "pet-ct")
     stable_months: Reading = reading("lesions[].stable_months", "mo", 1, "stable for", "稳定时间")
+    axial_cortical_mm: Reading = reading(
+        "lesions[].axial_cortical_mm", "mm", 0, "cortex involved lengthwise", "皮质纵向受累长度"
+    )
+    pain_mechanical: Finding = finding(
+        "lesions[].pain_mechanical", "pain on movement", "机械性疼痛", "none", "occasional", "mechanical"
+    )
+    collapse: Finding = finding(
+        "lesions[].collapse", "vertebral collapse", "椎体塌陷", "none", "body-involved", "up-to-half", "over-half"
+    )
+    posterolateral: Finding = finding(
+        "lesions[].posterolateral", "posterolateral involvement", "后外侧受累", "none", "unilateral", "bilateral"
+    )
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it lies in, as far as it is told."""
+        return Bone(self.site.value if isinstance(self.site.value, str) else None, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +112,9 @@ class Event:
     """
     §1.4 one skeletal-related event, or another procedure on bone that rules look at.
 
-    `site` is a lesion site or None when not told, `side` left or right where told; radiotherapy may carry dose
-    (Gy) and fractions.
+    `site` is a lesion site or None when not told, `side` left or right, `level` a vertebra ("T10") where told;
+    radiotherapy may carry dose (Gy) and fractions. `is_sre` False is an operation on bone for another reason than
+    cancer: it deals with that bone, and counts as no skeletal-related event.
     """
 
     type: Literal[
@@ -135,11 +128,18 @@ class Event:
     start: dt.date | None = None
     site: str | None = None
     side: Side | None = None
+    level: str | None = None
     active: bool = True
+    is_sre: bool = True
     fixation: bool = False
     dose_gy: Decimal | None = None
     fractions: int | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +149,16 @@ class Study:
     modality: Literal["xray", "ct", "mri", "spect", "pet"]
     date: dt.date | None
     site: str | None = None
+    side: Side | None = None
+    level: str | None = None
     whole_body: bool = False
     result: Literal["positive", "negative", "equivocal"] | None = None
     resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is of, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
 
 BmaClass = Literal[
@@ -161,13 +168,17 @@ BmaClass = Literal[
     "zoledronic",
     "zoledronic-5",
     "ibandronate",
+    "ibandronate-3",
     "ibandronate-oral",
     "incadronate",
     "pamidronate",
     "clodronate",
     "other-bisphosphonate",
 ]
-"""Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`."""
+"""
+Bone-modifying agents by class; ibandronate 50 mg daily by mouth is `ibandronate`, 150 mg monthly `-oral`, and 3 mg by
+vein every three months `-3`: osteoporosis strengths.
+"""
 
 DENOSUMAB: frozenset[str] = frozenset({"denosumab-120", "denosumab-60", "denosumab-unspecified"})
 BISPHOSPHONATES: frozenset[str] = frozenset(
@@ -175,6 +186,7 @@ BISPHOSPHONATES: frozenset[str] = frozenset(
         "zoledronic",
         "zoledronic-5",
         "ibandronate",
+        "ibandronate-3",
         "ibandronate-oral",
         "incadronate",
         "pamidronate",
@@ -239,6 +251,36 @@ class Courses:
         return iter(self.items)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allergy:
+    """
+    One allergy or intolerance on record that counts (not refuted, over or entered in error).
+
+    `drugs` are the ingredients it names, `substance` and `reaction` the words of the record (empty when there are
+    none). `intolerance` says that the record calls it one, or tells of fever, flu-like illness or bone pain only;
+    `doubtful` that it is unconfirmed.
+    """
+
+    drugs: tuple[str, ...]
+    substance: str = ""
+    reaction: str = ""
+    day: dt.date | None = None
+    intolerance: bool = False
+    doubtful: bool = False
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One drug that is taken or stands ordered: its name as recorded, its ingredients and their classes."""
+
+    name: str
+    drugs: tuple[str, ...]
+    classes: frozenset[str] = frozenset()
+    day: dt.date | None = None
+    resources: tuple[str, ...] = ()
+
+
 OrderKind = Literal[
     "bma",
     "calcium",
@@ -270,7 +312,8 @@ class Order:
     `reference` is `Type/id`, or `Type#n` (place in draftOrders) for a draft without id; `at_hand` is False
     for drafts that are background only (order-select, not selected). An order may be of several kinds
     (calcium with vitamin D). `drug` is a `BmaClass` for bone-modifying agents, else the ingredient.
-    `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day.
+    `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day, `treatment_days` on
+    how many days it is given in all. `push` says that the order speaks of a push or bolus into the vein.
     """
 
     reference: str
@@ -283,10 +326,15 @@ class Order:
     largest_dose_mg: Reading = reading("order.largest_dose_mg", "mg", 2, "largest single dose", "最大单次剂量")
     daily_mg: Reading = reading("order.daily_mg", "mg/d", 1, "dose per day", "每日剂量")
     dose_mg_m2: Reading = reading("order.dose_mg_m2", "mg/m2", 1, "ordered dose per m²", "每平方米剂量")
-    route: Finding = finding("order.route", "route", "给药途径", "IV", "SC", "IM", "PO", "other")
+    route: Finding = finding("order.route", "route", "给药途径", "IV", "SC", "IM", "ID", "PO", "other")
     interval_days: Reading = reading("order.interval_days", "d", 0, "interval", "给药间隔")
     infusion_min: Reading = reading("order.infusion_min", "min", 0, "infusion time", "滴注时间")
     diluent_ml: Reading = reading("order.diluent_ml", "mL", 0, "diluent volume", "稀释液量")
+    push: Finding = finding("order.push", "given as a push", "静脉推注", closed=True)
+    product_form: Finding = finding(
+        "order.product_form", "form of the product", "产品剂型", "concentrate", "ready-to-use"
+    )
+    treatment_days: Reading = reading("order.treatment_days", "d", 0, "days of treatment", "用药天数")
     indication: Finding = finding(
         "order.indication",
         "indication",
@@ -294,6 +342,7 @@ class Order:
         "hypercalcaemia",
         "osteoporosis",
         "paget",
+        "giant-cell-tumour",
         "bone-metastasis",
         "myeloma",
         "screening",
@@ -309,9 +358,97 @@ class Order:
     rt_fractions: int | None = None
     rt_stereotactic: bool = False
     site: str | None = None
+    side: Side | None = None
+    level: str | None = None
     starts: dt.date | None = None
+
+    @property
+    def bone(self) -> Bone:
+        """The bone that it is for, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
 
     @property
     def is_bma(self) -> bool:
         """Whether it orders a bone-modifying agent."""
         return "bma" in self.kinds
+
+
+RequestStatus = Literal["active", "draft", "completed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    One service that was already asked for: a ServiceRequest on record, or a draft of this call.
+
+    `service` is a `Service` of `patient/advice.py`; site, side and level are those of a bone, None where not told.
+    `day` is the day it was written, None when undated.
+    """
+
+    service: str
+    status: RequestStatus = "active"
+    site: str | None = None
+    side: Side | None = None
+    level: str | None = None
+    day: dt.date | None = None
+    resources: tuple[str, ...] = ()
+
+    @property
+    def bone(self) -> Bone:
+        """The bone it is for, as far as it is told."""
+        return Bone(self.site, self.side, self.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """All services asked for; `delivered` is False when the list of service requests did not come, or came cut."""
+
+    items: tuple[Request, ...] = ()
+    delivered: bool = True
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.items)
+
+    def criterion(self, *services: str, about: str | None = None, since: dt.date | None = None) -> Criterion:
+        """
+        Tell whether one of these services is already asked for, of that bone (`about`, a bone's key).
+
+        What is active or drafted counts, unless dated before `since`; what is completed only on or after it. A request
+        that names no bone is for whichever bone is meant. Unknown where it is for a bone whose side or level is not
+        told, or where nothing was found and the list did not come whole: a rule's `unless` asks `documented(…)` of it.
+        """
+        asked = [one for one in self.items if one.service in services and _is_current(one, since)]
+        answers = [(one, self._is_of(one, about)) for one in asked]
+        found = [_asked_for(one, answer) for one, answer in answers if answer is not False]
+        if not self.delivered:
+            found.append(_asked_for(None, None))
+        return any_of(found)
+
+    @staticmethod
+    def _is_of(request: Request, about: str | None) -> Truth:
+        if about is None or request.site is None:
+            return True
+        bone = bone_of(about)
+        if request.bone.whole.key == about:
+            return True  # the order names the bone as exactly as the chart does
+        if request.level is None and request.site in SPINE_REGIONS:
+            return same_place(request.site, bone.site)  # an order for the spine covers each of its bones
+        return same_bone(request.bone, bone)
+
+
+def _is_current(request: Request, since: dt.date | None) -> bool:
+    if request.status == "completed":
+        return since is not None and request.day is not None and request.day >= since
+    return since is None or request.day is None or request.day >= since
+
+
+def _asked_for(request: Request | None, holds: Truth) -> Criterion:
+    service = request.service if request is not None else None
+    shown = Finding(
+        name="requested[]",
+        value=service,
+        reason=None if request is not None else "not-delivered",
+        date=request.day if request is not None else None,
+        resources=request.resources if request is not None else (),
+    )
+    return leaf(Condition(shown.name, "is", service, shown, holds))

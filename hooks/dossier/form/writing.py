@@ -69,6 +69,10 @@ _LESION_CODES: Mapping[str, str] = {
     "sensitive_rt_chemo": "radiochemo-sensitive",
     "imaging": "lesion-modality",
     "stable_months": "lesion-stable-months",
+    "axial_cortical_mm": "axial-cortical-mm",
+    "pain_mechanical": "pain-mechanical",
+    "collapse": "vertebral-collapse",
+    "posterolateral": "posterolateral-involvement",
 }
 _PERSON = re.compile(r"(?:Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9\-.]{1,64}")
 _VISIT = re.compile(r"Encounter/[A-Za-z0-9\-.]{1,64}")

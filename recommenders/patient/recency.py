@@ -1,0 +1,201 @@
+"""How old a fact may be and still count: too old becomes unknown, and every fact has a window or a reason for none."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+from recommenders.patient.derived import GUIDANCE, age_of
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Fact, Finding, Reading, replace
+from recommenders.vocabulary.guidance import CHART_HOOKS, GuidanceError
+from recommenders.vocabulary.records import Lesion, Lesions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from recommenders.vocabulary.guidance import Hook
+    from recommenders.vocabulary.records import Study
+
+Setting = Literal["chart", "order"]
+F = TypeVar("F", bound=Fact)
+RELAPSED = "was-relapsed"
+"""The flag of a treatment phase that is too old but was a relapse: that one does not pass."""
+
+
+def setting_of(hook: Hook) -> Setting:
+    """Tell which recency windows a hook uses: those of a chart being opened or of an order being signed."""
+    return "chart" if hook in CHART_HOOKS else "order"
+
+
+_WINDOWS: dict[Setting, dict[str, int]] = {
+    setting: {path: int(row[setting]) for path, row in GUIDANCE.tables["windows"].items()}
+    for setting in get_args(Setting)
+}
+
+
+_LISTED = ("lesions[].", "img.")
+"""Windows of what stands in lists: parts of lesions, and what a study found."""
+
+
+def _each_fact_has_a_window_or_a_reason() -> None:
+    ageless: Mapping[str, str] = GUIDANCE.tables["ageless"]
+    aging = GUIDANCE.tables["windows"]
+    single = {path for path in (*aging, *ageless) if not path.startswith(_LISTED)}
+    told = {path for path, spec in DICTIONARY.items() if not spec.derived}
+    if unknown := sorted(single - set(DICTIONARY)):
+        raise GuidanceError(f"common.toml: windows and ageless name facts that are not there: {', '.join(unknown)}")
+    if both := sorted(set(aging) & set(ageless)):
+        raise GuidanceError(f"common.toml: these have a window and a reason for none: {', '.join(both)}")
+    if neither := sorted(told - single):
+        raise GuidanceError(
+            "common.toml: give each fact a window in [tables.windows] (days at the chart, days at an order), or say in"
+            f" [tables.ageless] why it does not age: {', '.join(neither)}"
+        )
+
+
+_each_fact_has_a_window_or_a_reason()
+
+
+def windows(setting: Setting, site: Mapping[str, Decimal] | None = None) -> dict[str, int]:
+    """Give the recency window in days for each fact that has one; `site` overrides by `windows.<fact>`."""
+    found = dict(_WINDOWS[setting])
+    if site:
+        found |= {path: int(site[f"windows.{path}"]) for path in found if f"windows.{path}" in site}
+    return found
+
+
+def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None = None) -> Facts:
+    """
+    Give the facts as they count today: what is older than its window is unknown (`stale`), or history.
+
+    A fact without a usable date is stale; a finding that only ages into history counts when undated.
+    """
+    limits = windows(setting, site)
+    child = _is_child(facts)
+    if child:
+        limits |= {
+            path: int(row[setting]) for path, row in GUIDANCE.tables["windows_under_18"].items() if setting in row
+        }
+    changes: dict[str, Fact] = {}
+    for path, days in limits.items():
+        if path.startswith(_LISTED):
+            continue
+        fact = facts.fact(path)
+        aged = _aged(fact, path, days, facts.as_of)
+        if aged is not fact:
+            changes[path] = aged
+    changes |= _baseline(facts, int(limits["mm.b2m"]))
+    seen = facts.with_facts(changes) if changes else facts
+    return replace(
+        seen,
+        lesions=_lesions_seen(facts, limits),
+        studies=tuple(_study_seen(study, limits, facts.as_of) for study in facts.studies),
+        series=_with_stale(facts, changes),
+    )
+
+
+def _with_stale(facts: Facts, changes: Mapping[str, Fact]) -> Mapping[str, tuple[Reading, ...]]:
+    """Keep a result that is too old for its use among the earlier ones, for what looks further back."""
+    found = dict(facts.series)
+    for path in changes:
+        fact = facts.fact(path)
+        if isinstance(fact, Reading) and fact.is_known and fact.date is not None:
+            earlier = found.get(path, ())
+            if all(one.date != fact.date for one in earlier):
+                found[path] = tuple(sorted((*earlier, fact), key=lambda one: one.date or dt.date.min))
+    return found
+
+
+def _study_seen(study: Study, limits: Mapping[str, int], as_of: dt.date) -> Study:
+    """Give the study without what it found, where that is too old to be still so; that it was done stays."""
+    days = limits.get(f"img.{study.modality}.result")
+    if study.result is None or days is None or (study.date is not None and as_of - study.date <= dt.timedelta(days)):
+        return study
+    return replace(study, result=None)
+
+
+def _is_child(facts: Facts) -> bool:
+    age = facts.patient.age if facts.patient.age.is_known else age_of(facts)
+    return age.high is not None and age.is_known and age.high < 18
+
+
+def _too_old(fact: Fact, days: int, as_of: dt.date) -> bool:
+    return fact.date is None or as_of - fact.date > dt.timedelta(days)
+
+
+def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
+    spec = DICTIONARY[path]
+    if isinstance(fact, Finding) and spec.stale_means_no:
+        if fact.value is True and fact.date is not None and _too_old(fact, days, as_of):
+            return replace(fact, value=False, flags=(*fact.flags, "history"))
+        return fact
+    silent = isinstance(fact, Finding) and fact.value in {False, "none"} and not fact.resources and spec.closed
+    narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
+    if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
+        was = (RELAPSED,) if isinstance(fact, Finding) and fact.value == "relapsed" else ()
+        return replace(fact.forget("stale"), flags=(*fact.flags, *was))
+    return fact
+
+
+def _baseline(facts: Facts, days: int) -> dict[str, Fact]:
+    """ISS-family values count near the onset of myeloma; without an onset date the newest recent ones do."""
+    found: dict[str, Fact] = {}
+    onset = facts.mm.onset_date
+    places = {"mm.b2m": "mm.b2m", "mm.baseline_albumin": "lab.albumin", "mm.baseline_ldh": "lab.ldh"}
+    span = dt.timedelta(int(GUIDANCE.tables["baseline"]["days_around_onset"]))
+    for path, source in places.items():
+        own = facts.fact(path)
+        blank = DICTIONARY[path]
+        candidates = [r for r in facts.series.get(source, ()) if r.is_known]
+        candidates += [r for r in (own, facts.fact(source)) if isinstance(r, Reading) and r.is_known]
+        dated = [r for r in candidates if r.date is not None]
+        if onset.is_known and onset.date is not None:
+            near = [r for r in dated if abs(r.date - onset.date) <= span]  # type: ignore[operator] # dated
+            best = min(near, key=lambda r: abs(r.date - onset.date), default=None)  # type: ignore[operator] # dated
+        else:
+            recent = [r for r in dated if facts.as_of - r.date <= dt.timedelta(days)]  # type: ignore[operator] # dated
+            best = max(recent, key=lambda r: r.date, default=None)  # type: ignore[arg-type, return-value] # dated
+            best = best and replace(best, flags=(*best.flags, "baseline-not-confirmed"))
+        if best is not None:
+            found[path] = replace(best, decimals=blank.decimals)
+        elif own.is_known or own.reason == "contradictory" or candidates:
+            found[path] = (candidates[0] if candidates else own).forget("stale")
+    return found
+
+
+SEEN = "lesions[].seen"
+"""The window of a lesion as a whole: seen so long ago and never again, nobody knows whether it is there still."""
+
+
+def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
+    seen: list[Lesion] = []
+    for lesion in facts.lesions:
+        changes: dict[str, Any] = {}
+        if lesion.date is not None and facts.as_of - lesion.date > dt.timedelta(limits[SEEN]):
+            changes["old"] = True
+        for path, days in limits.items():
+            if path.startswith("lesions[]") and path != SEEN:
+                for name in _components(path):
+                    fact: Fact = getattr(lesion, name)
+                    day = fact.date or lesion.date
+                    if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
+                        changes[name] = fact.forget("stale")
+        seen.append(replace(lesion, **changes) if changes else lesion)
+    return Lesions(tuple(seen))
+
+
+def _components(path: str) -> tuple[str, ...]:
+    if path == "lesions[].profile":
+        return (
+            "type",
+            "cortical_fraction",
+            "size",
+            "soft_tissue_mass",
+            "trend",
+            "after_conservative",
+            "sensitive_rt_chemo",
+            "stable_months",
+        )
+    return (path.removeprefix("lesions[]."),)

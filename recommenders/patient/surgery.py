@@ -1,0 +1,432 @@
+"""The consensus lists on surgery of bone, line by line, and the reasons for a surgeon's review, bone by bone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from recommenders.patient.fracture_risk import FractureRisk, fracture_risks
+from recommenders.patient.lesions import (
+    LONG_BONES,
+    SPINE,
+    bone_operated,
+    event_criterion,
+    fractured_bone,
+    lies_in,
+    newest_date,
+    shows,
+    study_result,
+    weight_bearing,
+    whole_skeleton,
+)
+from recommenders.patient.spine import compressions, grade_compresses, instability, spine_treated
+from recommenders.vocabulary.bones import SPINE_REGIONS, bone_of
+from recommenders.vocabulary.guidance import guidance
+from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from recommenders.patient.advice import Case
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.facts import Fact, Reading
+    from recommenders.vocabulary.guidance import Limits
+    from recommenders.vocabulary.records import Lesion
+
+GUIDANCE = guidance("surgical_timing")
+"""The topic's limits: the lists are asked for by several topics."""
+_TABLES = GUIDANCE.tables
+FIXABLE: tuple[str, ...] = tuple(_TABLES["fixable_bones"])
+SPINE_KEY = "spine"
+"""What a finding of the spine is about when no vertebra is told."""
+
+Kind = Literal["indications", "times", "contraindications"]
+SurgicalClass = Literal["urgent-review", "consider", "contraindications-present", "insufficient-data"]
+Treated = tuple[Logical, Criterion]
+"""One finding that a line rests on, and whether it was dealt with since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """
+    One line of the consensus lists: whether it was found, and whether all that was found was dealt with since.
+
+    A finding is dealt with once surgery naming the same bone is dated on or after it.
+    """
+
+    rule: str
+    kind: Kind
+    found: Criterion
+    done: Criterion
+    still_open: Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """
+    One reason for a surgeon's review of one bone.
+
+    `rule` is the line of the lists, `lesion` where it was found in one; `led` says that a rule of its own speaks for
+    it (a fracture, the cord, a high score).
+    """
+
+    rule: str
+    about: str | None
+    found: Criterion
+    done: Criterion
+    lesion: Lesion | None = None
+    led: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surgery:
+    """
+    The consensus lists for this patient.
+
+    `reasons` are what a review rests on: a fracture, a high fracture risk, instability, compression, failed
+    conservative treatment, a lesion proved isolated; a life expectancy is never one. `urgent` are the triggers that
+    make the review urgent.
+    """
+
+    items: tuple[Item, ...]
+    scope: Criterion
+    reasons: tuple[Reason, ...]
+    contraindicated: Criterion
+    urgent: tuple[Criterion, ...]
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether an urgent trigger is certainly there."""
+        return any(trigger.yes for trigger in self.urgent)
+
+    @property
+    def found(self) -> Criterion:
+        """Whether any reason was found, in bone that is diseased."""
+        return asked_together(self.scope, any_of(reason.found for reason in self.reasons))
+
+    @property
+    def done(self) -> Criterion:
+        """Whether all of it was dealt with."""
+        return all_done((reason.found, reason.done) for reason in self.reasons)
+
+    def of(self, rule: str) -> Item:
+        """Give one line."""
+        return next(item for item in self.items if item.rule == rule)
+
+
+def asked_together(disease: Criterion, finding: Criterion) -> Criterion:
+    """Join both; one half must be on record before the other is asked for: no question about healthy bone."""
+    return disease & finding if disease.yes or finding.yes else NO
+
+
+def all_done(findings: Iterable[Treated]) -> Criterion:
+    """Tell whether everything that was certainly found was dealt with; never unknown."""
+    treatments = [done for finding, done in findings if finding.criterion().yes]
+    return any_of(treatments) if treatments and all(done.yes for done in treatments) else NO
+
+
+def bone_disease(case: Case) -> Criterion:
+    """Tell whether surgery of bone is a question at all: bone metastasis, or myeloma with a fracture or lesion."""
+    facts = case.facts
+    any_lesion = facts.lesions.any(lambda _: YES)
+    return facts.dx.bone_met | (facts.dx.mm & (facts.pathological_fracture.current | any_lesion))
+
+
+def diagnoses(case: Case) -> tuple[str, ...]:
+    """Give the names of the diagnoses on record that an order can give as its reason."""
+    dx = case.facts.dx
+    found = (dx.bone_met, dx.mm, dx.smm, dx.lung_cancer, dx.other_solid_cancer)
+    return tuple(finding.name for finding in found if finding.value is True)
+
+
+def fixable(lesion: Lesion) -> Criterion:
+    """Tell whether a surgeon can fix the bone of a lesion."""
+    return lies_in(lesion.site, FIXABLE, "fixable")
+
+
+def hurts(lesion: Lesion) -> Criterion:
+    """Tell whether a lesion hurts at least moderately."""
+    return lesion.pain.one_of("moderate", "severe")
+
+
+def isolated(case: Case) -> Criterion:
+    """Tell whether a lesion is the only one, shown to be so by a study of the whole skeleton."""
+    proved = whole_skeleton(case.facts, case.limits(GUIDANCE).whole_skeleton) is not None
+    return case.facts.dx.bone_met_isolated & given(proved)
+
+
+def surgery(case: Case) -> Surgery:
+    """Give the consensus lists on surgery, line by line, for this patient."""
+    return case.once(_surgery)
+
+
+def _surgery(case: Case) -> Surgery:
+    items = tuple(_items(case))
+    return Surgery(
+        items=items,
+        scope=bone_disease(case),
+        reasons=tuple(_reasons(case)),
+        contraindicated=any_of(item.found for item in items if item.kind == "contraindications"),
+        urgent=tuple(_urgent(case, {item.rule: item for item in items})),
+    )
+
+
+def surgical_class(case: Case) -> SurgicalClass | None:
+    """
+    Give the class of the synthesis (SURG-030); None where it does not apply or all was dealt with.
+
+    An urgent trigger always wins: contraindications are listed beside it, never instead of it.
+    """
+    lists = surgery(case)
+    whole = lists.found & ~lists.done
+    if whole.no:
+        return None
+    if whole.unknown:
+        return "insufficient-data"
+    if lists.is_urgent:
+        return "urgent-review"
+    return "contraindications-present" if lists.contraindicated.yes else "consider"
+
+
+# --- the lines ----------------------------------------------------------------------------------------------
+
+
+def _item(rule: str, kind: Kind, *findings: Treated) -> Item:
+    found, done = any_of(finding for finding, _ in findings), all_done(findings)
+    return Item(rule, kind, found, done, found & ~done if done.yes else found)
+
+
+def _operated(case: Case, lesion: Lesion, *components: Fact) -> Criterion:
+    return bone_operated(case.facts, lesion.bone, newest_date(lesion, *components))
+
+
+def _spine_operated(case: Case, finding: Fact) -> Criterion:
+    return spine_treated(case, finding.date, radiotherapy=False)
+
+
+def _items(case: Case) -> Iterator[Item]:
+    yield from _indications(case)
+    yield from _contraindications(case)
+    yield from _times(case)
+
+
+def _indications(case: Case) -> Iterator[Item]:
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    spine, status, local = facts.spine, facts.status, facts.local
+    stability = instability(case)
+    risks = fracture_risks(case)
+    imminent = tuple((risk.applies & (as_minimum(risk) >= limits.mirels_high), risk.operated) for risk in risks)
+    unscored = () if facts.lesions.items else ((facts.lesions.any(lambda _: NO), NO),)
+    yield _item("SURG-001", "indications", (status.life_expectancy > limits.life_expectancy, NO))
+    yield _item("SURG-002", "indications", (status.fit_for_surgery, NO))
+    yield _item("SURG-003", "indications", (local.qol_benefit_expected, NO))
+    yield _item("SURG-004", "indications", (local.long_pfs_expected, NO))
+    yield _item("SURG-005", "indications", (local.systemic_effective & facts.lesions.any(hurts), NO))
+    yield _item("SURG-006", "indications", (isolated(case), _isolated_operated(case)))
+    yield _item("SURG-007", "indications", *imminent, *unscored, (local.high_fracture_risk, NO))
+    yield _item(
+        "SURG-008",
+        "indications",
+        (stability.one_of("at-risk", "unstable"), _spine_operated(case, stability)),
+        (spine.escc.one_of("1c", "2", "3"), _spine_operated(case, spine.escc)),
+        *(
+            (event_criterion(event), spine_treated(case, event.date, radiotherapy=False))
+            for event in compressions(case)
+        ),
+    )
+
+
+def _contraindications(case: Case) -> Iterator[Item]:
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    status = facts.status
+    yield _item("SURG-011", "contraindications", (status.life_expectancy < limits.life_expectancy, NO))
+    yield _item("SURG-012", "contraindications", (_multiple_destruction(facts, limits), NO))
+    yield _item("SURG-013", "contraindications", (facts.dx.visceral_met_organs >= limits.several_organs, NO))
+    yield _item(
+        "SURG-014",
+        "contraindications",
+        (~status.fit_for_surgery, NO),
+        (status.ecog.equals(limits.poor_condition), NO),
+    )
+
+
+def _times(case: Case) -> Iterator[Item]:
+    facts = case.facts
+    spine, fracture = facts.spine, facts.pathological_fracture
+    proved = all_of((facts.ever.malignancy, isolated(case), facts.bx.bone_done))
+    yield _item("SURG-021", "times", (proved, _isolated_operated(case)))
+    for rule, reached, component in _PER_LESION:
+        yield _per_lesion(case, rule, reached, component)
+    yield _item(
+        "SURG-026", "times", (fracture.current, bone_operated(facts, fractured_bone(facts), fracture.current.date))
+    )
+    yield _item(
+        "SURG-027",
+        "times",
+        (spine.neuro_deficit, _spine_operated(case, spine.neuro_deficit)),
+        (facts.clin.nerve_compression, _spine_operated(case, facts.clin.nerve_compression)),
+        (grade_compresses(case), _spine_operated(case, spine.escc)),
+    )
+    risk = spine.osteolysis_paraplegia_risk
+    yield _item("SURG-028", "times", (risk, _spine_operated(case, risk)))
+
+
+def _per_lesion(case: Case, rule: str, reached: Callable[[Facts, Lesion], Criterion], *components: str) -> Item:
+    """Make a time point that any lesion may reach."""
+    facts = case.facts
+    if not facts.lesions.items:
+        return _item(rule, "times", (facts.lesions.any(lambda _: NO), NO))
+    told = ((x, tuple(getattr(x, name) for name in components)) for x in facts.lesions)
+    return _item(rule, "times", *((reached(facts, x), _operated(case, x, *parts)) for x, parts in told))
+
+
+def _isolated_operated(case: Case) -> Criterion:
+    counted = [x for x in case.facts.lesions if x.nature.value in {"metastasis", "undetermined"}]
+    return all_of(_operated(case, x) for x in counted) if counted else NO
+
+
+def _multiple_destruction(facts: Facts, limits: Limits) -> Criterion:
+    """
+    Tell whether there are several metastases with destruction.
+
+    One of them destructive is enough, unless so many are known to be osteogenic that only one remains.
+    """
+    count = facts.dx.bone_met_count
+    counted = [x for x in facts.lesions if x.nature.value in {"metastasis", "undetermined"}]
+    intact = sum(x.type.value == "osteogenic" for x in counted)
+    enough_left = count.high is None or count.high - intact >= limits.several_lesions.value
+    destroyed = facts.lesions.any(
+        lambda x: x.nature.one_of("metastasis", "undetermined") & x.type.one_of("osteolytic", "mixed")
+    )
+    return (count >= limits.several_lesions) & destroyed & given(enough_left)
+
+
+def destroyed_on_xray(facts: Facts, lesion: Lesion) -> Criterion:
+    """Tell whether an X-ray showed destruction of a weight-bearing bone there."""
+    seen = [
+        study
+        for study in facts.studies
+        if study.modality == "xray" and study.result == "positive" and study.site and shows(study, lesion.bone)
+    ]
+    on_xray = lesion.imaging.is_("xray") | any_of(study_result(study) for study in seen)
+    return weight_bearing(lesion) & lesion.type.one_of("osteolytic", "mixed") & on_xray
+
+
+def _after_conservative(word: str) -> Callable[[Facts, Lesion], Criterion]:
+    return lambda _, lesion: lesion.after_conservative.is_(word)
+
+
+_PER_LESION: tuple[tuple[str, Callable[[Facts, Lesion], Criterion], str], ...] = (
+    ("SURG-022", destroyed_on_xray, "type"),
+    ("SURG-023", _after_conservative("progressing"), "after_conservative"),
+    ("SURG-024", _after_conservative("pain-worse"), "after_conservative"),
+    ("SURG-025", _after_conservative("function-not-recovered"), "after_conservative"),
+    ("SURG-029", lambda _, lesion: ~lesion.sensitive_rt_chemo, "sensitive_rt_chemo"),
+)
+
+
+def as_minimum(risk: FractureRisk) -> Reading:
+    """Give the lowest possible score as a reading of its own."""
+    return replace(risk.total, name="mirels_min", lacks=())
+
+
+# --- the reasons for a review -------------------------------------------------------------------------------
+
+
+def _reasons(case: Case) -> Iterator[Reason]:
+    yield from _of_the_fracture(case)
+    yield from _of_the_cord(case)
+    yield from _of_the_score(case)
+    yield from _of_stability(case)
+    yield from _of_the_only_lesion(case)
+    for lesion in case.facts.lesions:
+        yield from _of_one_lesion(case, lesion)
+
+
+def _of_the_fracture(case: Case) -> Iterator[Reason]:
+    facts = case.facts
+    fracture, bone = facts.pathological_fracture, fractured_bone(facts)
+    repairable = lies_in(fracture.bone, FIXABLE, "fixable") if fracture.bone.is_known else YES
+    found = fracture.current & repairable
+    done = bone_operated(facts, bone, fracture.current.date)
+    yield Reason("SURG-026", bone.whole.key if bone.site else None, found, done, led=True)
+
+
+def _of_the_cord(case: Case) -> Iterator[Reason]:
+    facts = case.facts
+    spine = facts.spine
+    for rule, finding, day in (
+        ("SURG-027", spine.neuro_deficit.criterion(), spine.neuro_deficit),
+        ("SURG-027", grade_compresses(case), spine.escc),
+        ("SURG-027", facts.clin.nerve_compression.criterion(), facts.clin.nerve_compression),
+        ("SURG-028", spine.osteolysis_paraplegia_risk.criterion(), spine.osteolysis_paraplegia_risk),
+        ("SURG-008", spine.escc.is_("1c"), spine.escc),
+    ):
+        yield Reason(rule, SPINE_KEY, finding, _spine_operated(case, day), led=True)
+    for event in compressions(case):
+        done = spine_treated(case, event.date, radiotherapy=False)
+        yield Reason("SURG-008", SPINE_KEY, event_criterion(event), done, led=True)
+
+
+def _of_the_score(case: Case) -> Iterator[Reason]:
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    for risk in fracture_risks(case):
+        high = risk.applies & (as_minimum(risk) >= limits.mirels_high)
+        yield Reason("SURG-007", risk.about, high, risk.operated, risk.lesion, led=True)
+    if not facts.lesions.items:
+        yield Reason("SURG-007", None, facts.lesions.any(lambda _: NO), NO, led=True)
+    limb = [x for x in facts.lesions if not lies_in(x.site, LONG_BONES, "long-bone").no]
+    one = limb[0] if len(limb) == 1 else None
+    done = _operated(case, one, facts.local.high_fracture_risk) if one else NO
+    about = one.bone.whole.key if one else None
+    yield Reason("SURG-007", about, facts.local.high_fracture_risk.criterion(), done, one)
+
+
+def _of_stability(case: Case) -> Iterator[Reason]:
+    stability = instability(case)
+    found = stability.one_of("at-risk", "unstable")
+    computed = "from-score" in stability.flags
+    yield Reason("SURG-008", SPINE_KEY, found, _spine_operated(case, stability), led=computed and not _is_charted(case))
+
+
+def _is_charted(case: Case) -> bool:
+    return case.facts.spine.sins.is_known
+
+
+def _of_the_only_lesion(case: Case) -> Iterator[Reason]:
+    facts = case.facts
+    for lesion in facts.lesions:
+        worth_it = hurts(lesion) | documented(facts.bx.bone_done)
+        found = isolated(case) & fixable(lesion) & worth_it
+        yield Reason("SURG-006", lesion.bone.whole.key, found, _operated(case, lesion), lesion)
+
+
+def _of_one_lesion(case: Case, lesion: Lesion) -> Iterator[Reason]:
+    facts = case.facts
+    in_pelvis = lies_in(lesion.site, _TABLES["pelvic_bones"], "pelvis")
+    worse = hurts(lesion) | lesion.trend.is_("progressing")
+    extra = {
+        "SURG-022": in_pelvis & hurts(lesion),
+        "SURG-029": fixable(lesion) & worse,
+    }
+    for rule, reached, component in _PER_LESION:
+        found = reached(facts, lesion) & extra.get(rule, fixable(lesion))
+        done = _operated(case, lesion, getattr(lesion, component))
+        yield Reason(rule, lesion.bone.whole.key, found, done, lesion)
+
+
+def _urgent(case: Case, by_rule: dict[str, Item]) -> Iterator[Criterion]:
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    bone = lies_in(facts.pathological_fracture.bone, (*LONG_BONES, *SPINE), "long-bone-or-spine")
+    yield by_rule["SURG-026"].still_open & bone
+    yield grade_compresses(case) & ~spine_treated(case, facts.spine.escc.date, radiotherapy=True)
+    yield by_rule["SURG-027"].still_open
+    yield by_rule["SURG-028"].still_open
+    for risk in fracture_risks(case):
+        severe = risk.applies & (risk.total >= limits.mirels_high) & risk.lesion.pain.is_("severe")
+        yield severe & ~risk.operated
+
+
+def is_spinal(about: str | None) -> bool:
+    """Tell whether an advice is about a vertebra, the sacrum or the spine as a whole."""
+    return about is not None and bone_of(about).site in {*SPINE_REGIONS, "sacrum"}

@@ -1,0 +1,112 @@
+"""How doses, intervals, infusion times and drug names are read, however people write them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from fhir_mapping.elements import infusions, intervals
+from fhir_mapping.terms import drugs
+
+# --- the ways people write it -------------------------------------------------------------------------------
+
+INTERVALS = {
+    "q4w": 28, "每4周": 28, "28天一次": 28, "四周一次": 28, "1次/4周": 28, "q4周": 28, "4 weekly": 28, "每28天1次": 28,
+    "3-4周一次": (21, 28), "twice weekly": Decimal("3.5"), "每周2次": Decimal("3.5"), "2次/周": Decimal("3.5"),
+    "twice yearly": Decimal("182.5"), "每年2次": Decimal("182.5"), "半年1次": 168, "every 6 months": 168,
+    "fortnightly": 14, "隔周": 14, "every other day": 2, "1次/月": 28, "weekly": 7, "once daily": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "days"), INTERVALS.items(), ids=list(INTERVALS))
+def test_an_interval_is_read_however_it_is_written(text: str, days: object) -> None:
+    low, high = days if isinstance(days, tuple) else (days, days)
+    assert intervals.text_interval(text) == (low, high)
+
+
+@pytest.mark.parametrize("text", ["biweekly", "bi-weekly", "bimonthly"])
+def test_what_reads_two_ways_is_no_interval_and_is_said(text: str) -> None:
+    assert intervals.text_interval(text) is None
+    assert intervals.is_ambiguous_interval(text)
+
+
+INFUSIONS = {
+    "over 15 min": 15, "over 1 h 30 min": 90, "静滴1小时30分钟": 90, "over 30 seconds": Decimal("0.5"),
+    "静推30秒": Decimal("0.5"), "推注5分钟": 5, "静滴2-4小时": (120, 240), "30分钟内滴完": 30,
+    "over 15 minutes; push fluids": 15,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "minutes"), INFUSIONS.items(), ids=list(INFUSIONS))
+def test_an_infusion_time_is_read_in_seconds_minutes_and_hours(text: str, minutes: object) -> None:
+    low, high = minutes if isinstance(minutes, tuple) else (minutes, minutes)
+    assert infusions.text_infusion(text) == (low, high)
+
+
+NAMES = {
+    "zolendronic acid": ("zoledronic", None), "acide zolédronique 4 mg": ("zoledronic", None),
+    "Zoledronsäure": ("zoledronic", None), "ゾレドロン酸点滴静注": ("zoledronic", None), "Enoby": ("denosumab", "60"),
+    "AUKELSO": ("denosumab", "120"), "プラリア皮下注": ("denosumab", "60"), "ifosfomide": ("ifosfamide", None),
+    "Bonviva": ("ibandronate", "3"), "Bondronat": ("ibandronate", "6"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), NAMES.items(), ids=list(NAMES))
+def test_a_drug_is_read_in_other_tongues_brands_and_with_one_letter_wrong(
+    text: str, told: tuple[str, str | None]
+) -> None:
+    found = drugs.identify([], [text])
+    assert (found.drugs, found.product) == ((told[0],), told[1])
+
+
+@pytest.mark.parametrize(
+    "text", ["idarubicin", "trofosfamide", "ondansetron", "cyclophosphamide", "risperidone", "alendrin"]
+)
+def test_another_drug_is_not_read_as_one_of_ours_for_a_letter(text: str) -> None:
+    assert not set(drugs.identify([], [text]).drugs) & {
+        "zoledronic",
+        "denosumab",
+        "ifosfamide",
+        "ibandronate",
+        "pamidronate",
+    }
+
+
+def test_a_misspelt_name_is_flagged() -> None:
+    assert "name-misspelt" in drugs.identify([], ["zolendronic acid"]).reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "dose", "interval", "told"),
+    [
+        ("ibandronate injection", 6, 28, "ibandronate"),
+        ("ibandronate injection", 3, 90, "ibandronate-3"),
+        ("Bonviva injection", 3, None, "ibandronate-3"),
+        ("ibandronate tablet", 150, 28, "ibandronate-oral"),
+        ("denosumab", 120, 28, "denosumab-120"),
+        ("denosumab", None, 182, "denosumab-60"),
+        ("denosumab", None, 28, "denosumab-unspecified"),
+        ("zoledronic acid", None, 365, "zoledronic-5"),
+        ("Reclast", None, None, "zoledronic-5"),
+    ],
+)
+def test_strength_is_told_by_product_else_by_dose_and_interval(
+    text: str, dose: int | None, interval: int | None, told: str
+) -> None:
+    verdict = drugs.bma_class(
+        drugs.identify([], [text]),
+        None if dose is None else Decimal(dose),
+        interval_days=None if interval is None else Decimal(interval),
+    )
+    assert verdict is not None
+    assert verdict.drug == told
+
+
+def test_every_brand_of_the_table_reads_as_its_drug_and_says_where_it_was_seen() -> None:
+    for row in drugs.brands():
+        found = drugs.identify([], [row["name"]])
+        assert found.drugs == (row["drug"],), row["name"]
+        assert (found.product or "") == row["product"], row["name"]
+        assert row["seen"]
+        assert row["region"]
