@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.fracture_risk import FractureRisk
+    from recommenders.vocabulary.bones import Side
     from recommenders.vocabulary.facts import Finding
-    from recommenders.vocabulary.records import Event, Lesion, Side
+    from recommenders.vocabulary.records import Event, Lesion
 
 SHOWN = ("type", "cortical_fraction", "size", "pain", "soft_tissue_mass", "nature", "trend")
 """Components of a lesion that stand in its row where they are known."""

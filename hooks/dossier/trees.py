@@ -78,6 +78,8 @@ def _branch(criterion: Criterion, speaker: Speaker, *, denied: bool, short: bool
 def _joined(answer: Answer, question: str, parts: tuple[Branch, ...], *, short: bool) -> Branch:
     if len(parts) == 1:
         return parts[0]
+    # a denied "any of" within an "all of" is one more list of the same kind
+    parts = tuple(inner for part in parts for inner in (part.parts if part.question == question else (part,)))
     shown = parts
     if short and answer != "unknown":
         shown = tuple(part for part in parts if part.answer == answer) or parts

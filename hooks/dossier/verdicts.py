@@ -126,7 +126,7 @@ def headline(verdict: Verdict, advice: Advice, speaker: Speaker) -> str:
     """Say a rule's headline for this patient: of its variant, else its own, else its title, whichever has no gap."""
     info, guidance = verdict.info, verdict.topic.guidance
     variant = variant_of(info, advice, speaker.assessment.hook)
-    for wording in ((variant and variant.summary), info.summary, info.also):
+    for wording in (variant.summary if variant else None, info.summary, info.also):
         if wording is not None and speaker.can_say(wording, guidance, advice):
             return plain(speaker.headline(wording, guidance, advice))
     return title_of(verdict, speaker)
@@ -140,8 +140,8 @@ def _words(verdict: Verdict, speaker: Speaker) -> Iterator[tuple[str, str]]:
             for line in lines:
                 if line.when is None or holds(line.when, advice, hook):
                     yield kind, _said(line, verdict, advice, speaker)
-        for line in (*info.points, *evidence_lines(info)):
-            yield "more", _said(line, verdict, advice, speaker)
+        for wording in (*info.points, *evidence_lines(info)):
+            yield "more", _said(wording, verdict, advice, speaker)
 
 
 def _said(wording: Wording, verdict: Verdict, advice: Advice, speaker: Speaker) -> str:
