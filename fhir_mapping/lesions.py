@@ -443,13 +443,6 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
                 **common,
             )
         )
-    known = reader.changes.get("mm.lytic_lesions")
-    if found and reader.of_myeloma and (known is None or not known.is_known):
-        newest = max(found, key=lambda one: (one.date or dt.date.min, one.id))
-        rule, blank = dictionary.READINGS["mm.lytic_lesions"], dictionary.blank_reading("mm.lytic_lesions")
-        reader.changes["mm.lytic_lesions"] = replace(
-            blank, low=Decimal(1), high=rule.high, reason=None, date=newest.date, resources=newest.resources
-        )
     return found
 
 
@@ -466,7 +459,7 @@ def _count_lytic(lytic: Sequence[Lesion], reader: ObservationReader, conditions:
 
     def documented(path: str) -> bool:
         fact = conditions.changes.get(path)
-        return isinstance(fact, Finding) and (fact.value is True or fact.reason == "suspected")
+        return isinstance(fact, Finding) and (fact.value is True or fact.reason in {"suspected", "contradictory"})
 
     if not any(map(documented, _PLASMA_CELL)) or any(map(documented, _OF_SOLID_CANCER)):
         return

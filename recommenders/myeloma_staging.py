@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
+from recommenders.patient.cancer import coded_precursor
 from recommenders.patient.explanations import causes_of, explanations
 from recommenders.patient.myeloma_class import myeloma_class, over_months, plasma_cell_disorder
 from recommenders.patient.myeloma_models import group, group_told, must_know, possible_groups, told
@@ -45,7 +46,7 @@ def class_rules(case: Case) -> Iterator[Advice]:
     """MM-001 to MM-006, MM-013 and MM-014: which plasma-cell disorder it is, beside the coded one."""
     facts = case.facts
     dx, found, why = facts.dx, case.once(myeloma_class), case.once(explanations)
-    events, coded_below = found.certain_events, (dx.smm | dx.mgus) & ~dx.mm
+    events, coded_below = found.certain_events, coded_precursor(facts)
     words = class_words(case, found, why)
     attributable = {
         "explained": why.all,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fhir_mapping.delivery.selection import ObservationIndex
-from fhir_mapping.terms import codes, decode
+from fhir_mapping.terms import decode, names
 from fhir_mapping.terms.codes import STANDARD, shipped_rows
 from fhir_mapping.terms.site import NO_SITE
 from recommenders.vocabulary.dictionary import DICTIONARY
@@ -16,19 +16,22 @@ from tests.fhir import ICD10, ICD10_CM, ICD_O_3, LOINC, SNOMED, chart, condition
 if TYPE_CHECKING:
     from recommenders.vocabulary.facts import Fact
 
+SYSTEMS = {SNOMED, ICD10, ICD10_CM, ICD_O_3}
 SAME_TITLE: dict[str, dict[tuple[str, str], str]] = {}
-for _, row_kinds, row_system, row_code, row_display in shipped_rows():
-    if (
-        "Condition" in row_kinds
-        and row_system in {SNOMED, ICD10, ICD10_CM, ICD_O_3}
-        and len(codes.title(row_display)) > 3
-    ):
-        SAME_TITLE.setdefault(codes.title(row_display), {})[row_system, row_code] = row_display
+"""A folded title -> the codes that bear it. Of the cancers, which differ in their organ only, one in ten."""
+for row_number, (row_concept, row_kinds, row_system, row_code, row_display) in enumerate(shipped_rows()):
+    if "Condition" not in row_kinds or row_system not in SYSTEMS or not names.titled(row_display, "Condition"):
+        continue
+    if row_concept.startswith("other_solid_cancer") and row_number % 10:
+        continue
+    SAME_TITLE.setdefault(row_display.casefold(), {})[row_system, row_code] = row_display
+TITLES = sorted(SAME_TITLE)
+PARTS = 12
 RESULTS = sorted(
     {
         (code, display)
         for _, kinds, system, code, display in shipped_rows()
-        if "Observation" in kinds and system == LOINC and len(codes.title(display)) > 3
+        if "Observation" in kinds and system == LOINC and len(display) > 3
     }
 )
 
@@ -44,16 +47,30 @@ def told(*conditions: dict[str, Any]) -> dict[str, object]:
     return {path: of(facts.fact(path)) for path in DICTIONARY}
 
 
-@pytest.mark.parametrize("title", SAME_TITLE)
-def test_a_diagnosis_reads_by_its_title_as_by_its_code(title: str) -> None:
-    """Where editions give one title to several codes, the title says what one of them says."""
-    rows = SAME_TITLE[title]
-    by_code = [
-        told(condition("c", {"coding": [{"system": system, "code": code, "display": display}]}))
-        for (system, code), display in rows.items()
-    ]
-    for display in dict.fromkeys(rows.values()):
-        assert told(condition("c", {"text": display})) in by_code
+SILENT = {None, False, "missing"}
+
+
+def says_all(read: dict[str, object], code: dict[str, object]) -> bool:
+    """Tell whether everything that a code tells was read."""
+    return all(read[path] == value for path, value in code.items() if value not in SILENT)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_diagnosis_reads_by_its_title_as_by_its_code(part: int) -> None:
+    """
+    Where editions give one title to several codes, the title says what one of them says.
+
+    What a code says its title says too; a title may name more ("metastatic osteosarcoma to bone").
+    """
+    for title in TITLES[part::PARTS]:
+        rows = SAME_TITLE[title]
+        by_code = [
+            told(condition("c", {"coding": [{"system": system, "code": code, "display": display}]}))
+            for (system, code), display in rows.items()
+        ]
+        for display in dict.fromkeys(rows.values()):
+            read = told(condition("c", {"text": display}))
+            assert any(says_all(read, code) for code in by_code), display
 
 
 @pytest.mark.parametrize(("code", "display"), RESULTS)
@@ -61,4 +78,5 @@ def test_a_result_is_known_by_its_title_as_by_its_code(code: str, display: str) 
     index = ObservationIndex(STANDARD, NO_SITE)
     coded = index.slots(decode.Codeable(coding=[decode.Coding(system=LOINC, code=code)]))
     named = index.slots(decode.Codeable(text=display))
-    assert {slot.target for slot in coded} <= {slot.target for slot in named}
+    wanted = {slot.target for slot in coded if not slot.target.endswith("_TRAP")}  # a trap's name claims nothing
+    assert wanted <= {slot.target for slot in named}

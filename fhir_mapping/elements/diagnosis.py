@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms import codes, dates, names
@@ -121,7 +121,8 @@ def _matches(
         return standard, False  # a local code never outvotes a standard one
     if matches:
         return matches, False
-    titles = tuple(match for said in words for match in names.titled(said, "Condition"))
+    # a title names the bone and the side that it names, whatever else its concept's other codes are called
+    titles = tuple(replace(match, display=said) for said in words for match in names.titled(said, "Condition"))
     return titles, bool(titles)
 
 

@@ -76,7 +76,7 @@ def organs(one: Diagnosis) -> set[str]:
     for match in one.matches:
         if match.concept == "visceral_metastasis_other":
             found.add(match.code.replace(".", "")[:4] if match.system in {ICD10, ICD10_CM} else match.code)
-        elif match.code == "188462001":
+        elif match.code == "188462001" or "brain and spinal cord" in fold(match.display):
             found.discard("nervous-system")
             found.add("brain")
     if not one.concepts and not one.is_trap:
@@ -218,6 +218,7 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
         bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS))
         or gist
         or any(_is_cancer_code(coding, context) for coding in codings(one.resource.get("code")))
+        or (one.titled and any(_is_cancer_code({"system": m.system, "code": m.code}, context) for m in one.matches))
     )
     spoken = {one.spoken.get(word) for word in ("cancer_word", *_CANCER_TERMS)}
     if told or "present" in spoken:

@@ -114,8 +114,10 @@ _FILLERS = compiled(rf"(?:{_TABLE['fillers']})*")
 _JOINS_LAST = compiled(r"\b(?:n?or|and)\b|[和及与或]")
 _ALL = compiled(r"\b(?:all|both|neither)\b|[均都皆]|:")
 _CLAUSE_ENDS = compiled(r" ?(?:$|[.;,。|)])")
+_PLACE_BEHIND = compiled(r" ?(?:in|at|of|to|within|elsewhere|involving|outside|beyond)\b")
+_PLACE_BEFORE = compiled(r"\bother\b|[其余他处]|椎|肋|髂|盆|颅|[ctl]\d")
 _NOW = compiled(r"\b(?:now|currently|today)\b[ :]*$|(?:现在?|目前|复查)[为呈:]?$")
-_INSIDE = compiled(r"未(?!分化|[明定])|无(?!症状)|\b(?:not|without|no)\b")
+_INSIDE = compiled(r"未(?!分化|[明定])|无(?!症状|力)|\b(?:not|without|no)\b")
 _STATEMENT_ENDS = compiled(
     r"\.(?= |$)(?<!\bvs\.)(?<!\bno\.)(?<!e\.g\.)(?<!i\.e\.)|(?<=[a-z]{3})\.(?=[a-z])|[;。!\n]"
     r"|(?<=[^ .,;:(?][?])(?= ?\S)"
@@ -391,13 +393,31 @@ def verdict(text: str, target: str) -> Verdict | None:
 
 
 def verdicts(text: str) -> dict[str, Verdict]:
-    """Give what a text says of every target that occurs in it; of several sayings the strongest (`STRENGTH`)."""
+    """
+    Give what a text says of every target that occurs in it; of several sayings the strongest (`STRENGTH`).
+
+    A yes beside a no contradicts, unless the no is of some other place only ("… at L3; none in the pelvis").
+    """
     found: dict[str, Verdict] = {}
+    denied: list[Assertion] = []
     for one in said(text):
         known = found.get(one.target)
+        if one.verdict == "absent":
+            denied.append(one)
         if known is None or STRENGTH.index(one.verdict) > STRENGTH.index(known):
             found[one.target] = one.verdict
+    if any(found[one.target] == "present" for one in denied):
+        folded = fold(text[:LONGEST])
+        for one in denied:
+            if found[one.target] == "present" and not _is_of_a_place(folded, one):
+                found[one.target] = "contradictory"
     return found
+
+
+def _is_of_a_place(folded: str, one: Assertion) -> bool:
+    """Tell whether something is denied of one place only, or of all others."""
+    start, end = one.where
+    return bool(_PLACE_BEHIND.match(folded, end) or _PLACE_BEFORE.search(folded[max(0, start - 24) : start]))
 
 
 def is_about_others(text: str) -> bool:
