@@ -79,7 +79,6 @@ def test_the_page_of_a_rule_shows_all_that_its_data_say_and_no_brace(language: s
                 assert str(limit.value) in page
             for proof in entry.proofs:
                 assert proof.name in page
-                page = page.replace(proof.name, "")
 
 
 @pytest.mark.parametrize(
@@ -101,9 +100,10 @@ def test_the_catalogue_is_filtered_without_a_script(query: str, rule: str, other
 
 
 def test_a_rule_names_the_limits_that_it_asks_about() -> None:
-    assert "bone_protection.hypocalcaemia" in {name for name, _ in limits_of("MON-004")}
-    assert "order_safety.denosumab_osteoporosis_dose" not in {name for name, _ in limits_of("DOSE-003")}
-    assert {name for name, _ in limits_of("DOSE-003")} >= {"order_safety.zoledronic_lowest_clearance"}
+    assert any(name.endswith(".hypocalcaemia") for name, _ in limits_of("MON-004"))
+    asked = {name.partition(".")[2] for name, _ in limits_of("DOSE-003")}
+    assert "zoledronic_lowest_clearance" in asked
+    assert "denosumab_osteoporosis_dose" not in asked
 
 
 def test_cards_lead_to_their_rules_when_the_public_address_is_known() -> None:

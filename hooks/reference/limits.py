@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, get_args
 
 from recommenders.assessing.assessment import seen_at
 from recommenders.assessing.topics import TOPICS
 from recommenders.patient.advice import Case
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.guidance import Limit
+from recommenders.vocabulary.guidance import ROOMS, Limit, guidance, read_toml
 from recommenders.vocabulary.records import BmaClass, Lesion, Lesions, Order, OrderKind
 
 if TYPE_CHECKING:
@@ -58,9 +59,22 @@ def limits_of(rule: str) -> tuple[tuple[str, LimitEntry], ...]:
     """Give the dated entries of the limits that a rule asks about, as (`topic.name`, entry)."""
     asked = limits_asked().get(rule, frozenset())
     return tuple(
-        (f"{topic.name}.{name}", entry)
-        for topic in TOPICS
-        for name, entries in topic.guidance.entries.items()
+        (f"{file}.{name}", entry)
+        for file in _files()
+        for name, entries in guidance(file).entries.items()
         for entry in entries
         if (name, entry.source) in asked
     )
+
+
+@cache
+def _files() -> tuple[str, ...]:
+    """The guidance files that hold limits: those of topics, and those that several topics share."""
+    house = resources.files("recommenders")
+    found = [file.name.removesuffix(".toml") for room in ROOMS for file in house.joinpath(room).iterdir()]
+    return tuple(sorted(name for name in found if "." not in name and _is_data(name) and read_toml(name).get("limits")))
+
+
+def _is_data(name: str) -> bool:
+    house = resources.files("recommenders")
+    return any(house.joinpath(room, f"{name}.toml").is_file() for room in ROOMS)
