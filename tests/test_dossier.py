@@ -25,12 +25,13 @@ from hooks.dossier.page import fragment, whole_page
 from hooks.dossier.texts import texts
 from hooks.dossier.whole import Dossier, dossier_of
 from hooks.reference import catalogue, samples
+from hooks.reference.limits import limits_of
 from hooks.settings import Settings
 from hooks.tools.cli import main
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.bones import SITES
-from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Reason, exactly, known
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
 from recommenders.vocabulary.records import Course, Event, Order, Study
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from hooks.dossier.verdicts import RuleRow
 
 DESK = Desk.of(Settings.model_validate({"now": DAY}))
+SEEN = ("femur-and-cord", "smouldering-high-risk", "lung-denosumab-low-calcium")
 NAMES = [sample.name for sample in samples.samples()]
 
 
@@ -187,6 +189,17 @@ def test_when_the_last_dose_was_and_which_limit_lies_where() -> None:
     assert any(look.rule == "MON-004" and look.holds == "yes" for look in newest.looks)
     days = [point.day for point in panel.points]
     assert days == sorted(days)
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_every_limit_that_is_drawn_is_one_of_the_guidance_in_the_unit_of_its_fact(name: str) -> None:
+    for panel in dossier(name).timeline.panels:
+        spec = DICTIONARY[panel.path]
+        assert set(panel.lines) <= set(panel.limits)
+        for line in panel.limits:
+            entries = [entry for rule in line.rules for _, entry in limits_of(rule)]
+            mine = [entry for entry in entries if entry.unit == spec.unit and float(entry.value) == line.height]
+            assert mine, (panel.path, line)
 
 
 def test_lesions_carry_their_own_mirels_or_say_why_not() -> None:

@@ -172,8 +172,10 @@ def _mark(mark: Mark, kind: str, frame: Frame, y: float) -> Markup:
 def _panel(panel: Panel, frame: Frame, top: float) -> Iterator[Markup]:
     title = f"{panel.title}, {panel.unit}" if panel.unit else panel.title
     if frame.is_wide:
-        yield tag("text", panel.title, class_="title", x=0, y=top + 14)
-        yield tag("text", panel.unit, class_="note", x=0, y=top + 28)
+        rows = _rows(panel.title, frame.left)
+        for place, row in enumerate(rows):
+            yield tag("text", row, class_="title", x=0, y=top + 14 + 14 * place)
+        yield tag("text", panel.unit, class_="note", x=0, y=top + 14 + 14 * len(rows))
     else:
         yield tag("text", title, class_="title", x=0, y=top + 11)
         top += TITLE + 2
@@ -197,11 +199,21 @@ def _panel(panel: Panel, frame: Frame, top: float) -> Iterator[Markup]:
     yield tag("text", newest.text, class_="value", x=x - 7, y=y + (14 if below else -7), text_anchor="end")
 
 
+def _rows(title: str, room: float) -> list[str]:
+    """Break a title between its words, so that it stays left of the plot."""
+    rows = [""]
+    for word in title.split():
+        if rows[-1] and (len(rows[-1]) + len(word) + 1) * LETTER * 1.2 > room:
+            rows.append("")
+        rows[-1] = f"{rows[-1]} {word}".strip()
+    return rows
+
+
 def _limit_lines(lines: Sequence[Line], frame: Frame, up: Callable[[float], float]) -> Iterator[Markup]:
     lowest = float("inf")
     for line in lines:
         y = up(line.height)
-        kind = "limit spoken" if line.state == "fired" else "limit"
+        kind = "limit spoken" if line.crossed else "limit"
         yield tag("line", class_=kind, x1=frame.left, x2=frame.end, y1=y, y2=y)
         more = f" +{len(line.rules) - 1}" if len(line.rules) > 1 else ""
         named = tag("title", f"{line.sign} {line.text} · {line.source} · {', '.join(line.rules)}")

@@ -85,7 +85,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One limit: its height, its direction ("<"), how it is written, who says so, and which rules ask about it."""
+    """
+    One limit: its height, its direction ("<"), how it is written, who says so, and which rules ask about it.
+
+    `crossed` says that the comparison holds for the value that a rule which holds looked at.
+    """
 
     height: float
     sign: str
@@ -93,7 +97,7 @@ class Line:
     source: str
     where: str
     rules: tuple[str, ...]
-    state: str
+    crossed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,21 +268,20 @@ def _limits(looks: Sequence[tuple[Verdict, Condition]], speaker: Speaker) -> tup
         if not isinstance(limit, Limit):
             continue
         key = (float(limit.value), SIGNS[condition.relation])
+        crossed = verdict.state == "fired" and condition.holds is True
         if key in found:
             rules = tuple(dict.fromkeys((*found[key].rules, verdict.rule)))
-            found[key] = replace(found[key], rules=rules)
+            found[key] = replace(found[key], rules=rules, crossed=crossed or found[key].crossed)
             continue
         source = sources()[limit.source].label.text(speaker.language)
         text = number(limit.value)
-        found[key] = Line(key[0], key[1], text, source, limit.where, (verdict.rule,), verdict.state)
+        found[key] = Line(key[0], key[1], text, source, limit.where, (verdict.rule,), crossed)
     return tuple(sorted(found.values(), key=lambda line: line.height))
 
 
 def _nearest(limits: Sequence[Line], points: Sequence[Point]) -> tuple[Line, ...]:
-    """The limits to draw: those of rules that speak first, then the nearest to the newest result."""
+    """The limits to draw: those that are crossed first, then the nearest to the newest result."""
     newest = points[-1].height
-    by_height: Mapping[float, Line] = {line.height: line for line in reversed(limits)}
-    ranked = sorted(
-        by_height.values(), key=lambda line: (line.state not in {"fired", "undecided"}, abs(line.height - newest))
-    )
+    by_height: Mapping[float, Line] = {line.height: line for line in sorted(limits, key=lambda line: line.crossed)}
+    ranked = sorted(by_height.values(), key=lambda line: (not line.crossed, abs(line.height - newest)))
     return tuple(sorted(ranked[:MOST_LIMITS], key=lambda line: line.height))

@@ -122,14 +122,14 @@ def title_of(verdict: Verdict, speaker: Speaker) -> str:
     return plain(_BRACES.sub("…", verdict.info.summary.text(speaker.language)))
 
 
-def headline(verdict: Verdict, advice: Advice, speaker: Speaker) -> str:
-    """Say a rule's headline for this patient: of its variant, else its own, else its title, whichever has no gap."""
+def headline(verdict: Verdict, advice: Advice, speaker: Speaker, *, instead: str | None = None) -> str:
+    """Say a rule's headline for this patient: of its variant, else its own, whichever has no gap; else its title."""
     info, guidance = verdict.info, verdict.topic.guidance
     variant = variant_of(info, advice, speaker.assessment.hook)
     for wording in (variant.summary if variant else None, info.summary, info.also):
         if wording is not None and speaker.can_say(wording, guidance, advice):
             return plain(speaker.headline(wording, guidance, advice))
-    return title_of(verdict, speaker)
+    return title_of(verdict, speaker) if instead is None else instead
 
 
 def _words(verdict: Verdict, speaker: Speaker) -> Iterator[tuple[str, str]]:
