@@ -194,16 +194,16 @@ def _events(assessment: Assessment, speaker: Speaker) -> Iterator[tuple[str, Mar
 
 # --- series -------------------------------------------------------------------------------------------------
 
-Looked = dict[str, list[tuple["Verdict", "Condition"]]]
+Looked = dict[tuple[str, str], list[tuple["Verdict", "Condition"]]]
 
 
 def _looked_at(assessment: Assessment) -> Looked:
-    """Which conditions of which rules look at which reading, by the fact's name."""
+    """Which conditions of which rules look at which reading, by the fact's name and unit (calcium has two)."""
     found: Looked = {}
     for verdict in sorted(assessment.verdicts.values(), key=lambda one: STATES.index(one.state)):
         for condition in _conditions(verdict.criterion):
             if isinstance(condition.evidence, Reading) and condition.relation in SIGNS:
-                found.setdefault(condition.fact, []).append((verdict, condition))
+                found.setdefault((condition.fact, condition.evidence.unit), []).append((verdict, condition))
     return found
 
 
@@ -216,7 +216,7 @@ def _conditions(criterion: Criterion) -> Iterator[Condition]:
 
 def _panel(path: str, assessment: Assessment, speaker: Speaker, looked: Looked) -> Panel | None:
     spec = DICTIONARY[path]
-    looks = looked.get(spec.name, [])
+    looks = looked.get((spec.name, spec.unit), [])
     points = tuple(
         Point(
             reading.date,

@@ -134,13 +134,14 @@ def catalogue_command() -> None:
 @click.command("sandbox")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The service's port.")
 @click.option("--fhir-port", type=click.IntRange(1, 65535), default=8090, show_default=True, help="The FHIR server's.")
+@click.option("--ehr-port", type=click.IntRange(1, 65535), help="The little EHR's; default a free one.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
-def sandbox_command(port: int, fhir_port: int, day: dt.datetime | None) -> None:
-    """Run a local FHIR server with the sample patients, and the service beside it, until Ctrl-C."""
+def sandbox_command(port: int, fhir_port: int, ehr_port: int | None, day: dt.datetime | None) -> None:
+    """Run a FHIR server with the sample patients, a little EHR to launch from, and the service, until Ctrl-C."""
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped in any way, both servers stop too
     try:
-        with sandbox.running(port, fhir_port, today, click.echo) as service:
+        with sandbox.running(port, fhir_port, today, click.echo, ehr_port) as service:
             for line in what_to_try(service, f"http://{sandbox.HOST}:{fhir_port}/fhir"):
                 click.echo(line)
             while True:
