@@ -41,8 +41,9 @@ check: $(VENV)/.dev ## Format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## Time a call beside a bare Flask service in the same run
+bench: $(VENV)/.dev ## Time a call beside a bare Flask service, and a replay beside reading the same files
 	$(BIN)/python bench/bench.py
+	$(BIN)/python bench/replay.py
 
 soak: $(VENV)/.dev ## Run the long proofs whole
 	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak

@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping import allergies, cord, draft_orders, genomics, imaging, lesions, medications, requested
 from fhir_mapping.conditions import ConditionReader
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
+from fhir_mapping.delivery.index import ObservationIndex
+from fhir_mapping.delivery.items import Item, Selected, relative
+from fhir_mapping.delivery.notes import Notes
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.delivery.selection import (
-    MEDICATION_KINDS,
-    Item,
-    Notes,
-    ObservationIndex,
-    Selected,
-    Selection,
-    relative,
-)
+from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
 from fhir_mapping.elements import values
 from fhir_mapping.elements.plasma_cells import is_of_family
 from fhir_mapping.elements.tumours import is_stage_iv
@@ -169,6 +164,7 @@ class _Chart:
         genomics.doubt_impossible(reader)
         _single_observations(reader, conditions)
         self._after(reader)
+        reader.tell_of_what_does_not_count()
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))
         minor = lesions.minor_fracture(conditions, entered)
         if minor is not None:
@@ -191,16 +187,18 @@ class _Chart:
         facts = Facts(as_of=self.context.today).with_facts(self._silence(changes))
         facts = replace(
             facts,
-            lesions=Lesions(entered),
+            lesions=Lesions(entered, whole=not self.found.cut.keys() & {"observations", "conditions"}),
             sre=_in_order([*conditions.events, *procedures.events]),
             studies=_in_order(reader.studies),
             courses=read_drugs.courses,
             orders=orders,
             allergies=tuple(allergic.records),
             taken=medications.taken(read_drugs, self.drafted_drugs),
+            melphalan_given=medications.melphalan_given(read_drugs),
             requested=self._requested(items.get("ServiceRequest", ())),
             series=reader.series,
             unavailable=frozenset(unavailable),
+            cut=frozenset(self.found.cut),
         )
         used = {*reader.used, *_other_uses(changes, facts, conditions, reader, read_drugs)}
         ordered = sorted(used, key=lambda one: (one.fact, one.resource, one.path, one.code))
@@ -224,7 +222,10 @@ class _Chart:
         for items in self.found.items.values():
             self._by_name |= {item.name: item for item in items}
         self.context = replace(
-            self.context, delivered=frozenset(self.found.delivered), truncated=frozenset(self.found.truncated)
+            self.context,
+            delivered=frozenset(self.found.delivered),
+            truncated=frozenset(self.found.truncated),
+            cut=dict(self.found.cut),
         )
         return unavailable | self.found.unavailable
 
@@ -371,7 +372,7 @@ class _Chart:
         if not isinstance(found, Reading):
             return {}
         reader.take("lab.creatinine_baseline", found, before)
-        return {"lab.creatinine_baseline": replace(found, name=blank.name)}
+        return {"lab.creatinine_baseline": replace(reader.changes["lab.creatinine_baseline"], name=blank.name)}
 
     # --- the end ---
 
@@ -403,13 +404,38 @@ class _Chart:
             changes["dx.bone_met"] = replace(blank, value=None, reason="suspected", **told)
 
     def _silence(self, changes: dict[str, Fact]) -> dict[str, Fact]:
-        """A closed-world "no" holds only where the list it would stand in came, and came whole."""
+        """
+        A closed-world "no" holds only where the list it would stand in came, and came whole.
+
+        What only Observations tell is not "not on record" while their list is cut, and the first of something is
+        not known from a part.
+        """
         whole = self.found.delivered - self.found.truncated - self._faulty_keys()
+        cut = self.found.cut.keys()
         found = dict(changes)
         for path, keys in dictionary.CLOSED.items():
             if path not in changes and not whole.issuperset(keys):
-                found[path] = dictionary.blank_finding(path).forget("not-delivered")
+                found[path] = self._unsaid(path, keys, whole)
+        if "observations" in cut:
+            for path in _OBSERVED - found.keys():
+                found[path] = dictionary.blank(path).forget("list-cut")
+        if "procedures" in cut:
+            for path in _PERFORMED:
+                found[path] = found.get(path, dictionary.blank(path)).forget("list-cut")
+        for key, paths in _FIRST_OF.items():
+            if key in cut:
+                found |= {path: found[path].forget("list-cut") for path in paths if path in found}
         return found
+
+    def _unsaid(self, path: str, keys: Sequence[str], whole: set[str]) -> Finding:
+        """Give a closed-world fact of which nothing is said, and why that is no "no"."""
+        blank = dictionary.blank_finding(path)
+        if self.found.cut.keys() & set(keys):
+            return blank.forget("list-cut")
+        names = tuple(sorted(name for key in keys for name in self.found.unidentified.get(key, ())))
+        if names and whole.issuperset(set(keys) - self.found.unidentified.keys()):
+            return replace(blank.forget("unidentified"), resources=names)
+        return blank.forget("not-delivered")
 
     def _faulty_keys(self) -> frozenset[str]:
         """Give the keys of which a resource could not be read: it may be the diagnosis or drug that is looked for."""
@@ -426,6 +452,17 @@ class _Chart:
         for item in items.get("Medication", ()):
             self.notes.add(item.name, "a Medication: read where an order or a dose refers to it")
 
+
+_OBSERVED = frozenset({*dictionary.READINGS, *dictionary.FINDINGS, *dictionary.MOMENTS.values()})
+"""Facts that stand in Observations."""
+_PERFORMED = frozenset({"dental.last_exam", "mdt.last_date"})
+"""Facts that stand in Procedures as well."""
+_FIRST_OF: Mapping[str, tuple[str, ...]] = {
+    "conditions": ("mm.onset_date",),
+    "medications": ("mm.antimyeloma_start",),
+    "medicationAdministrations": ("mm.antimyeloma_start",),
+}
+"""Prefetch key -> facts that are the first of their kind in its list."""
 
 _PREPARED: dict[int, tuple[SiteMapping, CodeTable, ObservationIndex]] = {}
 """Tables by site mapping; a process has one or a few of those."""
@@ -491,7 +528,7 @@ def _reading(reader: ObservationReader, path: str) -> Reading:
 
 
 def _tells(fact: Fact) -> bool:
-    return fact.reason != "not-delivered"
+    return fact.reason not in {"not-delivered", "list-cut", "unidentified"}
 
 
 def _in_order(events: Sequence[Any]) -> tuple[Any, ...]:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.selection import Item, Notes
+    from fhir_mapping.delivery.items import Item
+    from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dates import Stamp
     from fhir_mapping.terms.dictionary import DiagnosisRule
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fhir_mapping.conditions import ConditionReader
-    from fhir_mapping.delivery.selection import Item
+    from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
 

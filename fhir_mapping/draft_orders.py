@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping import medications, service_orders
 from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.items import is_patient
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.delivery.selection import is_patient
 from fhir_mapping.elements import dosing
 from fhir_mapping.elements.amounts import words
 from fhir_mapping.elements.dosing import BLANK
@@ -19,7 +19,7 @@ from fhir_mapping.medications import Drafted, Medications
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, texts_of
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
-from fhir_mapping.terms.drugs import bma_class
+from fhir_mapping.terms.drugs import DRUGS, bma_class, mentions
 from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, stated
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fhir_mapping.delivery.context import Note, ReadingContext
+    from fhir_mapping.elements.products import Delivered
     from fhir_mapping.terms.drugs import Identified
     from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.records import OrderKind
@@ -294,6 +295,9 @@ def _medication(
     diluent = doses.diluent_ml
     if not diluent.is_known and delivered.diluent_ml is not None:
         diluent = exactly(diluent, delivered.diluent_ml, date=context.today, resources=(name,))
+    unjudged = _unjudged(delivered, doses)
+    if unjudged is not None:
+        notes.append(note(name, medications.UNIDENTIFIED if unjudged == "drug" else "dose-not-told"))
     order = Order(
         reference=name,
         kinds=_kinds(product),
@@ -315,6 +319,8 @@ def _medication(
         text=stated(BLANK["text"], doses.text, resources=(name,)) if doses.text else BLANK["text"],
         product_mismatch=verdict is not None and verdict.mismatch,
         from_text=product.by == "text" or "from-text" in doses.reasons,
+        unjudged=unjudged,
+        hint=_hint(resource, doses.text) if not product.drugs else None,
         replaces=_replaced(resource),
         starts=doses.starts,
     )
@@ -342,6 +348,34 @@ def _product_form(product: Identified, name: str) -> Any:  # noqa: ANN401 - the 
     if strength is None or not {"zoledronic"}.intersection(product.drugs):
         return blank
     return stated(blank, "ready-to-use" if strength <= _READY_TO_USE_MG_PER_ML else "concentrate", resources=(name,))
+
+
+_DOSED = frozenset({"bma", "ifosfamide", "melphalan", "mesna"})
+"""Kinds of orders whose dose rules look at."""
+
+
+def _unjudged(delivered: Delivered, doses: dosing.Dosing) -> Literal["drug", "dose"] | None:
+    """Tell what keeps an order from being judged: the drug cannot be told, or how much of one of ours it is."""
+    if delivered.is_anything:
+        return "drug"
+    dosed = _DOSED & set(_kinds(delivered.product))
+    told = (doses.dose_mg, doses.dose_mg_m2, doses.daily_mg)
+    return "dose" if dosed and not any(one.is_known for one in told) else None
+
+
+def _hint(resource: Mapping[str, Any], text: str) -> str | None:
+    """Give the label of one of our drugs that an order of an untold drug speaks of in its other words."""
+    reference = resource.get("medicationReference")
+    said = [
+        text,
+        words(resource.get("sig")),
+        *(words(remark.get("text")) for remark in listed(resource.get("note"))),
+        *(words(each.get("patientInstruction")) for each in listed(resource.get("dosageInstruction"))),
+        *(said for reason in listed(resource.get("reasonCode")) for said in texts_of(reason)),
+        words(reference.get("display")) if isinstance(reference, dict) else "",
+    ]
+    named = [mention.key for one in said if one for mention in mentions(one) if mention.key]
+    return DRUGS[named[0]].en if named else None
 
 
 def _kinds(product: Identified) -> tuple[OrderKind, ...]:

@@ -16,7 +16,7 @@ from recommenders.vocabulary.facts import Fact, Finding, replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fhir_mapping.delivery.selection import Candidate
+    from fhir_mapping.delivery.items import Candidate
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.words.assertions import Verdict
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fhir_mapping import reports as report_texts
 from fhir_mapping.elements import values
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of
-from fhir_mapping.terms import dates
+from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from fhir_mapping.delivery.selection import Item
+    from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
 
@@ -62,6 +64,31 @@ def read(
     for item in sorted(procedures, key=lambda one: one.name):
         _procedure(item, reader)
     _entries(reader)
+    _tell_of_unread(reader)
+
+
+_DEFINING: Mapping[str, frozenset[Modality]] = {
+    "mm.mri_focal": frozenset({"mri"}),
+    "mm.pet_focal_active": frozenset({"pet"}),
+    "mm.lytic_lesions": frozenset({"ct", "xray"}),
+}
+"""Facts that an examination decides -> which one it is."""
+
+
+def _tell_of_unread(reader: ObservationReader) -> None:
+    """Name studies that were done and whose finding was not read: what they decide is not "not on record"."""
+    unread = [study for study in reader.studies if study.is_unread]
+    for study in unread:
+        for name in study.resources:
+            reader.notes.add(name, f"unread: an examination ({study.modality}) whose finding was not read")
+    for path, modalities in _DEFINING.items():
+        found = [study for study in unread if study.modality in modalities]
+        if path in reader.changes or not found:
+            continue
+        newest = max(found, key=lambda study: (study.date or dt.date.min, study.resources))
+        reader.changes[path] = replace(
+            dictionary.blank(path), reason="unread", date=newest.date, resources=newest.resources
+        )
 
 
 def _report(item: Item, reader: ObservationReader) -> None:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import Used
-from fhir_mapping.delivery.selection import SUPERSEDED, relative
+from fhir_mapping.delivery.items import relative
+from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import values
 from fhir_mapping.observations import contradiction, same_value
 from fhir_mapping.places.laterality import one_side, sides_of_extensions, sides_of_site
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fhir_mapping.conditions import ConditionReader
-    from fhir_mapping.delivery.selection import Candidate, Item
+    from fhir_mapping.delivery.items import Candidate, Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dictionary import ReadingRule
     from recommenders.vocabulary.bones import Side

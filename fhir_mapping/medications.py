@@ -142,6 +142,8 @@ def read_medications(
         entry = _entry(resource, name, context, notes)
         if entry is not None:
             entries.append(entry)
+    nobody_knows = tuple(sorted({one.resource for one in notes if one.reason.startswith(f"{UNIDENTIFIED}:")}))
+    context = replace(context, unidentified=nobody_knows)
     planned = [found for resource in resources if (found := _planned_radionuclide(resource, context))]
     entries = _without_contradicted(entries, notes)
     entries.sort(key=lambda entry: (entry.day or dt.date.min, entry.reference))
@@ -199,8 +201,23 @@ def _told(resource: Mapping[str, Any], name: str, context: ReadingContext, notes
             )
         elif "unmapped-code" in product.reasons:
             notes.append(note(name, "unmapped"))
+        if delivered.is_anything and _is_in_force(resource, context):
+            notes.append(note(name, UNIDENTIFIED))
         return None
     return product
+
+
+UNIDENTIFIED = "unidentified"
+
+
+def _is_in_force(resource: Mapping[str, Any], context: ReadingContext) -> bool:
+    """Tell whether it stands for a drug that is taken now, or was given as lately as a last dose counts."""
+    kind, status = resource.get("resourceType"), words(resource.get("status")).lower()
+    if kind == "MedicationAdministration":
+        span = COURSES_GUIDANCE.limits(context.today, None).current_after_last_dose.value
+        day = _effective(resource, context)
+        return day is not None and 0 <= (context.today - day).days <= span
+    return kind in {"MedicationRequest", "MedicationStatement"} and status in {"active", "on-hold", ""}
 
 
 def _dosing(
@@ -584,7 +601,9 @@ def silence(path: str, context: ReadingContext) -> Finding:
     blank: Finding = _blank(path)
     assert DICTIONARY[path].closed, path  # noqa: S101 - a mistake in the table above, found at the first call
     if KEY not in context.delivered or KEY in context.truncated:
-        return blank.forget("not-delivered")
+        return blank.forget("list-cut" if KEY in context.cut else "not-delivered")
+    if context.unidentified:
+        return replace(blank.forget("unidentified"), resources=context.unidentified)
     return blank  # of a closed fact that is no
 
 
@@ -821,6 +840,19 @@ def with_drafted(medications: Medications, drafted: Sequence[Drafted], *, contex
     return changes
 
 
+def melphalan_given(medications: Medications) -> tuple[Dose, ...]:
+    """Give the melphalan infusions that were given; of an order in force without one, the day that it is for."""
+    found: list[Dose] = []
+    for entry in medications.entries:
+        if "melphalan" not in entry.classes or entry.doses.route.value in {"PO", "SC", "IM", "ID", "other"}:
+            continue
+        found += entry.given
+        if entry.kind == "request" and entry.standing == "current" and not entry.given and entry.day is not None:
+            mg = entry.doses.dose_mg.value
+            found.append(Dose(date=entry.day, kind="order-date", mg=mg, resources=(entry.reference,)))
+    return tuple(sorted(found, key=lambda dose: dose.date))
+
+
 def taken(medications: Medications, drafted: Sequence[Drafted]) -> tuple[Taken, ...]:
     """Give each drug that is taken or stands ordered, and each drafted one, by the name it was recorded under."""
     current = [
@@ -858,7 +890,13 @@ def _courses(entries: Sequence[Entry], context: ReadingContext) -> Courses:
     for entry in agents:
         by_class[_adopted(entry, agents, told)].append(entry)
     items = [course for drug in sorted(by_class) for course in _runs(drug, by_class[drug], context)]
-    return Courses(items=tuple(items), delivered=KEY in context.delivered and KEY not in context.truncated)
+    whole = KEY in context.delivered and KEY not in context.truncated
+    return Courses(
+        items=tuple(items),
+        delivered=whole and not context.unidentified,
+        cut=KEY in context.cut,
+        unidentified=context.unidentified if whole else (),
+    )
 
 
 def _class_of(entry: Entry) -> BmaClass:

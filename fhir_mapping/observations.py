@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.context import Used
-from fhir_mapping.delivery.selection import SUPERSEDED, Candidate
+from fhir_mapping.delivery.items import Candidate
+from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import tested, values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
@@ -18,11 +20,11 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactl
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.selection import Item, Notes, Selected
+    from fhir_mapping.delivery.items import Item, Selected
+    from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dictionary import ReadingRule
 
 SKIP = "skip"
@@ -45,6 +47,8 @@ class ObservationReader:
         """What reports conclude of bone metastasis: day, report, verdict."""
         self.of_myeloma = False
         """Whether a Condition speaks of a plasma-cell disorder: then reports are read for its lesions."""
+        self.passed: dict[str, list[Fact]] = {}
+        """By name, facts of results without a value: they leave the place to others, and are not "not on record"."""
 
     # --- what a candidate holds ---
 
@@ -110,8 +114,10 @@ class ObservationReader:
             fact = read(candidate)
             if fact is None:
                 continue
-            if fact.reason in {"no-value", "missing"} and not _is_open(fact):
+            if fact.reason in {"no-value", "missing", "haemolysed"} and not _is_open(fact):
                 self.notes.add(candidate.item.name, f"no-value: nothing to read for {fact.name}")
+                if not _was_not_done(self.element(candidate) or {}):
+                    self.passed.setdefault(fact.name, []).append(fact)
                 continue
             answers.append((candidate, fact))
         if not answers:
@@ -180,9 +186,12 @@ class ObservationReader:
                 self.notes.add(candidate.item.name, SUPERSEDED)
 
     def take(self, path: str, fact: Fact | None, candidates: Sequence[Candidate]) -> None:
-        """Keep a fact and note where it came from."""
+        """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""
         if fact is None:
             return
+        kinds = {name.partition("/")[0] for name in fact.resources}
+        if any(self.context.may_be_newer(kind, fact.date) for kind in kinds):
+            fact = fact.forget("list-cut")
         self.changes[path] = fact
         self.used += self._provenance(path, fact, candidates)
 
@@ -227,8 +236,9 @@ class ObservationReader:
             if wanted is None:
                 found = self.newest(candidates, read, highest=rule.highest)
                 self.take(path, found, candidates)
-                if rule.series and isinstance(found, Reading) and found.is_known:
-                    self.series[path] = (found,)
+                now = self.changes.get(path)
+                if rule.series and isinstance(now, Reading) and now.is_known:
+                    self.series[path] = (now,)
             else:
                 self._with_series(path, rule, candidates, read, wanted)
 
@@ -246,7 +256,7 @@ class ObservationReader:
         listed = [fact for fact in self.timeline(earlier, read, highest=rule.highest) if isinstance(fact, Reading)]
         if isinstance(newest, Reading) and newest.date not in {fact.date for fact in listed}:
             listed.insert(0, newest)
-        known = [fact for fact in listed if fact.is_known]
+        known = [fact for fact in listed if fact.is_known and not self.context.may_be_newer("Observation", fact.date)]
         self.series[path] = tuple(reversed(known))
         kept = {name for fact in listed for name in fact.resources}
         for candidate in candidates:
@@ -284,9 +294,32 @@ class ObservationReader:
             extra = [flag for flag in (rule.flag, rule.flags.get(candidate.slot.concept, "")) if flag]
             if resource.get("note") and re.search(r"ha?emoly|溶血", _notes(resource)):
                 extra.append("haemolysed-sample")
+            if fact.reason == "no-value" and _HAEMOLYSED.search(_said(element, resource)):
+                fact = replace(fact, reason="haemolysed")
             return self.stamped(fact, candidate, resource, flags=extra, **more)  # type: ignore[no-any-return] # the same kind of fact
 
         return read
+
+    def tell_of_what_does_not_count(self) -> None:
+        """
+        Give facts that nothing tells the reason that is on record: pending, without a value, in the future.
+
+        A known one with a newer result pending says so.
+        """
+        for path in (*dictionary.READINGS, *dictionary.FINDINGS):
+            blank, found = dictionary.blank(path), self.changes.get(path)
+            passed = self.passed.get(blank.name, ())
+            aside = self.selected.aside.get(path, ())
+            if found is None and not (isinstance(blank, Finding) and blank.is_known):
+                told = [(one.date, one.reason, one.resources, one.sent) for one in passed]
+                told += [(one.day, one.reason, (one.name,), None) for one in aside]
+                if told:
+                    day, reason, names, sent = max(told, key=lambda one: (one[0] or dt.date.min, one[2]))
+                    self.changes[path] = replace(blank, date=day, reason=reason, resources=names, sent=sent)
+            elif found is not None and found.is_known:
+                pending = [one.day for one in aside if one.reason == "pending" and one.day]
+                if pending and (found.date is None or max(pending) > found.date):
+                    self.changes[path] = replace(found, flags=(*found.flags, "newer-pending"))
 
     # --- scores ---
 
@@ -558,6 +591,27 @@ _PAIN_ORDER = {"72514-3": 0, "38208-5": 2, "38214-3": 3, "38221-8": 4}
 def _is_person(performer: object) -> bool:
     reference = performer.get("reference") if isinstance(performer, dict) else None
     return isinstance(reference, str) and re.search(r"(?:^|/)(?:Patient|RelatedPerson)/", reference) is not None
+
+
+_HAEMOLYSED = compiled(r"ha?emoly[sz]|溶血")
+
+
+def _said(element: Mapping[str, Any], resource: Mapping[str, Any]) -> str:
+    """Give what a result without a value says instead."""
+    said = [
+        element.get("valueString"),
+        *texts_of(element.get("dataAbsentReason")),
+        *texts_of(element.get("interpretation")),
+    ]
+    said += texts_of(element.get("valueCodeableConcept"))
+    return " ".join([*(fold(one) for one in said if isinstance(one, str)), _notes(resource)])
+
+
+def _was_not_done(element: Mapping[str, Any]) -> bool:
+    return bool({code_text(one.get("code")) for one in codings(element.get("dataAbsentReason"))} & _NOT_DONE)
+
+
+_NOT_DONE = frozenset({"not-performed", "not-asked"})
 
 
 def _has_value(element: Mapping[str, Any]) -> bool:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.selection import Item, Notes
+    from fhir_mapping.delivery.items import Item
+    from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.observations import ObservationReader
 
 _SEXES = frozenset({"male", "female", "other", "unknown"})

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import imaging
-from fhir_mapping.delivery.selection import relative
+from fhir_mapping.delivery.items import relative
 from fhir_mapping.places.operations import CONCEPTS as OPERATIONS
 from fhir_mapping.places.operations import Operation, operation_of
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of_structure, places_in
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fhir_mapping.conditions import ConditionReader
-    from fhir_mapping.delivery.selection import Item
+    from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import genomics
-from fhir_mapping.delivery.selection import Candidate, Slot
+from fhir_mapping.delivery.items import Candidate, Slot
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.words import assertions, cytogenetics, grades
@@ -17,7 +17,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, repla
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhir_mapping.delivery.selection import Item
+    from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
 

@@ -59,10 +59,15 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What the EHR gives us to read its FHIR server with; the token is never kept, logged or shown."""
+    """
+    What the EHR gives us to read its FHIR server with; the token is never kept, logged or shown.
+
+    `scope`: the SMART scopes it says the token has, empty when it says nothing.
+    """
 
     token: str
     patient: str | None = None
+    scope: str = ""
 
     def __repr__(self) -> str:
         """Hide the token, wherever this may be printed."""
@@ -345,4 +350,5 @@ def _authorization(members: Mapping[str, bytes]) -> Authorization | None:
     # A token that is missing or cannot stand in a header is no token: we go on with what was sent.
     if not (isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable()):
         token = ""
-    return Authorization(token, bound)
+    scope = value.get("scope")
+    return Authorization(token, bound, scope if isinstance(scope, str) and len(scope) <= LONGEST_TOKEN else "")

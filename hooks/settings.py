@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import os
 import re
+import ssl
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -90,6 +91,8 @@ class ClientSettings(_Section):
     for it; `calls_per_second` how often it may call; `feedback_audience` whether the `aud` of a feedback token is
     the URL of the feedback, as CDS Hooks has it, or may be that of the service; `shadow` that its calls are judged
     and recorded and no card is shown.
+    the URL of the feedback, as CDS Hooks has it, or may be that of the service; `fhir_anonymous` whether its FHIR
+    servers are read also where a call brings no token.
     """
 
     issuer: str = Field(min_length=1)
@@ -101,6 +104,7 @@ class ClientSettings(_Section):
     calls_per_second: Annotated[float, Field(gt=0)] = 500.0
     feedback_audience: Literal["feedback", "service"] = "feedback"
     shadow: bool = False
+    fhir_anonymous: bool = False
 
 
 class Settings(_Section):
@@ -109,7 +113,10 @@ class Settings(_Section):
 
     `host`, `port`: where the CDS base is served. `now`: the moment of the evaluation, for tests and replays.
     `queue_seconds`: how long a call may have waited for a free thread before it is refused as overload.
-    `fetch_seconds`: the time for all fetching of one call together. `drain_seconds`: how long /readyz is red
+    `fetch_seconds`: the time for all fetching of one call together. `fhir_anonymous`: whether `fhir_servers` are read
+    without a token too (open mode). `strict`: a `fhirServer` that is not listed is refused, and not passed over.
+    `observation_search`: how results are looked for (`hooks.fhir_server.results`). `ca_file`: PEM certificates to
+    trust at FHIR servers, instead of the public ones. `drain_seconds`: how long /readyz is red
     before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end.
     `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
     (`fhir_mapping.terms.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
@@ -145,6 +152,10 @@ class Settings(_Section):
     both_languages: bool = False
     queue_seconds: Annotated[float, Field(gt=0)] = 1.0
     fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0
+    fhir_anonymous: bool = False
+    strict: bool = False
+    observation_search: Literal["two", "all", "coded"] = "two"
+    ca_file: str | None = None
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     stop_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -171,6 +182,7 @@ class Settings(_Section):
             meant = str(data.get("allow_open", "")).lower() in {"on", "true", "1", "yes"} and not data.get("clients")
             data.setdefault("auth", "open" if loopback or meant else "signed")
             data.setdefault("console", loopback and data["auth"] == "open")
+            data.setdefault("fhir_anonymous", loopback and data["auth"] == "open")
         return data
 
     @field_validator("now", mode="before")
@@ -199,6 +211,16 @@ class Settings(_Section):
         if value is not None and not _URL.fullmatch(value):
             raise ValueError("must be an http or https address without query, such as https://cds.example.org")
         return value.rstrip("/") if value else None
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=value)
+            except OSError:  # ssl.SSLError is one
+                raise ValueError("is no readable file of certificates in PEM form") from None
+        return value
 
     @field_validator("fhir_servers")
     @classmethod

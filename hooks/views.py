@@ -81,18 +81,18 @@ class Desk:
         watch = StopWatch()
         service, call = _read_for(body, candidates)
         watch.lap("envelope")
-        gathered = gather(call, self.settings, client)
+        gathered = gather(call, self.settings, client, self.mapping)
         watch.lap("gather")
         lacking = gathered.lacking()
         if lacking and (lacking != ("conditions",) or call.draft_orders is None):
-            raise _needed(lacking)
+            raise _needed(lacking, gathered)
         mapped = self._mapped(call, gathered)
         watch.lap("mapping")
         assessment = assess(mapped.facts, call.hook, recommenders=service.recommenders, site=self.settings.site or None)
         # What came may still not be readable; then an order in scope by itself, or the part that was read, decides.
         lacking = lacking or tuple(key for key in NEEDED if key in mapped.facts.unavailable)
         if lacking and not assessment.in_scope:
-            raise _needed(lacking)
+            raise _needed(lacking, gathered)
         watch.lap("assessment")
         return service, Judged(call, gathered, mapped, assessment, tuple(watch.laps))
 
@@ -170,12 +170,13 @@ def _read_for(body: bytes, candidates: Sequence[Service]) -> tuple[Service, Call
     return last, read_call(body, last.hook)
 
 
-def _needed(keys: Sequence[str]) -> Refused:
+def _needed(keys: Sequence[str], gathered: Gathered) -> Refused:
     named = " and ".join(f"prefetch.{key}" for key in keys)
+    why = gathered.why(keys) or "It came as null or as an error."
     return Refused(
         412,
-        f"{named}: needed for an answer, but not sent (or sent as null or as an error), and not to be had from a FHIR"
-        " server. Send it as the prefetch template in discovery says.",
+        f"{named}: needed for an answer, but not sent, or not usable, and not to be had from a FHIR server. {why}"
+        " Prefetch templates are in discovery.",
         field=f"prefetch.{keys[0]}",
     )
 

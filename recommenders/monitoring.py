@@ -259,7 +259,7 @@ def calcium_after_denosumab(case: Case) -> CalciumSchedule:
         return CalciumSchedule(_open("bma.last_dose_date"))
     first = min(doses, key=lambda dose: dose.date)
     checks = [(day - first.date).days for day in calcium_days(facts)]
-    if not checks and "observations" in facts.unavailable:
+    if "observations" in facts.cut or (not checks and "observations" in facts.unavailable):
         return CalciumSchedule(_open("lab.ca_total"))
     start = Moment(name="bma.start_date", date=first.date, reason=None, resources=first.resources)
     days, last_check = (facts.as_of - first.date).days, max(checks, default=-1)

@@ -20,6 +20,7 @@ from recommenders.patient.lesions import (
     imaged_within,
     imaging,
     in_spine,
+    none_if_whole,
     possible_sites,
     shows,
     shows_spine,
@@ -143,7 +144,8 @@ def _irradiated(case: Case, lesion: Lesion, window: Limit | None = None) -> Crit
         for event in facts.sre
         if event.type == "bone-radiotherapy" and (window is None or days_ago(facts, event.date) in span(window))
     ]
-    return any_of(_of_this_place(event, same_bone(event.bone, lesion.bone)) for event in courses)
+    found = any_of(_of_this_place(event, same_bone(event.bone, lesion.bone)) for event in courses)
+    return none_if_whole(facts, found, "sre[].type", "procedures")
 
 
 def _of_this_place(event: Event, here: Truth) -> Criterion:

@@ -23,6 +23,7 @@ from recommenders.patient.lesions import (
     imaged_within,
     lies_in,
     newest_date,
+    none_if_whole,
     shows,
     shows_spine,
     span,
@@ -672,7 +673,8 @@ def _interventional(case: Case) -> Iterator[Advice]:
     facts = case.facts
     unsuitable = ~facts.status.fit_for_surgery | surgery(case).contraindicated
     for lesion in facts.lesions:
-        earlier = any_of(event_criterion(event) for event in _irradiated_before(case, lesion))
+        found = any_of(event_criterion(event) for event in _irradiated_before(case, lesion))
+        earlier = none_if_whole(facts, found, "sre[].type", "procedures")
         yield Advice(
             rule="SURG-032",
             because=documented(facts.dx.bone_met) & documented(hurts(lesion) & (unsuitable | earlier)),

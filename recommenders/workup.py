@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recommenders.patient.advice import Case, Fill, Proposal
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.records import Study
 
@@ -41,6 +42,11 @@ ANY_BONE = Bone()
 
 LOCAL_IMAGING = ("xray", "ct", "mri")
 WHOLE_SKELETON = ("spect", "pet")
+
+
+def _no_bone_metastasis(facts: Facts) -> Criterion:
+    """Tell whether no bone metastasis is on record; unknown where only a part of the problem list came."""
+    return ~documented(facts.dx.bone_met) & given(None if facts.is_cut("conditions") else True)
 
 
 def rules(case: Case) -> Iterator[Advice]:
@@ -157,9 +163,7 @@ def _image_the_site(case: Case) -> Advice:
     wanted = tuple(_site_orders(case, cord, broken, painful))
     return Advice(
         rule="DX-001",
-        because=facts.dx.lung_cancer
-        & ~documented(facts.dx.bone_met)
-        & any_of((*(s for s, _ in placed), *without_place)),
+        because=facts.dx.lung_cancer & _no_bone_metastasis(facts) & any_of((*(s for s, _ in placed), *without_place)),
         unless=done_already | (all_asked(case, wanted[:1]) if wanted else NO),
         fill={"list": _signs(case), "site": _named(bone)},
         about=SPINE_KEY if cord.yes else _about(bone) if broken.yes else None,
@@ -239,7 +243,7 @@ def _confirm_a_scan(case: Case) -> Iterator[Advice]:
     already = asked(case, "ct", "mri", "xray", about=about, since=since)
     yield Advice(
         rule="DX-003",
-        because=facts.dx.lung_cancer & ~documented(facts.dx.bone_met) & _result(scan, "spect", "positive", "equivocal"),
+        because=facts.dx.lung_cancer & _no_bone_metastasis(facts) & _result(scan, "spect", "positive", "equivocal"),
         unless=imaged_within(facts, LOCAL_IMAGING, limits.imaging_recent, lambda study: shows(study, bone)) | already,
         fill={"site": _named(bone), "scan_date": since or ""},
         about=about,
@@ -322,7 +326,7 @@ def _screening(case: Case) -> Iterator[Advice]:
     wanted = (ask("order-a-bone-scan", "bone-scan", diagnoses(case)),)
     yield Advice(
         rule="DX-007",
-        because=dx.lung_cancer & ~documented(dx.bone_met),
+        because=dx.lung_cancer & _no_bone_metastasis(facts),
         unless=imaged_within(facts, WHOLE_SKELETON, limits.bone_scan_due, _of_the_whole_skeleton)
         | asked(case, "bone-scan", "pet-ct"),
         fill={"lung_date": dx.lung_cancer.date or ""},

@@ -310,7 +310,7 @@ def test_verify_prints_heads_and_fails_on_a_change(tmp_path: Path, monkeypatch: 
     assert run(audit.commands, ["verify", "--expect", "a:2:x"]).exit_code == 1
     assert run(audit.commands, ["verify", "--expect", "nonsense"]).exit_code == 2
     who = run(audit.commands, ["who", "canary-patient", "--tenant", "https://ehr.example:8443"])
-    assert json.loads(who.output)["fired"] == ["DOSE-003"]
+    assert json.loads(who.stdout)["fired"] == ["DOSE-003"]
     tamper(filled, "UPDATE audit_records SET record = '{}'")
     filled.close()
     bad = run(audit.commands, ["verify"])

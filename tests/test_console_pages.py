@@ -15,8 +15,10 @@ from hooks.application import create_app
 from hooks.console import SPOKEN
 from hooks.console.refusals import place_of
 from hooks.console.texts import texts
+from hooks.dossier.whole import dossier_of
 from hooks.reference import safe, samples
 from hooks.settings import Settings, SettingsError, load
+from hooks.views import Desk
 from tests.wire import DAY
 
 if TYPE_CHECKING:
@@ -239,14 +241,14 @@ def test_every_sample_can_be_looked_into(client: FlaskClient, name: str, languag
 CODE = '[[mapping.codes]]\nsystem = "{system}"\ncode = "X"\nconcept = "{concept}"\n'
 GOOD = CODE.format(system="http://h.example/lab", concept="lab.hb")
 NOT_A_FACT = CODE.format(system="http://h.example/lab", concept="lab.nothing")
-STANDARD = CODE.format(system="http://loinc.org", concept="lab.hb")
+STANDARD = CODE.format(system="http://loinc.org", concept="lab.hb").replace('"X"', '"2160-0"')
 
 
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
         (GOOD + NOT_A_FACT, 5, "'lab.nothing' is neither a concept of codes.csv nor a fact"),
-        (f'language = "en"\n{STANDARD}', 2, "loinc"),
+        (f'language = "en"\n{STANDARD}', 2, "cannot be given another meaning"),
         ('[[mapping.names]]\ntext = "Hb"\n', 1, "concept is missing"),
         ('[mapping.units]\n"g/dL" = "g/dL"\n"Zork" = "zork"\n', 3, "write it in UCUM"),
         ("[mapping]\ncodez = []\n", 2, "is not a setting"),
@@ -261,3 +263,24 @@ def test_a_mapping_that_cannot_be_used_stops_the_start_with_line_and_remedy(
         load({"config": str(file)}, {})
     assert f"mapping in {file}, line {line}:" in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_the_console_tells_what_was_cut_and_what_may_well_be_lost() -> None:
+    request = samples.request_for("mgus")
+    lost = {
+        "resourceType": "Observation",
+        "id": "lost",
+        "status": "final",
+        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "99999-9", "display": "Creatinine"}]},
+        "valueQuantity": {"value": 120, "unit": "umol/L"},
+    }
+    results = request["prefetch"]["observations"]
+    results.setdefault("entry", []).append({"resource": lost})
+    results["link"] = [{"relation": "next", "url": "https://ehr.example/fhir?page=2"}]
+    results.pop("total", None)
+    desk = Desk.of(settings(now=DAY))
+    body = json.dumps(request).encode()
+    found = dossier_of(desk, body, "en").data
+    assert found.cut == ("observations",)
+    assert [line for _, line in found.losses if "lab.creatinine" in line and "99999-9" in line]

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hooks.reference import samples
+from hooks.reference.guessing import guess
+from hooks.reference.validating import Unmapped
 from hooks.tools.cli import main
-from hooks.tools.doctor import guess
-from hooks.tools.validating import Unmapped
-from tests.fhir_servers import Handler, as_json, serving
+from tests.fhir_servers import Handler, as_json, serving, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,7 +262,14 @@ def test_named_patients_are_looked_at_and_no_others() -> None:
         ("Platelets automated", "10*9/L", "lab.platelets"),
         ("血红蛋白测定", "g/L", "lab.hb"),
         ("Zonk", "mmol/L", None),
-        ("Creatinine", "zorkmid/fortnight", "lab.creatinine"),
+        ("Creatinine", "zorkmid/fortnight", None),
+        ("Creatinine", "", None),
+        ("Creatinine urine", "umol/L", None),
+        ("Creatinine clearance ratio", "umol/L", None),
+        ("Haemoglobin A1c", "g/L", None),
+        ("Calcium ionised", "mmol/L", "lab.ca_ionised"),
+        ("Mean platelet volume", "fL", None),
+        ("Total calcium", "mmol/L", "lab.ca_total"),
     ],
 )
 def test_guesses_go_by_words_and_unit(text: str, unit: str, fact: str | None) -> None:
@@ -273,3 +280,33 @@ def test_guesses_go_by_words_and_unit(text: str, unit: str, fact: str | None) ->
 def test_no_fact_is_guessed_whose_unit_cannot_be() -> None:
     found = guess(Unmapped("Observation", LAB, "X1", "Creatinine", "kg"))
     assert found is None or found.concept != "lab.creatinine"
+
+
+@pytest.mark.parametrize(
+    ("token", "answer", "words"),
+    [
+        (None, 401, "does not accept the access token"),
+        ("x", 403, "lacks the scope"),
+        ("x", 404, "no such thing (404)"),
+    ],
+)
+def test_the_doctor_says_the_cure_in_the_services_own_words(token: str | None, answer: int, words: str) -> None:
+    with serving(status(answer)) as server:
+        done = doctor(server.base, "--patient", "s01", *(["--token", token] if token else []))
+    assert done.exit_code == 1
+    assert words in done.stdout
+
+
+def test_without_a_token_the_doctor_reads_as_the_service_would(tmp_path: Path) -> None:
+    built = Hospital(local_chart(), kinds=("Patient", "Condition", "Observation"))
+    with serving(built) as server:
+        built.base = server.base
+        assert report(server.base, "--patient", "s01")["fit"]
+        assert all("Authorization" not in headers for _, headers in server.seen)
+        server.seen.clear()
+        strict = tmp_path / "strict.toml"
+        strict.write_text("fhir_anonymous = false\n", encoding="utf-8")
+        refused = doctor(server.base, "--patient", "s01", "--config", str(strict))
+        assert refused.exit_code == 1
+        assert "holds no access token" in refused.stdout
+        assert server.seen == []

@@ -169,9 +169,9 @@ def test_creatinine_is_stale_the_day_after_its_window(age_days: int, hook_window
     assert is_known or found.lab.creatinine.reason == "stale"
 
 
-def test_a_value_without_a_date_is_stale() -> None:
+def test_a_value_without_a_date_is_undated_and_never_called_old() -> None:
     found = as_seen(facts(lab={"creatinine": {"value": 90, "date": "none"}}), "chart")
-    assert found.lab.creatinine.reason == "stale"
+    assert found.lab.creatinine.reason == "undated"
 
 
 @pytest.mark.parametrize(("days", "current"), [(180, True), (181, False)])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fhir_mapping.chart import Unavailable
+from hooks.fhir_server.addresses import configured_base, next_query
 from hooks.fhir_server.fetch import (
     BREAKER_FAILURES,
     BREAKER_SECONDS,
@@ -21,9 +22,7 @@ from hooks.fhir_server.fetch import (
     MAX_PAGES,
     Breakers,
     Fetched,
-    configured_base,
     fetch_missing,
-    next_query,
 )
 from tests import fhir_servers as fhir
 from tests.fhir_servers import Answer, Server, bundle, condition, serving
@@ -58,6 +57,7 @@ def test_what_is_missing_comes_with_the_token_on_every_request() -> None:
     for path, headers in server.seen:
         assert headers["Authorization"] == f"Bearer {TOKEN}"
         assert headers["Accept-Encoding"] == "identity"
+        assert headers["Cache-Control"] == "no-cache"
         assert "Cookie" not in headers
         assert TOKEN not in path
 
@@ -146,7 +146,7 @@ def test_a_delivered_bundle_is_continued_and_kept_as_it_was_when_that_fails() ->
     assert found(fetched, "conditions")["link"][0]["relation"] == "next"
 
 
-def test_endless_pages_end_after_ten_and_are_marked_incomplete() -> None:
+def test_endless_pages_end_after_a_hundred_and_are_marked_incomplete() -> None:
     with serving(paged(10**9)) as server:
         fetched = fetch(server, {"conditions": "Condition?patient=p1"}, seconds=5)
     assert len(server.seen) == MAX_PAGES
@@ -154,7 +154,7 @@ def test_endless_pages_end_after_ten_and_are_marked_incomplete() -> None:
     assert found(fetched, "conditions")["link"][0]["relation"] == "next"
 
 
-def test_exactly_ten_pages_are_complete() -> None:
+def test_exactly_a_hundred_pages_are_complete() -> None:
     with serving(paged(MAX_PAGES)) as server:
         assert fetch(server, {"conditions": "Condition?patient=p1"}, seconds=5).outcomes["conditions"] == "ok"
 
@@ -286,6 +286,35 @@ def test_a_failing_request_is_tried_twice_at_most_and_a_refusal_once() -> None:
         with serving(fhir.status(number)) as server:
             fetch(server, {"patient": "Patient/p1"}, seconds=3)
             assert len(server.seen) == requests
+
+
+def test_a_server_that_says_when_to_come_again_is_asked_again_then_if_there_is_time() -> None:
+    for number in (429, 503):
+        asked: list[float] = []
+
+        def busy(handler: fhir.Handler, number: int = number, asked: list[float] = asked) -> None:
+            asked.append(time.monotonic())
+            (fhir.status(number, Retry_After="1") if len(asked) == 1 else fhir.well)(handler)
+
+        with serving(busy) as server:
+            assert fetch(server, {"patient": "Patient/p1"}, seconds=3).outcomes == {"patient": "ok"}
+        assert 1 <= asked[1] - asked[0] < 1.5
+
+
+def test_a_server_that_wants_to_be_left_alone_for_longer_is_left_alone() -> None:
+    for number in (429, 503):
+        with serving(fhir.status(number, Retry_After="2")) as server:
+            start = time.monotonic()
+            fetch(server, {"patient": "Patient/p1"}, seconds=2)
+            assert len(server.seen) == 1
+            assert time.monotonic() - start < 1
+
+
+def test_without_a_token_a_server_is_read_only_where_that_is_allowed() -> None:
+    with serving(fhir.well) as server:
+        assert fetch(server, token=None, anonymous=True).outcomes == {"patient": "ok", "conditions": "ok"}
+        assert all("Authorization" not in headers for _, headers in server.seen)
+        assert set(fetch(server, token="a b", anonymous=True).outcomes.values()) == {"bad-token"}
 
 
 def test_a_late_failure_is_not_tried_again() -> None:

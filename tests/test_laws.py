@@ -209,7 +209,7 @@ def test_no_suggestion_fed_back_as_a_draft_order_makes_a_critical_card(name: str
             drafts = [
                 action["resource"] | {"status": "draft"}
                 for action in suggestion["actions"]
-                if action["resource"]["resourceType"] == "MedicationRequest"
+                if action.get("resource", {}).get("resourceType") == "MedicationRequest"
             ]
             if not drafts:
                 continue

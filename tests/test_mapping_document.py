@@ -317,14 +317,14 @@ def test_a_fracture_of_this_year_recorded_last_week_may_be_of_last_week(told: Js
         ({"valueString": "２．１ｍｍｏｌ／Ｌ"}, "2.1", None),
         ({"valueString": "8.4 mg/dL"}, "2.0958", None),
         ({"valueString": "2.1"}, None, "unit"),
-        ({"valueString": "hemolyzed"}, None, "missing"),
+        ({"valueString": "hemolyzed"}, None, "haemolysed"),
         ({"valueQuantity": quantity("4.6", "mEq/L")}, "2.3", None),
         ({"valueQuantity": quantity("2.1", "pg/mL")}, None, "unit"),
         ({"valueQuantity": quantity("2.35", "mg/dL")}, None, "implausible"),
         ({"valueQuantity": quantity("2.1"), "referenceRange": [{"low": quantity("2.1", "mmol/L")}]}, None, "unit"),
         ({"dataAbsentReason": coded("x", "masked")}, None, "masked"),
         ({"dataAbsentReason": coded("x", "not-performed")}, None, "missing"),
-        ({"interpretation": [coded("x", "L")]}, None, "missing"),
+        ({"interpretation": [coded("x", "L")]}, None, "no-value"),
     ],
 )
 def test_a_calcium_is_read_or_unknown_with_its_reason(told: Json, value: str | None, reason: str | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from fhir_mapping import allergies
 from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.draft_orders import read_drafts
-from fhir_mapping.medications import read_medications, taken
+from fhir_mapping.medications import melphalan_given, read_medications, taken
 from fhir_mapping.proposals import ProposalError, resource_for
 from recommenders.patient.advice import ChangedOrder
 from recommenders.vocabulary.records import Allergy, Order
@@ -85,7 +85,7 @@ def test_a_push_that_is_corrected_becomes_an_infusion() -> None:
         assert word in step["text"]
         assert "push" not in step["text"]
         (order,) = read_drafts({"resourceType": "Bundle", "entry": [{"resource": made}]}, None, context=CONTEXT).orders
-        assert (order.push.value, order.infusion_min.value) == (False, 15)
+        assert (order.push.value, order.infusion_min.value) == (False, Decimal(15))
 
 
 @pytest.mark.parametrize(("text", "route"), [("intradermal", "ID"), ("皮内注射", "ID"), ("IV", "IV"), ("SC", "SC")])
@@ -147,7 +147,7 @@ def test_a_draft_is_moved_to_its_day_and_reads_back_so() -> None:
     repeat = {"frequency": 1, "period": 4, "periodUnit": "wk"}
     made = later(medication("zoledronic acid", dosageInstruction=[{"text": "4 mg IV", "timing": {"repeat": repeat}}]))
     (order,) = read_drafts({"resourceType": "Bundle", "entry": [{"resource": made}]}, None, context=CONTEXT).orders
-    assert (order.starts, order.interval_days.value) == (dt.date(2026, 12, 1), 28)
+    assert (order.starts, order.interval_days.value) == (dt.date(2026, 12, 1), Decimal(28))
     assert made["dosageInstruction"][0]["text"].endswith("starting 2026-12-01")
 
 
@@ -253,3 +253,21 @@ def test_a_drug_that_is_taken_keeps_its_name() -> None:
     (one,) = taken(read_medications([order], context=CONTEXT), ())
     assert "itraconazole" in one.name
     assert "cyp3a4_inhibitor" in one.classes
+
+
+def test_melphalan_that_was_given_or_stands_ordered_is_kept_with_its_day() -> None:
+    given = {
+        "resourceType": "MedicationAdministration",
+        "id": "a1",
+        "status": "completed",
+        "subject": {"reference": "Patient/p1"},
+        "effectiveDateTime": "2026-11-21",
+        "medicationCodeableConcept": {"text": "melphalan injection"},
+        "dosage": {"dose": {"value": 280, "unit": "mg"}},
+    }
+    tablets = medication(
+        "melphalan 2 mg tablet", number="m2", status="active", authoredOn="2026-11-20",
+        dosageInstruction=[{"route": {"text": "PO"}, "doseAndRate": [{"doseQuantity": {"value": 10, "unit": "mg"}}]}],
+    )  # fmt: skip
+    found = melphalan_given(read_medications([given, tablets], context=CONTEXT))
+    assert [(dose.date, dose.mg) for dose in found] == [(dt.date(2026, 11, 21), Decimal(280))]

@@ -369,7 +369,7 @@ def test_a_sites_national_icd_edition_is_cut_to_the_who_code() -> None:
     ("settings", "words"),
     [
         ({"codes": [{"system": "http://x.example", "code": "CA", "concept": "calcium"}]}, "codes, entry 1"),
-        ({"codes": [{"system": "http://loinc.org", "code": "1-1", "concept": "albumin"}]}, "international terminology"),
+        ({"codes": [{"system": "http://loinc.org", "code": "2160-0", "concept": "albumin"}]}, "creatinine already"),
         ({"codes": [{"system": "http://x.example", "concept": "albumin"}]}, "code is missing"),
         ({"names": [{"text": "x", "concept": "albumin", "unit": "g"}]}, "'unit' is not known"),
         ({"units": {"blub": "blubber"}}, "not a unit we know"),

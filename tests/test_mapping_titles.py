@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fhir_mapping.delivery.selection import ObservationIndex
+from fhir_mapping.delivery.index import ObservationIndex
 from fhir_mapping.terms import decode, names
 from fhir_mapping.terms.codes import STANDARD, shipped_rows
 from fhir_mapping.terms.site import NO_SITE

@@ -402,12 +402,12 @@ def test_of_a_list_cut_short_silence_says_nothing() -> None:
     cut = bundle([LUNG], link=[{"relation": "next", "url": "https://ehr.example/fhir?page=2"}])
     facts = chart(conditions=cut).facts
     assert facts.dx.lung_cancer.value is True
-    assert facts.dx.mm.reason == "not-delivered"
+    assert facts.dx.mm.reason == "list-cut"
 
 
 def test_of_a_list_with_a_larger_total_silence_says_nothing() -> None:
     facts = chart(conditions=bundle([LUNG], total=7)).facts
-    assert facts.dx.mm.reason == "not-delivered"
+    assert facts.dx.mm.reason == "list-cut"
 
 
 def test_two_results_of_one_minute_that_differ_contradict_and_keep_both() -> None:

@@ -8,7 +8,15 @@ from typing import get_args
 import pytest
 
 from fhir_mapping.terms import queries
-from fhir_mapping.terms.queries import KEYS, NEEDED, QueryError, observation_codes, templates
+from fhir_mapping.terms.queries import (
+    KEYS,
+    LONGEST_CODES,
+    NEEDED,
+    QueryError,
+    codes_of_results,
+    observation_codes,
+    templates,
+)
 from recommenders.vocabulary.guidance import Hook
 
 HOOKS: tuple[Hook, ...] = get_args(Hook)
@@ -53,11 +61,20 @@ def test_the_patient_is_read_and_the_others_are_searched_by_patient() -> None:
 
 
 def test_observations_are_not_narrowed_unless_the_site_does_so() -> None:
-    assert templates("patient-view")["observations"] == "Observation?patient={{context.patientId}}"
+    assert templates("patient-view")["observations"] == "Observation?patient={{context.patientId}}&_sort=-date"
     narrow = {"observations": {"category": "laboratory,vital-signs", "date": "ge2025-01-01", "_count": "500"}}
     assert templates("patient-view", narrow)["observations"] == (
-        "Observation?patient={{context.patientId}}&category=laboratory,vital-signs&date=ge2025-01-01&_count=500"
+        "Observation?patient={{context.patientId}}&_sort=-date&category=laboratory,vital-signs&date=ge2025-01-01&_count=500"
     )
+
+
+def test_the_codes_that_rules_read_fit_into_the_queries_of_a_careful_server() -> None:
+    values = codes_of_results(["KREA", "a,b"])
+    assert 2 <= len(values) <= 4
+    assert all(len(value) <= LONGEST_CODES for value in values)
+    listed = ",".join(values).split(",")
+    assert {"17861-6", "2160-0", "bone-lesion", "KREA", "a%2Cb"} <= set(listed)
+    assert len(listed) == len(set(listed))
 
 
 def test_a_site_can_narrow_by_every_code_that_a_rule_reads() -> None:

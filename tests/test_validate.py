@@ -183,3 +183,59 @@ def test_a_charts_text_cannot_steer_the_terminal() -> None:
     assert "gone" in out
     assert "\u001b" not in out
     assert "\u202e" not in out
+
+
+def test_a_standard_code_that_may_well_carry_a_fact_is_a_loss_and_comes_first_with_its_line(tmp_path: Path) -> None:
+    unknown = {
+        "coding": [{"system": "http://loinc.org", "code": "99999-9", "display": "Creatinine [Moles/volume] in Blood"}]
+    }
+    bundle = with_observation(code=unknown, valueQuantity={"value": 120, "unit": "umol/L"})
+    sodium = {"coding": [{"system": "http://loinc.org", "code": "2951-2"}], "text": "sodium"}
+    bundle["entry"].append({"resource": observation(2, code=sodium, valueQuantity={"value": 140, "unit": "mmol/L"})})
+    done = validate(bundle, "--json")
+    assert done.exit_code == 1
+    first = json.loads(done.stdout)["unmapped"][0]
+    assert (first["code"], first["perhaps"], first["local"]) == ("99999-9", "lab.creatinine", False)
+    config = tmp_path / "site.toml"
+    config.write_text(f"[mapping]\n{first['mapping']}\n", encoding="utf-8")
+    mapped = told(bundle, "--config", str(config))
+    assert "99999-9" not in {row["code"] for row in mapped["unmapped"]}
+    assert "Lost" in validate(bundle).stdout
+
+
+def test_no_guess_stands_beside_a_standard_code_that_says_what_it_is() -> None:
+    both = {
+        "coding": [
+            {"system": "http://loinc.org", "code": "8867-4", "display": "Heart rate"},
+            {"system": "http://h.example/lab", "code": "CREA", "display": "Creatinine"},
+        ]
+    }
+    (row,) = told(with_observation(code=both, valueQuantity={"value": 80, "unit": "/min"}))["unmapped"]
+    assert row["code"] == "8867-4"
+    assert "perhaps" not in row
+
+
+def test_references_by_full_url_are_kept() -> None:
+    bundle = bundle_of("lung-silent-bone-metastasis")
+    drug = {
+        "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "77655"}],
+        "text": "zoledronic acid",
+    }
+    bundle["entry"] += [
+        {
+            "fullUrl": "urn:uuid:6f4c1a3e-0000-4000-8000-000000000001",
+            "resource": {"resourceType": "Medication", "id": "zol", "code": drug},
+        },
+        {
+            "resource": {
+                "resourceType": "MedicationRequest",
+                "id": "order",
+                "status": "active",
+                "intent": "order",
+                "subject": {"reference": "Patient/s01"},
+                "authoredOn": "2026-11-01",
+                "medicationReference": {"reference": "urn:uuid:6f4c1a3e-0000-4000-8000-000000000001"},
+            }
+        },
+    ]
+    assert told(bundle)["lists"]["courses"] == 1

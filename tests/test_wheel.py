@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import DAY, ROOT, oncobone
+from tests.conftest import ROOT, oncobone
+from tests.wire import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path

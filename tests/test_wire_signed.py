@@ -42,9 +42,9 @@ def make(tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [public_jwk(KEY, "ES384", "k1")]}), encoding="utf-8")
     store = open_store(f"sqlite:///{tmp_path / 'store.sqlite'}", audit_key_file=tmp_path / "key")
 
-    def made(**client: Any) -> FlaskClient:
+    def made(*, strict: bool = False, **client: Any) -> FlaskClient:
         entry = {"issuer": ISSUER, "keys_file": tmp_path / "jwks.json", "fhir_servers": [FHIR]} | client
-        settings = {"host": "0.0.0.0", "public_url": PUBLIC, "clients": [entry], "now": "2026-11-22"}  # noqa: S104 - not opened
+        settings = {"host": "0.0.0.0", "public_url": PUBLIC, "clients": [entry], "now": "2026-11-22", "strict": strict}  # noqa: S104 - not opened
         return create_app(Settings.model_validate(settings), store=store).test_client()
 
     yield made
@@ -94,10 +94,18 @@ def test_the_console_and_metrics_are_not_there(make: Any) -> None:
         assert client.get(path).status_code == 404
 
 
-def test_a_fhir_server_of_somebody_else_is_forbidden(make: Any) -> None:
-    answered = make().post(CALL, json=call_body(fhirServer="https://other.example/fhir"), headers=bearer(CALL))
-    assert answered.status_code == 403
-    assert "fhirServer" in answered.get_json()["issue"][0]["diagnostics"]
+def test_a_fhir_server_that_is_not_listed_is_passed_over_with_a_note_and_refused_only_by_the_strict(make: Any) -> None:
+    body = call_body(fhirServer="https://other.example/fhir")
+    answered = make().post(CALL, json=body, headers=bearer(CALL))
+    assert answered.status_code == 200
+    notes = answered.get_json()["extension"]["org.oncobone.evaluation"]["notes"]
+    assert any(note["resource"] == "fhirServer" and "fhir_servers of the client" in note["reason"] for note in notes)
+    lacking = make().post(CALL, json=without(body, "prefetch.conditions"), headers=bearer(CALL))
+    assert lacking.status_code == 412
+    assert "fhir_servers of the client" in lacking.get_json()["issue"][0]["diagnostics"]
+    refused = make(strict=True).post(CALL, json=body, headers=bearer(CALL))
+    assert refused.status_code == 403
+    assert "fhirServer" in refused.get_json()["issue"][0]["diagnostics"]
 
 
 def test_a_client_that_calls_too_often_is_told_when_to_come_again(make: Any) -> None:

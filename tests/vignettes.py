@@ -40,6 +40,7 @@ KEYS = {
     "orders",
     "allergies",
     "taken",
+    "melphalan_given",
     "sre",
     "studies",
     "requested",
@@ -130,6 +131,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
             Taken(name=row["name"], drugs=tuple(row.get("drugs", ())), classes=frozenset(row.get("classes", ())))
             for row in case.get("taken", ())
         ),
+        melphalan_given=tuple(Dose(**row) for row in case.get("melphalan_given", ())),
         sre=tuple(Event(**row) for row in case.get("sre", ())),
         studies=tuple(Study(**row) for row in case.get("studies", ())),
         series={path: tuple(_series(facts, path, rows)) for path, rows in case.get("series", {}).items()},

@@ -241,8 +241,11 @@ def check_card(card: dict[str, Any]) -> None:
         assert "actionSelectionBehavior" not in suggestion, "A6"
         recommended += bool(suggestion.get("isRecommended"))
         for action in suggestion.get("actions", ()):
-            assert action["type"] in {"create", "update"}, "A7: we never delete"
+            assert action["type"] in {"create", "update", "delete"}, "A7"
             assert action["description"], "A8"
+            if action["type"] == "delete":  # a draft of the call that another one takes the place of
+                assert set(action) == {"type", "description", "resourceId"}, "A10"
+                continue
             assert isinstance(action["resource"], dict), "J4"
             assert action["resource"]["resourceType"], "A9"
     assert recommended <= 1 or card["selectionBehavior"] == "any", "A3"

@@ -17,6 +17,18 @@ class WrongPatientError(ValueError):
     """The call holds another patient's Patient or draft order; the message names the place, no value (HTTP 400)."""
 
 
+KEY_OF: Mapping[str, str] = {
+    "Condition": "conditions",
+    "Observation": "observations",
+    "MedicationRequest": "medications",
+    "Procedure": "procedures",
+    "AllergyIntolerance": "allergies",
+    "MedicationAdministration": "medicationAdministrations",
+    "ServiceRequest": "serviceRequests",
+}
+"""Resource type -> the prefetch key whose list it belongs to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Why something that came was not used, or how it had to be read; never a patient's value or words."""
@@ -65,7 +77,11 @@ class ReadingContext:
     weight: Reading = field(default_factory=lambda: Facts(as_of=dt.date.min).patient.weight)
     bsa: Reading = field(default_factory=lambda: Facts(as_of=dt.date.min).patient.bsa)
     truncated: frozenset[str] = frozenset()
-    """Prefetch keys of which only a part was delivered."""
+    """Prefetch keys of which something is not known: a part of the list, or what an entry in it says."""
+    cut: Mapping[str, dt.date | None] = field(default_factory=dict)
+    """Prefetch keys whose list goes on beyond what came, and from which day on it is whole (None: nobody knows)."""
+    unidentified: tuple[str, ...] = ()
+    """Resources on medications that stand, of which nobody can tell which drug they are."""
     delivered: frozenset[str] = frozenset()
     """Prefetch keys that came (an empty list is delivered too)."""
 
@@ -73,6 +89,14 @@ class ReadingContext:
     def today(self) -> dt.date:
         """The evaluation day."""
         return self.now.astimezone(self.timezone).date()
+
+    def may_be_newer(self, kind: str, day: dt.date | None) -> bool:
+        """Tell whether the part of a cut list that did not come may hold something newer than this day."""
+        key = KEY_OF.get(kind, "")
+        if key not in self.cut:
+            return False
+        whole_from = self.cut[key]
+        return whole_from is None or day is None or day < whole_from
 
     def concepts(self, codeable: object, *kinds: str) -> tuple[Match, ...]:
         """Give the concepts of a CodeableConcept, the site's own codes included."""

@@ -2,390 +2,44 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import re
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fhir_mapping.delivery.context import Note, WrongPatientError
-from fhir_mapping.delivery.resources import ELEMENTS, readable
-from fhir_mapping.terms import codes, dates, decode, dictionary, drugs, names, units
+from fhir_mapping.delivery.carrying import LISTS_ALL_DISEASES, Carrying
+from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.items import (
+    JUDGED_BY_RANGE,
+    Aside,
+    Candidate,
+    Item,
+    Selected,
+    Slot,
+    is_patient,
+    name_of,
+    relative,
+)
+from fhir_mapping.delivery.notes import NOT_READ, Notes
+from fhir_mapping.delivery.shapes import ELEMENTS
+from fhir_mapping.delivery.timing import PENDING, status_counts, version, when
+from fhir_mapping.terms import codes, dates, decode, dictionary
 from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
-from fhir_mapping.words import assertions, cytogenetics, targets
-from fhir_mapping.words.fold import compiled, fold
-from recommenders.vocabulary.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Mapping
 
+    from fhir_mapping.delivery.index import ObservationIndex
     from fhir_mapping.terms.codes import CodeTable
-    from fhir_mapping.terms.dates import Stamp
-    from fhir_mapping.terms.site import SiteMapping
 
-NOT_READ = "not read: no code that a rule uses"
-SUPERSEDED = "superseded by a newer result"
-_COUNTED = frozenset({NOT_READ, SUPERSEDED})
-NAMED_AT_MOST = 100
-"""So many resources of one reason are named one by one; the rest is counted."""
 READ_AT_MOST = 5_000
 """So many resources, results aside, are read: a chart has a few hundred, and each costs a third of a millisecond."""
 
 MEDICATION_KINDS = frozenset(
     {"MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense"}
 )
-_DRUG_KINDS = frozenset(drugs.KINDS)
-_USUAL_NAME = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$")
-
-
-class Notes:
-    """Collects why things were not used; the same words twice are said once, and long lists are counted."""
-
-    def __init__(self) -> None:
-        self._found: set[tuple[str, str]] = set()
-        self._nameless: Counter[tuple[str, str]] = Counter()
-        self._counts: Counter[str] = Counter()
-
-    def add(self, resource: str, reason: str) -> None:
-        """Note a reason for one resource (`Type/id`) or prefetch key."""
-        self._found.add((resource, reason))
-        if resource.endswith(" without id"):
-            self._nameless[resource, reason] += 1
-
-    def add_all(self, resources: Iterable[str], reason: str) -> None:
-        """Note one reason for many resources: the first hundred by name, the others counted."""
-        names = sorted(set(resources))
-        for name in names[:NAMED_AT_MOST]:
-            self.add(_usual(name), reason)
-        self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
-
-    def sorted(self) -> tuple[Note, ...]:
-        """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""
-        named: list[Note] = []
-        counted: list[Note] = []
-        met, more = Counter[str](), Counter[str](self._counts)
-        for resource, reason in sorted(self._found):
-            met[reason] += 1
-            if met[reason] > NAMED_AT_MOST:
-                more[reason] += 1
-            else:
-                said = counted if reason in _COUNTED else named
-                said.append(Note(resource, self._times(resource, reason)))
-        counted.sort(key=lambda note: note.reason)
-        rest = [Note("prefetch", f"{more[reason]} more resources: {reason}") for reason in sorted(more) if more[reason]]
-        return (*named, *counted, *rest)
-
-    def _times(self, resource: str, reason: str) -> str:
-        count = self._nameless[resource, reason]
-        return f"{reason} ({count} times)" if count > 1 else reason
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """
-    One resource that carries a fact: its bytes, its head, and its tidy copy once somebody reads it.
-
-    `name` is `Type/id`; `stamp` when it was true, `dated_by` the element that told, `issued` when it was
-    released.
-    """
-
-    kind: str
-    name: str
-    key: str
-    raw: msgspec.Raw | bytes
-    head: Head
-    stamp: Stamp | None = None
-    dated_by: str = ""
-    issued: Stamp | None = None
-    flags: tuple[str, ...] = ()
-    ranged: bool = False
-    """Whether a fact it carries is judged by the laboratory's own range."""
-    is_faulty: bool = False
-    """Whether it was found to be unreadable: then nobody knows what it says."""
-    _copy: dict[str, Any] | None = None
-
-    def copy(self, timezone: dt.tzinfo, notes: Notes) -> dict[str, Any] | None:
-        """Give the tidy, validated copy; None, noted, when the resource cannot be used."""
-        if self._copy is None and not self.is_faulty:
-            try:
-                without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
-                self._copy = readable(decode.whole(self.raw), timezone, without=without)
-            except ResourceFaultError as error:
-                self.is_faulty = True
-                notes.add(self.name, str(error))
-        return self._copy
-
-
-_NOTHING: frozenset[str] = frozenset()
-_RANGE = frozenset({"referenceRange"})
-_JUDGED_BY_RANGE = frozenset(
-    {
-        "lab.ca_total",
-        "lab.ca_corr",
-        "lab.alp",
-        "lab.balp",
-        "lab.ldh",
-        "lab.hb",
-        "bone.ctx",
-        "bone.pinp",
-        "bone.ntx",
-        "pain.nrs",
-    }
-)
-"""Facts whose reference range rules ask for (a faces scale tells by it how far it goes)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """
-    What one code of an Observation is for.
-
-    `topic` names the reader, `target` the fact path (or concept), `rank` how much it is to be trusted
-    (1 standard code … 4 text), `concept`/`system`/`code` what matched.
-    """
-
-    topic: str
-    target: str
-    rank: int
-    concept: str
-    system: str = ""
-    code: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Candidate:
-    """One value that may become a fact: the item, which component of it (None: itself), and its slot."""
-
-    item: Item
-    slot: Slot
-    part: int | None = None
-    stamp: Stamp | None = None
-    behind: int = 0
-
-
-class ObservationIndex:
-    """
-    Which facts an Observation's codes and names stand for.
-
-    Answers are remembered per (system, code) and per name from call to call; `forget_if_large` bounds that.
-    """
-
-    def __init__(self, table: CodeTable, site: SiteMapping) -> None:
-        self._table = table
-        self._by_concept = _BY_CONCEPT
-        self._by_local = _BY_LOCAL
-        self._names = {**dictionary.NAMES, **site.names}
-        self._forms = _FACT_OF_FORM
-        self._coded: dict[tuple[str | None, str | int | None], tuple[tuple[Slot, ...], bool]] = {}
-        self._worded: dict[str, tuple[Slot, ...]] = {}
-
-    def forget_if_large(self, most: int = 50_000) -> None:
-        """Forget the remembered answers when a hostile feed has filled them with codes of its own."""
-        if len(self._coded) > most:
-            self._coded.clear()
-        if len(self._worded) > most:
-            self._worded.clear()
-
-    def slots(self, code: decode.Codeable | list[decode.Codeable] | None) -> tuple[Slot, ...]:
-        """Give the slots of a code: any coding that matches counts; words only where no standard code is."""
-        if code.__class__ is decode.Codeable and code.coding.__class__ is list:
-            listed: Iterable[decode.Coding] = code.coding
-        else:
-            listed = decode.codings(code)
-        found: tuple[Slot, ...] = ()
-        standard = False
-        for coding in listed:
-            key = (coding.system, coding.code)
-            known = self._coded.get(key)
-            if known is None:
-                known = self._coded[key] = self._of_coding(coding.system, coding.code)
-            if known[0]:
-                found += known[0]
-            elif known[1]:
-                standard = True
-        if found:
-            return found if len(found) == 1 else _best_coded(tuple(dict.fromkeys(found)))
-        return () if standard else self._by_words(code)
-
-    def _by_words(self, code: decode.Codeable | list[decode.Codeable] | None) -> tuple[Slot, ...]:
-        for codeable in decode.codeables(code):
-            words = [codeable.text]
-            words += [coding.display for coding in decode.codings(codeable)]
-            for said in words:
-                if said:
-                    known = self._worded.get(said)
-                    if known is None:
-                        known = self._worded[said] = self._of_words(said)
-                    if known:
-                        return known
-        return ()
-
-    def _of_coding(self, system: str | None, code: str | int | None) -> tuple[tuple[Slot, ...], bool]:
-        """Give the slots of one coding, and whether it is of a standard terminology (then words do not count)."""
-        return self._slots_of(system, code), codes.is_standard(system)
-
-    def _slots_of(self, system: str | None, code: str | int | None) -> tuple[Slot, ...]:
-        text_of_code = codes.code_text(code)
-        if not text_of_code:
-            return ()
-        normal = self._table.normal(system or "")
-        if normal == codes.LOCAL:
-            slot = self._by_local.get(text_of_code)
-            return (Slot(slot[0], slot[1], 3, text_of_code, normal, text_of_code),) if slot else ()
-        rank = 1 if codes.is_standard(normal) or normal in {codes.HGNC, codes.ICD_O_3} else 3
-        found: list[Slot] = []
-        for match, kinds in self._table.lookup(system or "", text_of_code):
-            if not kinds & {"Observation", "DiagnosticReport"} and match.concept not in DICTIONARY:
-                continue
-            topic, target = self._by_concept.get(match.concept, ("", ""))
-            if match.concept in DICTIONARY:
-                topic, target = "reading" if match.concept in dictionary.READINGS else "finding", match.concept
-            if topic:
-                found.append(Slot(topic, target, rank, match.concept, match.system, match.code))
-        return tuple(found)
-
-    def _of_words(self, said: str) -> tuple[Slot, ...]:
-        target = self._names.get(units.fold(said)) or self._named(said)
-        if target is None:
-            return self._titled(said) or _spoken_slots(said)
-        if target.endswith("_TRAP"):
-            return ()
-        if target in dictionary.READINGS:
-            return (Slot("reading", target, 4, "", "", ""),)
-        if target in dictionary.FINDINGS:
-            return (Slot("finding", target, 4, "", "", ""),)
-        topic, path = self._by_concept.get(target, ("", ""))
-        return (Slot(topic, path, 4, target, "", ""),) if topic else ()
-
-    def _named(self, said: str) -> str | None:
-        """Give the fact path or concept of a name in any of its comparable forms, the most literal first."""
-        for form in names.forms(said):
-            concepts = names.concepts_of(form, "Observation")
-            traps = [concept for concept in concepts if concept.endswith("_TRAP")]
-            if target := next(iter((*traps, *concepts)), None) or self._forms.get(form):
-                return target
-        return None
-
-    def _titled(self, said: str) -> tuple[Slot, ...]:
-        """Give the slots of a name that is the official title of a code."""
-        matches = names.titled(said, "Observation", "DiagnosticReport")
-        slots = (slot for match in matches for slot in self._slots_of(match.system, match.code))
-        return tuple(dict.fromkeys(Slot(one.topic, one.target, 4, one.concept, one.system, one.code) for one in slots))
-
-
-_LONGEST_NAME = 200
-
-
-def _best_coded(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
-    """Leave out what a local code says beside a standard one: it never outvotes it."""
-    standard = tuple(slot for slot in slots if slot.rank == 1)
-    return standard or slots
-
-
-_GENETICS = compiled(r"\bfish\b|fluorescence in situ|cytogenetic|karyotyp|荧光原位杂交|细胞遗传|染色体|核型")
-
-
-def _spoken_slots(said: str) -> tuple[Slot, ...]:
-    """Facts that an Observation's name tells without a code: an MDT discussion, an abnormality, a score."""
-    folded = fold(said[:_LONGEST_NAME])
-    if len(abnormalities := cytogenetics.named(said)) == 1:
-        return (Slot("presence", next(iter(abnormalities)), 4, "cyto-name"),)
-    if abnormalities or _GENETICS.search(folded):
-        return (Slot("cyto-text", "cyto-text", 4, "cyto-text"),)
-    if targets.occurs(said, "mdt") and assertions.verdict(said, "mdt") == "present":
-        return (Slot("moment", "mdt.last_date", 4, "mdt"),)
-    if targets.occurs(said, "dental_exam") and assertions.verdict(said, "dental_exam") == "present":
-        return (Slot("moment", "dental.last_exam", 4, "dental_exam"),)
-    if re.search(r"\b(?:escc|bilsky)\b", folded, re.ASCII):
-        return (Slot("finding", "spine.escc", 4, "escc"),)
-    return ()
-
-
-_TOPICS: Mapping[str, tuple[str, str]] = {
-    "genetic_variant_assessment": ("variant", "variant"),
-    "kras_nras_mutation": ("combined", "kras-nras"),
-    "fish_del17p_and_14q32": ("combined", "del17p-14q32"),
-    "fish_plasma_cell": ("cyto-text", "cyto-text"),
-    "dxa_t_score_lumbar": ("dxa", "mm.bmd_decreased"),
-    "dxa_t_score_hip": ("dxa", "mm.bmd_decreased"),
-    "pregnancy_status": ("pregnancy", "patient.pregnant"),
-    "hcg_serum": ("pregnancy", "patient.pregnant"),
-    "hcg_urine": ("pregnancy", "patient.pregnant"),
-    "pregnancy": ("pregnancy", "patient.pregnant"),
-    "not_pregnant": ("pregnancy", "patient.pregnant"),
-    "tnm_m_clinical": ("m-category", "dx.metastatic"),
-    "tnm_m_pathologic": ("m-category", "dx.metastatic"),
-    "tnm_m_category": ("m-category", "dx.metastatic"),
-    "tnm_stage_group_clinical": ("stage", "dx.metastatic"),
-    "tnm_stage_group_pathologic": ("stage", "dx.metastatic"),
-    "tnm_stage_group": ("stage", "dx.metastatic"),
-    "history_of_metastatic_cancer": ("metastatic-history", "ever.malignancy"),
-    "tumor_size": ("tumor-size", "lesions"),
-    "lytic_bone_lesion": ("lytic", "lesions"),
-    "histology_behavior": ("histology", "histology"),
-    "disease_status": ("disease-status", "local.disease_progression"),
-    "bone_pain": ("symptom", "clin.bone_pain"),
-    "malignant_bone_pain": ("symptom", "clin.bone_pain"),
-    "limited_prognosis": ("prognosis-word", "status.life_expectancy"),
-    "mri_spine": ("imaging", "mri"),
-    "ct_spine": ("imaging", "ct"),
-    "bone_scan": ("imaging", "spect"),
-    "skeletal_survey": ("imaging", "xray"),
-    "pet_ct_naf_bone": ("imaging", "pet-naf"),
-}
-
-
-def _slots_by_concept() -> dict[str, tuple[str, str]]:
-    found: dict[str, tuple[str, str]] = dict(_TOPICS)
-    for concept in dictionary.LOOK_ALIKES:
-        found[concept] = ("look-alike", concept)
-    for rule in dictionary.FINDINGS.values():
-        for concept in rule.concepts:
-            found[concept] = ("presence", rule.fact)
-        for concept in rule.tests:
-            found[concept] = ("test", rule.fact)
-    for reading in dictionary.READINGS.values():
-        for concept in reading.concepts:
-            found[concept] = ("reading", reading.fact)
-    return found
-
-
-def _slots_by_local() -> dict[str, tuple[str, str]]:
-    found: dict[str, tuple[str, str]] = {"bone-lesion": ("lesion", "lesions")}
-    for modality in ("xray", "ct", "mri", "spect", "pet"):
-        found[f"img-{modality}"] = ("imaging", modality)
-    for rule in dictionary.FINDINGS.values():
-        if rule.local:
-            found[rule.local] = ("finding", rule.fact)
-    for reading in dictionary.READINGS.values():
-        for code in reading.local:
-            found[code] = ("reading", reading.fact)
-    for code, fact in dictionary.MOMENTS.items():
-        found[code] = ("moment", fact)
-    return found
-
-
-_BY_CONCEPT = _slots_by_concept()
-_FACT_OF_FORM: Mapping[str, str] = {names.forms(name)[0]: path for name, path in dictionary.WRITTEN_NAMES.items()}
-_BY_LOCAL = _slots_by_local()
-
-
-# --- the pass -----------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Selected:
-    """What was found: candidates per target, items per resource type, and what came of each prefetch key."""
-
-    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
-    items: dict[str, list[Item]] = field(default_factory=dict)
-    delivered: set[str] = field(default_factory=set)
-    truncated: set[str] = field(default_factory=set)
-    unavailable: set[str] = field(default_factory=set)
-    by_reference: dict[str, msgspec.Raw | bytes] = field(default_factory=dict)
 
 
 class Selection:
@@ -411,8 +65,7 @@ class Selection:
         self._subjects: dict[str, bool] = {f"Patient/{patient_id}": True}
         self._urns: dict[str, str] = {}
         self._items: dict[str, Item] = {}
-        self._condition_words: dict[str, bool] = {}
-        self._drug_words: dict[str, bool] = {}
+        self.carrying = Carrying(table)
         self._listed: list[tuple[str, decode.Ref]] = []
         self._not_read: list[str] = []
         self._replaced: set[str] = set()
@@ -460,7 +113,8 @@ class Selection:
                     continue
                 self._urns[entry.fullUrl] = f"{head.resourceType}/{head.id}"
 
-    def _key(self, key: str, one: Delivered) -> None:
+    def _tell_of_list(self, key: str, one: Delivered) -> None:
+        """Note what came of a key as a whole: nothing, a part of it, or all."""
         if one.outcome:
             self.found.unavailable.add(key)
             self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came, or what came cannot be read")
@@ -470,11 +124,17 @@ class Selection:
             self.found.delivered.add(key)
         if one.truncated or (one.outcome and one.entries):
             self.found.truncated.add(key)
-            self.notes.add(f"prefetch/{key}", "only a part was delivered: what is not found may still exist")
+            whole_from = self._whole_from(one)
+            self.found.cut[key] = whole_from
+            since = f", but from {whole_from.isoformat()} on all of it" if whole_from else ""
+            self.notes.add(
+                f"prefetch/{key}", f"list-cut: only a part was delivered{since}; what is not found may still exist"
+            )
+
+    def _key(self, key: str, one: Delivered) -> None:
+        self._tell_of_list(key, one)
         decode_head, slots, subjects, not_read = decode.head_of, self.index.slots, self._subjects, self._not_read
         for number, entry in enumerate(one.entries):
-            if entry.search is not None and entry.search.mode == "outcome":
-                continue
             raw: msgspec.Raw | bytes = entry.resource
             try:
                 head = decode_head(raw)
@@ -505,6 +165,27 @@ class Selection:
                 not_read.append(f"Observation/{head.id}")
                 continue
             self._entry(key, number, raw, head)
+
+    def _whole_from(self, one: Delivered) -> dt.date | None:
+        """
+        Give the first day from which a cut list is whole: the day after the oldest entry of a list that runs
+        from the newest to the oldest. That it does is not taken from the server's word alone.
+        """
+        if one.whole_from is not None:
+            stamp = dates.parse(one.whole_from, self.timezone)
+            return stamp.day if stamp else None
+        if not one.newest_first or one.outcome:
+            return None
+        last: dt.date | None = None
+        for entry in one.entries:
+            try:
+                stamp = when(decode.head_of(entry.resource), entry.resource, self.timezone).stamp
+            except ResourceFaultError:
+                return None
+            if stamp is not None and last is not None and stamp.day > last:
+                return None
+            last = stamp.last if stamp is not None else last
+        return None if last is None else last + dt.timedelta(1)
 
     def _shown(self, key: str, raw: msgspec.Raw | bytes, head: Head) -> msgspec.Raw | bytes | None:
         """
@@ -548,11 +229,6 @@ class Selection:
         if kind == "Patient":
             self._patient(key, number, raw, head)
             return
-        if kind == "OperationOutcome":
-            self.found.unavailable.add(key)
-            self.found.truncated.add(key)
-            self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came among the entries")
-            return
         if kind == "Bundle":
             self._bundle(key, raw)
             return
@@ -565,6 +241,10 @@ class Selection:
     def _bundle(self, key: str, raw: msgspec.Raw | bytes) -> None:
         """A Bundle inside a Bundle is a server's answer in a batch: one level is opened."""
         inner = decode.open_key(bytes(raw))
+        if inner.outcome:
+            self.found.unavailable.add(key)
+            self.found.truncated.add(key)
+            self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came among the entries")
         for number, entry in enumerate(inner.entries):
             try:
                 head = decode.head_of(entry.resource)
@@ -609,17 +289,13 @@ class Selection:
             owner = name_of("Observation", head)
             self._listed += [(owner, member) for member in head.hasMember]
         own = self.index.slots(head.code)
-        parts: list[tuple[int, tuple[Slot, ...]]] = []
-        if head.component is not None:
-            components = head.component if isinstance(head.component, list) else [head.component]
-            for number, component in enumerate(components):
-                if slots := self.index.slots(component.code):
-                    parts.append((number, slots))
+        parts = self._parts(head)
         if not own and not parts:
             self._not_read.append(name_of("Observation", head))
             return
         item = self._counted(key, "Observation", raw, head)
         if item is None:
+            self._set_aside(raw, head, (*own, *(slot for _, slots in parts for slot in slots)))
             return
         for slot in own:
             self._candidate(item, slot, None)
@@ -628,32 +304,54 @@ class Selection:
                 for slot in slots:
                     self._candidate(item, slot, number)
 
+    def _parts(self, head: Head) -> list[tuple[int, tuple[Slot, ...]]]:
+        """Give the components that carry a fact, by their place."""
+        listed = head.component if isinstance(head.component, list) else [head.component]
+        slots = ((number, self.index.slots(one.code)) for number, one in enumerate(listed) if one is not None)
+        return [(number, found) for number, found in slots if found]
+
     def _candidate(self, item: Item, slot: Slot, part: int | None) -> None:
         if slot.topic == "look-alike":
             self.notes.add(item.name, dictionary.LOOK_ALIKES[slot.target])
             return
-        if slot.target in _JUDGED_BY_RANGE:
+        if slot.target in JUDGED_BY_RANGE:
             item.ranged = True
         self.found.candidates.setdefault(slot.target, []).append(Candidate(item, slot, part, item.stamp))
 
     def _counted(self, key: str, kind: str, raw: msgspec.Raw | bytes, head: Head) -> Item | None:
         """Give the item when its status and date let it count; None, noted, otherwise."""
         name = name_of(kind, head)
-        if not _status_counts(name, head.status, self.notes):
+        if not status_counts(name, head.status, self.notes):
             return None
         if head.modifierExtension:
             self.notes.add(name, "unknown-modifier: a modifierExtension may change its meaning")
             return None
-        stamp, dated_by = when(head, raw, self.timezone)
+        stamp, dated_by, respelled = when(head, raw, self.timezone)
         if stamp is not None and stamp.is_future(self.now):
             self.notes.add(name, "future-dated: more than 24 hours ahead")
             return None
+        if stamp is None:
+            self.notes.add(name, "undated: no date, so it counts only where age does not matter")
         if head.subject is None or head.subject.reference is None:
             self.notes.add(name, "no-subject: used, since it came with this patient's data")
         item = Item(kind, name, key, raw, head, stamp, dated_by, dates.parse(head.issued, self.timezone))
         if dated_by == "issued":
             item.flags = ("issued-date",)
+        if respelled:
+            item.flags = (*item.flags, "date-respelled")
+            self.notes.add(name, f"date-respelled: {dated_by} is not written as FHIR has it")
         return self._keep(item)
+
+    def _set_aside(self, raw: msgspec.Raw | bytes, head: Head, slots: Iterable[Slot]) -> None:
+        """Remember that there is a result which does not count yet, or not now: it is not "not on record"."""
+        stamp = when(head, raw, self.timezone).stamp
+        future = stamp is not None and stamp.is_future(self.now)
+        if (head.status or "").strip() not in PENDING and not future:
+            return
+        one = Aside("future-dated" if future else "pending", name_of("Observation", head), stamp.day if stamp else None)
+        for slot in slots:
+            if slot.topic in {"reading", "finding"}:
+                self.found.aside.setdefault(slot.target, []).append(one)
 
     # --- the others ---
 
@@ -672,6 +370,7 @@ class Selection:
             self._not_read.append(name)
             if kind == "Condition":
                 self.found.by_reference[name] = raw  # a reason may refer to it
+                self._unidentified_condition(key, name, raw, head)
             return
         if head.modifierExtension:
             self.notes.add(name, "unknown-modifier: a modifierExtension may change its meaning")
@@ -703,47 +402,21 @@ class Selection:
                 self._observation(key, raw, inner)
 
     def _carries(self, kind: str, head: Head) -> bool:
-        if kind == "Condition":
-            return self._condition_carries(head)
-        return self._drug_carries(head)
+        return self.carrying.condition(head) if kind == "Condition" else self.carrying.drug(head)
 
-    def _drug_carries(self, head: Head) -> bool:
-        """Tell whether a medication resource names a drug that rules know, or leaves it to a reference."""
-        coded = head.medicationCodeableConcept
-        if coded is None or coded == []:
-            return True
-        for coding in decode.codings(coded):
-            code = codes.code_text(coding.code)
-            if code and any(kinds & _DRUG_KINDS for _, kinds in self.table.lookup(coding.system or "", code)):
-                return True
-        for codeable in decode.codeables(coded):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
-                if said:
-                    known = self._drug_words.get(said)
-                    if known is None:
-                        known = self._drug_words[said] = bool(drugs.mentions(said))
-                    if known:
-                        return True
-        return False
-
-    def _condition_carries(self, head: Head) -> bool:
-        for coding in decode.codings(head.code):
-            code = codes.code_text(coding.code)
-            if code and any("Condition" in kinds for _, kinds in self.table.lookup(coding.system or "", code)):
-                return True
-            if code and code[0] in "Cc" and self.table.is_icd10(coding.system):
-                return True  # a malignancy of whatever kind
-        for codeable in decode.codeables(head.code):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
-                if said:
-                    known = self._condition_words.get(said)
-                    if known is None:
-                        known = self._condition_words[said] = targets.mentions(said) or bool(
-                            names.titled(said, "Condition")
-                        )
-                    if known:
-                        return True
-        return False
+    def _unidentified_condition(self, key: str, name: str, raw: msgspec.Raw | bytes, head: Head) -> None:
+        """Note a standing problem of which nobody can tell what it is: it may be the one that is looked for."""
+        if not self.carrying.is_unidentified(head.code, LISTS_ALL_DISEASES):
+            return
+        try:
+            status = decode.whole(raw).get("clinicalStatus")
+        except ResourceFaultError:
+            return
+        if {codes.code_text(coding.get("code")) for coding in codes.codings(status)} & _OVER:
+            return
+        self.notes.add(name, "unidentified: no words, and a code that nobody here knows")
+        self.found.truncated.add(key)
+        self.found.unidentified.setdefault(key, []).append(name)
 
     def _keep(self, item: Item) -> Item | None:
         """Keep an item once: the same resource delivered twice counts once, of two versions the newer."""
@@ -765,7 +438,7 @@ class Selection:
 
     def _newer(self, known: Item, item: Item) -> Item | None:
         self.notes.add(item.name, "delivered in two versions: the newer one is used")
-        if _version(item.raw) <= _version(known.raw):
+        if version(item.raw) <= version(known.raw):
             return None
         self._items[item.name] = item
         self._replaced.add(item.name)
@@ -785,6 +458,8 @@ class Selection:
         for candidates in self.found.candidates.values():
             candidates[:] = [candidate for candidate in candidates if stays(candidate.item)]
 
+
+_OVER = frozenset({"inactive", "remission", "resolved"})
 
 _REPORTED = frozenset({"final", "amended", "corrected", "appended"})
 
@@ -810,100 +485,3 @@ _NAMED_ONLY: Mapping[str, str] = {
 
 _WHOLE = frozenset({"lesion", "variant", "tumor-size", "imaging"})
 """Topics whose components belong to the Observation and are no results of their own."""
-
-
-def name_of(kind: str, head: Head) -> str:
-    """Give `Type/id` of a resource, without letting odd characters of an id through."""
-    number = codes.code_text(head.id)
-    if not number:
-        return f"{kind} without id"
-    return _usual(f"{kind}/{number}")
-
-
-def _usual(name: str) -> str:
-    if _USUAL_NAME.match(name):
-        return name
-    kind, _, number = name.partition("/")
-    if number in {"", "None"}:
-        return f"{kind} without id"
-    return f"{re.sub(r'[^A-Za-z]', '', kind)[:40]}/{re.sub(r'[^A-Za-z0-9._|-]', '_', number)[:64]}"
-
-
-def is_patient(reference: str, patient_id: str) -> bool:
-    """Tell whether a reference is to this patient: `Patient/x`, an address ending so, or a version of it."""
-    text_of_reference = reference.strip().partition("/_history/")[0].rstrip("/")
-    if text_of_reference == f"urn:uuid:{patient_id}":
-        return True
-    before, slash, number = text_of_reference.rpartition("/")
-    return bool(slash) and number == patient_id and (before == "Patient" or before.endswith("/Patient"))
-
-
-def relative(reference: str) -> str:
-    """Give `Type/id` of a reference that may be an address or a version of one."""
-    parts = reference.strip().partition("/_history/")[0].rstrip("/").split("/")
-    return "/".join(parts[-2:])
-
-
-_COUNTS = frozenset({"final", "amended", "corrected"})
-_PENDING = frozenset({"registered", "preliminary"})
-
-
-def _status_counts(name: str, status: str | None, notes: Notes) -> bool:
-    told = (status or "").strip()
-    if told in _COUNTS:
-        return True
-    if told in _PENDING:
-        notes.add(name, f"status: {told}, pending")
-    else:
-        notes.add(name, f"status: {told if told in _KNOWN_STATUS else 'not one that counts'}")
-    return False
-
-
-_KNOWN_STATUS = frozenset({"entered-in-error", "cancelled", "unknown"})
-
-
-def when(head: Head, raw: msgspec.Raw | bytes, timezone: dt.tzinfo) -> tuple[Stamp | None, str]:
-    """Give when an Observation or report was true, and the element that told; None when nothing tells."""
-    period = head.effectivePeriod
-    told: list[tuple[str, str | None]] = [
-        ("effectiveDateTime", head.effectiveDateTime),
-        ("effectivePeriod.end", period.end if period else None),
-        ("effectivePeriod.start", period.start if period else None),
-        ("effectiveInstant", head.effectiveInstant),
-    ]
-    for element, value in told:
-        if value and (stamp := dates.parse(value, timezone)) is not None:
-            return stamp, element
-    if head.specimen is not None and (head.specimen.reference or "").startswith("#"):
-        collected = _collected(raw, str(head.specimen.reference)[1:], timezone)
-        if collected is not None:
-            return collected, "specimen.collection"
-    stamp = dates.parse(head.issued, timezone)
-    return stamp, "issued" if stamp else ""
-
-
-def _collected(raw: msgspec.Raw | bytes, number: str, timezone: dt.tzinfo) -> Stamp | None:
-    try:
-        resource = decode.whole(raw)
-    except ResourceFaultError:
-        return None
-    for specimen in decode.listed(resource.get("contained")):
-        if specimen.get("id") == number:
-            collection = specimen.get("collection")
-            if isinstance(collection, dict):
-                period = collection.get("collectedPeriod")
-                ends = (period.get("end"), period.get("start")) if isinstance(period, dict) else ()
-                for value in (collection.get("collectedDateTime"), *ends):
-                    if (stamp := dates.parse(value, timezone)) is not None:
-                        return stamp
-    return None
-
-
-def _version(raw: msgspec.Raw | bytes) -> tuple[str, bytes]:
-    """Order two versions of one resource: by when they were last updated, then by their bytes."""
-    try:
-        meta = decode.whole(raw).get("meta")
-    except ResourceFaultError:
-        return "", bytes(raw)
-    told = meta.get("lastUpdated") if isinstance(meta, dict) else None
-    return told if isinstance(told, str) else "", bytes(raw)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.selection import Notes
+    from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.elements.diagnosis import Diagnosis
     from fhir_mapping.terms.dictionary import DiagnosisRule
 

@@ -10,7 +10,7 @@ from fhir_mapping.delivery.context import Note
 from fhir_mapping.elements.amounts import amount, words
 from fhir_mapping.elements.infusions import text_diluent
 from fhir_mapping.terms import drugs
-from fhir_mapping.terms.codes import code_text, codings, texts_of
+from fhir_mapping.terms.codes import ATC, code_text, codings, normal_system, texts_of
 from fhir_mapping.terms.decode import listed
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ SAID: dict[str, str] = {
     "look-alike": "another drug with a similar name",
     "ambiguous-name": "its text names more than one drug",
     "unresolved-medication": "the Medication it refers to was not delivered; drug not told",
+    "unidentified": "which drug it is cannot be told, so it may be any",
+    "dose-not-told": "how much it is cannot be told: no strength, or no amount",
     "product-dose-mismatch": "product and dose belong to different strengths; the dose decides",
     "text-differs-from-dose": "the dose in the text differs from the structured one, which is used",
     "ambiguous-interval": "its interval reads two ways (biweekly), so it is unknown",
@@ -74,6 +76,19 @@ class Delivered:
     medication: str | None = None
     diluent_ml: Decimal | None = None
     is_unresolved: bool = False
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether nobody can tell which drug it is: not even that it is none of ours."""
+        product = self.product
+        if product.drugs:
+            return False
+        if self.is_unresolved:
+            return True
+        others = {normal_system(system) for system, _ in product.codes} == {
+            ATC
+        }  # lists each drug under a code of its own
+        return not product.words and not others
 
 
 def product_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.places.laterality import one_side, sides_in, sides_of_extensions
@@ -12,6 +13,7 @@ from fhir_mapping.places.sites import Place, body_sites, places_in
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.words.assertions import judge
 from fhir_mapping.words.fold import compiled, fold
+from fhir_mapping.words.targets import LONGEST, MENTIONS
 
 if TYPE_CHECKING:
     import re
@@ -64,7 +66,7 @@ _HAPPENED = frozenset({"present", "historical"})
 def operation_of(resource: Mapping[str, Any], context: ReadingContext) -> Operation | None:
     """Give the operation on bone that a procedure was; None when it was none, or took one back."""
     code = resource.get("code")
-    said = texts_of(code)
+    said = [text[:LONGEST] for text in texts_of(code)]
     concepts = {match.concept for match in context.concepts(code)}
     if any(_UNDONE.search(fold(one)) for one in said):
         return None
@@ -81,7 +83,7 @@ def operation_of(resource: Mapping[str, Any], context: ReadingContext) -> Operat
 def _tells(kind: _Kind, said: str) -> bool:
     folded = fold(said)
     return kind.words is not None and any(
-        judge(folded, hit.start(), hit.end()) in _HAPPENED for hit in kind.words.finditer(folded)
+        judge(folded, hit.start(), hit.end()) in _HAPPENED for hit in islice(kind.words.finditer(folded), MENTIONS)
     )
 
 

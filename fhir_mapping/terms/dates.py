@@ -88,15 +88,30 @@ def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
     return Stamp(moment.date(), moment.date(), moment, "time", minute)
 
 
-_WRITTEN = re.compile(r"(\d{4})\s*[年/.-]\s*(?:(\d{1,2})\s*(?:月|[/.-]|$)\s*(?:(\d{1,2})\s*日?)?)?\s*$")
+_WRITTEN = re.compile(
+    r"(\d{4})\s*[年/.-]\s*(?:(\d{1,2})\s*(?:月|[/.-]|$)\s*(?:(\d{1,2})\s*日?)?)?"
+    r"(?:[T\s]*(\d{1,2}):(\d{2})(?::(\d{2}))?)?\s*$"
+)
+_PACKED = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?$")
 
 
 def written(said: str, timezone: dt.tzinfo) -> Stamp | None:
-    """Read a date as people write it (2026年3月5日, 2026/3, 2026年); None for anything else."""
-    found = _WRITTEN.match(unicodedata.normalize("NFKC", said).strip()) if len(said) <= 40 else None
+    """Read a date as people and other systems write it (2026年3月5日, 2026/3, 20260305); None for anything else."""
+    text = unicodedata.normalize("NFKC", said).strip() if len(said) <= LONGEST else ""
+    found = _WRITTEN.match(text) or _PACKED.match(text)
     if found is None:
         return parse(said, timezone)
-    return parse("-".join(part.zfill(2) for part in found.groups() if part), timezone)
+    year, month, day, hour, minute, second = found.groups()
+    date = "-".join(part.zfill(2) for part in (year, month, day) if part)
+    time = f"T{hour.zfill(2)}:{minute}:{second or '00'}" if hour and day else ""
+    return parse(date + time, timezone)
+
+
+def as_fhir(stamp: Stamp) -> str:
+    """Write a date or time as FHIR has it, as exactly as it is known."""
+    if stamp.moment is not None:
+        return stamp.moment.isoformat()
+    return stamp.day.isoformat()[: {"year": 4, "month": 7}.get(stamp.precision, 10)]
 
 
 def at_age(born: Stamp, quantity: Mapping[str, Any]) -> Stamp | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAX_DEPTH = 64
 MAX_DIGITS = 40
@@ -62,6 +62,17 @@ class Period(msgspec.Struct, gc=False):
     end: str | None = None
 
 
+class _Repeat(msgspec.Struct, gc=False):
+    boundsPeriod: Period | None = None  # noqa: N815 - FHIR's own names
+
+
+class Timing(msgspec.Struct, gc=False):
+    """A Timing, as far as it says when something was."""
+
+    event: list[str] | None = None
+    repeat: _Repeat | None = None
+
+
 class Part(msgspec.Struct, gc=False):
     """One component of an Observation."""
 
@@ -81,6 +92,7 @@ class Head(msgspec.Struct, gc=False):
     effectiveDateTime: str | None = None  # noqa: N815 - FHIR's own names
     effectivePeriod: Period | None = None  # noqa: N815 - FHIR's own names
     effectiveInstant: str | None = None  # noqa: N815 - FHIR's own names
+    effectiveTiming: Timing | None = None  # noqa: N815 - FHIR's own names
     issued: str | None = None
     specimen: Ref | None = None
     modifierExtension: list[msgspec.Raw] | None = None  # noqa: N815 - FHIR's own names
@@ -104,6 +116,7 @@ class Entry(msgspec.Struct, gc=False):
 
 class _Link(msgspec.Struct, gc=False):
     relation: str | None = None
+    url: str | None = None
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -124,14 +137,18 @@ class Delivered:
     """
     What one prefetch key brought.
 
-    `entries` in the order of arrival, `truncated` when the server holds more (`link.next`, `total`),
-    `outcome` when an OperationOutcome came (in place of the list or among it), `faults` what could not be read.
+    `entries` in the order of arrival, `truncated` when the server holds more (`link.next`, `total`); then
+    `newest_first` when it says that it sorted by date, `whole_from` the first day from which all is here, where
+    whoever fetched it says so. `outcome` when an OperationOutcome of an error came (in place of the list or among
+    it), `faults` what could not be read.
     `single` when one resource came in place of a list; `withheld` when some label or code in it says "masked" or
     "redacted", so that the entries must be looked at for it.
     """
 
     entries: list[Entry] = field(default_factory=list)
     truncated: bool = False
+    newest_first: bool = False
+    whole_from: str | None = None
     outcome: bool = False
     faults: list[str] = field(default_factory=list)
     single: bool = False
@@ -187,7 +204,7 @@ def _opened(raw: bytes) -> Delivered:
         return Delivered()
     if start == b"[":
         try:
-            return Delivered(entries=[Entry(resource=item) for item in _decode_list(raw)])
+            return _without_outcomes(Delivered(entries=[Entry(resource=item) for item in _decode_list(raw)]))
         except BROKEN:
             return Delivered(outcome=True, faults=["not JSON"])
     if start != b"{":
@@ -200,21 +217,104 @@ def _opened(raw: bytes) -> Delivered:
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if envelope.resourceType != "Bundle":
         return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
-    entries = envelope.entry or []
-    return _delivered(entries, envelope.total, [link.relation for link in envelope.link or ()])
+    if b"OperationOutcome" not in raw:
+        return _delivered(envelope.entry or [], envelope.total, envelope.link or [])
+    return _without_outcomes(_delivered(envelope.entry or [], envelope.total, envelope.link or []))
 
 
-def _delivered(entries: list[Entry], total: int | None, relations: list[str | None]) -> Delivered:
+NOT_FOLLOWED = "urn:oncobone:not-followed"
+"""The `next` link of a list of which whoever fetched it has read only a part."""
+WHOLE_FROM = "urn:oncobone:whole-from:"
+"""With a day after it, beside `NOT_FOLLOWED`: from that day on everything is here."""
+_NEWEST_FIRST = re.compile(r"[?&]_sort=-date(?:&|$)")
+
+
+def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link]) -> Delivered:
     found = Delivered(entries=entries)
-    matches = 0
-    for entry in entries:
-        mode = entry.search.mode if entry.search else None
-        if mode == "outcome":
-            found.outcome = True
-        elif mode != "include":
-            matches += 1
-    found.truncated = "next" in relations or (total is not None and total > matches)
+    matches = sum(entry.search is None or entry.search.mode not in {"outcome", "include"} for entry in entries)
+    found.truncated = total is not None and total > matches
+    for link in links:
+        if link.relation == "next":
+            found.truncated = True
+        elif link.relation == "self":
+            found.newest_first = bool(link.url and _NEWEST_FIRST.search(link.url))
+        elif link.url and link.url.startswith(WHOLE_FROM):
+            found.whole_from = link.url.removeprefix(WHOLE_FROM)
     return found
+
+
+# --- what a server says beside its answer -------------------------------------------------------------------
+
+
+class _Coding(msgspec.Struct, gc=False):
+    code: str | None = None
+
+
+class _Details(msgspec.Struct, gc=False):
+    coding: list[_Coding] | None = None
+
+
+class _Issue(msgspec.Struct, gc=False):
+    severity: str | None = None
+    code: str | None = None
+    details: _Details | None = None
+
+
+class _Outcome(msgspec.Struct, gc=False):
+    resourceType: str = ""  # noqa: N815 - FHIR's own names
+    issue: list[_Issue] | None = None
+
+
+_decode_outcome = msgspec.json.Decoder(_Outcome).decode
+_WITHHELD_ISSUES = frozenset(
+    {"suppressed", "security", "login", "forbidden", "expired", "timeout", "throttled", "incomplete", "too-costly"}
+)
+"""Issue types that say, however mildly, that something was kept back."""
+_NOTHING_FOUND = frozenset({"4101"})
+"""What EHRs answer in place of an empty list (4101: "Resource request returns no results", Epic)."""
+
+
+def is_remark(raw: msgspec.Raw | bytes, *, as_outcome: bool) -> bool:
+    """
+    Tell whether a resource is an OperationOutcome that only remarks on an answer which is otherwise whole.
+
+    So it is when nothing in it is graver than a warning, nothing was kept back, and it stands where remarks stand
+    (`as_outcome`: `search.mode` is `outcome`) or says that nothing was found.
+    """
+    try:
+        outcome = _decode_outcome(raw)
+    except BROKEN:
+        return False
+    issues = outcome.issue or []
+    if outcome.resourceType != "OperationOutcome" or not issues:
+        return False
+    if any(one.severity not in {"information", "warning"} or one.code in _WITHHELD_ISSUES for one in issues):
+        return False
+    codes = {coding.code for one in issues if one.details for coding in one.details.coding or ()}
+    return as_outcome or bool(codes & _NOTHING_FOUND)
+
+
+def _without_outcomes(found: Delivered) -> Delivered:
+    """Take remarks out of a list; what is no mere remark makes the list one of which nobody knows what it lacks."""
+    kept: list[Entry] = []
+    for entry in found.entries:
+        as_outcome = entry.search is not None and entry.search.mode == "outcome"
+        if as_outcome or _says_outcome(entry.resource):
+            if not is_remark(entry.resource, as_outcome=as_outcome):
+                found.outcome = True
+        else:
+            kept.append(entry)
+    found.entries = kept
+    return found
+
+
+def _says_outcome(raw: msgspec.Raw) -> bool:
+    if b"OperationOutcome" not in bytes(raw):
+        return False
+    try:
+        return _decode_outcome(raw).resourceType == "OperationOutcome"
+    except BROKEN:
+        return False
 
 
 def _open_broken(raw: bytes) -> Delivered:
@@ -248,8 +348,8 @@ def _open_broken(raw: bytes) -> Delivered:
         )
     total, links = _plain(members.get("total")), _plain(members.get("link"))
     links = links if isinstance(links, list) else [links]
-    relations = [link.get("relation") for link in links if isinstance(link, dict)]
-    found = _delivered(entries, total if isinstance(total, int) else None, relations)
+    told = [_Link(_string(one.get("relation")), _string(one.get("url"))) for one in links if isinstance(one, dict)]
+    found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told))
     found.faults = faults
     return found
 
@@ -293,6 +393,7 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
         effectiveDateTime=_string(members.get("effectiveDateTime")),
         effectivePeriod=_period(members.get("effectivePeriod")),
         effectiveInstant=_string(members.get("effectiveInstant")),
+        effectiveTiming=_timing(members.get("effectiveTiming")),
         issued=text["issued"],
         specimen=_ref(members.get("specimen")),
         modifierExtension=[msgspec.Raw(b"{}")] if members.get("modifierExtension") else None,
@@ -345,6 +446,14 @@ def _refs(value: object) -> list[Ref]:
 
 def _period(value: object) -> Period | None:
     return Period(_string(value.get("start")), _string(value.get("end"))) if isinstance(value, dict) else None
+
+
+def _timing(value: object) -> Timing | None:
+    if not isinstance(value, dict):
+        return None
+    events, repeat = value.get("event"), value.get("repeat")
+    told = [one for one in (events if isinstance(events, list) else [events]) if isinstance(one, str)]
+    return Timing(told, _Repeat(_period(repeat.get("boundsPeriod"))) if isinstance(repeat, dict) else None)
 
 
 def codeables(value: Codeable | list[Codeable] | None) -> Iterator[Codeable]:

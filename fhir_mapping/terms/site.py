@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from fhir_mapping.terms import codes, units
@@ -133,6 +134,15 @@ def _cutoffs(table: object) -> dict[str, Decimal]:
     return found
 
 
+@cache
+def _shipped() -> dict[tuple[str, str], set[str]]:
+    """Give the concepts of every code of the shipped table, by system and code in upper case."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for concept, _, system, code, _ in codes.shipped_rows():
+        found.setdefault((codes.normal_system(system), code.upper()), set()).add(concept)
+    return found
+
+
 def _kinds() -> dict[str, str]:
     """Give the resource kinds of every concept of the shipped table."""
     return {concept: kinds for concept, kinds, *_ in codes.shipped_rows()}
@@ -169,9 +179,11 @@ def _concept(concept: str, where: str, kinds: Mapping[str, str]) -> str:
 def _row(entry: object, number: int, kinds: Mapping[str, str]) -> tuple[str, str, str, str, str]:
     where = f"codes, entry {number}"
     system, code, concept = _words(entry, where, "system", "code", "concept")
-    if codes.is_standard(system):
-        raise SiteMappingError(
-            f"site mapping: {where}: {system} is an international terminology; its codes belong into codes.csv."
-        )
     found = _concept(concept, where, kinds)
+    meant = _shipped().get((codes.normal_system(system), code.upper()), set())
+    if codes.is_standard(system) and meant and found not in meant:
+        raise SiteMappingError(
+            f"site mapping: {where}: {code} of an international terminology is {' and '.join(sorted(meant))} already,"
+            " and cannot be given another meaning."
+        )
     return found, kinds.get(found, "Observation"), system, code, ""

@@ -11,6 +11,7 @@ from hooks.cards import budgets
 from hooks.cards.arranging import Draft, arrange
 from hooks.cards.delivery import delivery_card, hanging
 from hooks.cards.details import Details
+from hooks.cards.repeat import NAMESPACE, content, repeat_key
 from hooks.cards.suggestions import SuggestionBuilder
 from hooks.cards.trace import because, plain, without_empty
 from hooks.cards.undecided import Undecided, would_change
@@ -35,17 +36,12 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.guidance import Recommender, Source, Voice
     from recommenders.vocabulary.logic import Condition
 
-NAMESPACE = uuid.UUID("0c6ad5c4-6d2c-5a0e-9a55-6f7f1f3a2b10")
-"""Fixed for good: card ids are made from it, and an EHR may know them."""
-
 TRACE = "org.oncobone.trace"
 EVALUATION = "org.oncobone.evaluation"
 RECOMMENDER_SYSTEM = "urn:oncobone:recommenders"
 OVERRIDE_SYSTEM = "urn:oncobone:override-reasons"
 MOST_IN_LABEL = 3
 MOST_MISSING = 20
-MOVING_VALUES = frozenset({"age_years", "days_since_last_bma"})
-"""Values that change by themselves from day to day: they do not make a card a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +116,14 @@ def _evaluation(
     )
 
 
+def values_of(draft: Draft, assessment: Assessment) -> dict[str, Value]:
+    """Give the computed values that belong to a card."""
+    found = {key: assessment.values[key] for key in VALUES_OF[draft.recommender] if key in assessment.values}
+    for said in draft.utterances:
+        found.update(said.advice.values)
+    return found
+
+
 class Writer:
     """Writes the cards of one call in one language."""
 
@@ -156,11 +160,10 @@ class Writer:
 
     def card(self, draft: Draft, *, left: int = 0) -> dict[str, Any]:
         """Write one card; `left` findings stand in the dossier only."""
-        values = self._values(draft)
-        content = self._content(draft, values)
-        repeat_key = uuid.uuid5(NAMESPACE, content)
+        values = values_of(draft, self.assessment)
+        said = content(draft, values)
         call = self.call
-        card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{content}")
+        card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{said}")
         suggested = self.builder.suggestions(draft.utterances, card_id)
         return without_empty(
             {
@@ -173,15 +176,9 @@ class Writer:
                 "selectionBehavior": suggested.selection_behavior,
                 "overrideReasons": self._override_reasons(draft),
                 "links": self._links(draft),
-                "extension": {TRACE: self._trace(draft, values, str(repeat_key), suggested)},
+                "extension": {TRACE: self._trace(draft, values, repeat_key(draft, values), suggested)},
             }
         )
-
-    def _content(self, draft: Draft, values: Mapping[str, Value]) -> str:
-        """What makes a card the same one at the next call: its rules, what they are about, and its values."""
-        steady = sorted((key, str(value)) for key, value in values.items() if key not in MOVING_VALUES)
-        about = sorted({said.advice.about for said in draft.utterances if said.advice.about})
-        return "|".join([draft.recommender, *sorted(draft.rules), *about, *(f"{key}={value}" for key, value in steady)])
 
     def failed_card(self) -> dict[str, Any]:
         """Nothing could be said because a part failed: that is said, never hidden behind an empty answer."""
@@ -212,13 +209,6 @@ class Writer:
         }
 
     # --- parts of a card -------------------------------------------------------------------------------
-
-    def _values(self, draft: Draft) -> dict[str, Value]:
-        wanted = VALUES_OF[draft.recommender]
-        found = {key: self.assessment.values[key] for key in wanted if key in self.assessment.values}
-        for said in draft.utterances:
-            found.update(said.advice.values)
-        return found
 
     def _source(self, draft: Draft) -> dict[str, Any]:
         """The source of the statement that leads the card."""

@@ -362,7 +362,14 @@ class Speaker:
             values = self.listed(self._rivals(fact))
         day = self.day(fact.date) if fact.date else frame("unknown", self.language)
         sent = escape(fact.sent) if fact.sent else label(fact.name, self.language)
-        return self.frame(fact.reason, fact=label(fact.name, self.language), values=values, value=sent, day=day)
+        return self.frame(
+            fact.reason,
+            fact=label(fact.name, self.language),
+            values=values,
+            value=sent,
+            day=day,
+            where=", ".join(fact.resources),
+        )
 
 
 def _as_precise(limit: Decimal, value: object) -> str:

@@ -79,8 +79,8 @@ def _change(name: str, rules: tuple[str, ...], assessment: Assessment, speaker: 
             said = next((text for fact, text in missing_lines(verdict, speaker) if fact == name), "")
             if said:
                 return plain(said)
-    said = (headline(verdict, verdict.advices[0], speaker, instead="") for verdict in open_ones)
-    return next((text for text in said if text), "")
+    headlines = (headline(verdict, verdict.advices[0], speaker, instead="") for verdict in open_ones)
+    return next((text for text in headlines if text), "")
 
 
 def _bone(lesion_id: str, assessment: Assessment, speaker: Speaker) -> str:

@@ -62,20 +62,27 @@ class NoteRow:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """All that is told of the data; `undelivered` names the lists that did not come with the call."""
+    """
+    All that is told of the data.
+
+    `undelivered` names the lists that did not come with the call, `cut` those of which only a part came; `losses` are
+    codes that no rule reads and that may well carry a fact, each with the line for the site's mapping.
+    """
 
     facts: tuple[FactRow, ...] = ()
     lists: tuple[ListRow, ...] = ()
     notes: tuple[NoteRow, ...] = ()
     undelivered: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
+    losses: tuple[tuple[str, str], ...] = ()
 
     def of(self, state: str) -> list[FactRow]:
         """Give the facts in a state."""
         return [row for row in self.facts if row.state == state]
 
 
-def data_of(mapped: Mapped, assessment: Assessment, speaker: Speaker) -> Data:
-    """Give what was read, what was not used, and what never came."""
+def data_of(mapped: Mapped, assessment: Assessment, speaker: Speaker, losses: Iterable[tuple[str, str]] = ()) -> Data:
+    """Give what was read, what was not used, and what never came; `losses` as in `Data`."""
     reasons: dict[str, list[str]] = {}
     for note in mapped.notes:
         reasons.setdefault(note.reason, []).append(note.resource)
@@ -84,6 +91,8 @@ def data_of(mapped: Mapped, assessment: Assessment, speaker: Speaker) -> Data:
         lists=tuple(_lists(assessment, speaker)),
         notes=tuple(NoteRow(reason, tuple(dict.fromkeys(names))) for reason, names in reasons.items()),
         undelivered=tuple(sorted(assessment.facts.unavailable)),
+        cut=tuple(sorted(assessment.facts.cut)),
+        losses=tuple(losses),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ import msgspec
 from hooks.cards.wording import Speaker
 from hooks.dossier import bones, models, reading, timeline, verdicts
 from hooks.dossier.asks import AskRow, asks_of
+from hooks.errors import Refused
 from hooks.reference.explaining import not_looked_at
 from hooks.reference.safe import plain
+from hooks.reference.validating import described, is_loss, look_at_text, mapping_line
 from hooks.services import SERVICES, find_services
 from recommenders.assessing.assessment import assess
 
@@ -22,7 +25,7 @@ HOOK = "patient-view"
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hooks.cards.wording import Language
     from hooks.services import Service
@@ -70,7 +73,14 @@ def service_for(body: bytes, services: Sequence[Service]) -> Sequence[Service]:
 def dossier_of(desk: Desk, body: bytes, language: Language, services: Sequence[Service] | None = None) -> Dossier:
     """Judge a request as its service does, and give all there is to see. Raises Refused as the service would."""
     service, judged = desk.judge(body, services or service_for(body, desk.services))
-    return told(desk, service, judged, language)
+    return told(desk, service, judged, language, _losses(desk, body))
+
+
+def _losses(desk: Desk, body: bytes) -> Iterator[tuple[str, str]]:
+    """Codes that were lost and may matter, each with the line that maps it."""
+    with suppress(Refused):
+        look = look_at_text(body, desk.settings, desk.mapping)
+        yield from ((plain(described(each)), plain(mapping_line(each))) for each in look.unmapped if is_loss(each))
 
 
 def dossier_of_chart(desk: Desk, patient: str, prefetch: Mapping[str, msgspec.Raw], language: Language) -> Dossier:
@@ -85,7 +95,9 @@ def dossier_of_chart(desk: Desk, patient: str, prefetch: Mapping[str, msgspec.Ra
     return dossier_of(desk, msgspec.json.encode(call), language, services)
 
 
-def told(desk: Desk, service: Service, judged: Judged, language: Language) -> Dossier:
+def told(
+    desk: Desk, service: Service, judged: Judged, language: Language, losses: Iterable[tuple[str, str]] = ()
+) -> Dossier:
     """Tell everything about one judged call; every rule of the hook is looked at, also what is certainly not met."""
     hook, site = judged.call.hook, desk.settings.site or None
     whole = assess(judged.mapped.facts, hook, recommenders=service.recommenders, site=site, whole=True)
@@ -105,7 +117,7 @@ def told(desk: Desk, service: Service, judged: Judged, language: Language) -> Do
         rules=verdicts.rules_of(whole, speaker),
         elsewhere=tuple(rule for rule in not_looked_at(judged) if rule not in whole.verdicts),
         failed=whole.failed,
-        data=reading.data_of(judged.mapped, whole, speaker),
+        data=reading.data_of(judged.mapped, whole, speaker, losses),
         asks=asks_of(judged.assessment, judged.mapped.facts, speaker, site),
         speaker=speaker,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -12,17 +13,28 @@ import msgspec
 
 from fhir_mapping.chart import Unavailable
 from fhir_mapping.delivery.context import Note
+from fhir_mapping.terms import decode
 from fhir_mapping.terms.queries import templates
+from fhir_mapping.terms.site import NO_SITE
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import configured_base, fetch_missing
+from hooks.fhir_server import results
+from hooks.fhir_server.addresses import configured_base
+from hooks.fhir_server.fetch import BREAKERS, fetch_missing
+from hooks.fhir_server.includes import INCLUDES, METADATA
+from hooks.fhir_server.reasons import sentence
 from hooks.fhir_server.references import unresolved, with_resources
+from hooks.fhir_server.scopes import allows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from fhir_mapping.terms.site import SiteMapping
+    from hooks.fhir_server.fetch import Breakers, Fetched
     from hooks.protocol import Call
     from hooks.settings import Settings
     from hooks.trust.tokens import Client
+
+log = logging.getLogger("oncobone.fetch")
 
 NULL = b"null"
 NEEDED = ("patient", "conditions")
@@ -54,13 +66,14 @@ class Gathered:
             if isinstance(self.prefetch[key], Unavailable) or (key == "patient" and self.prefetch[key] == NULL)
         )
 
-
-class _Resource(msgspec.Struct):
-    type: str | None = msgspec.field(name="resourceType", default=None)
+    def why(self, keys: Sequence[str]) -> str:
+        """Say why keys are not there, each reason once."""
+        told = {key: found.reason for key in keys if isinstance(found := self.prefetch[key], Unavailable)}
+        return " ".join(dict.fromkeys(sentence(reason, key) for key, reason in told.items()))
 
 
 class _Entry(msgspec.Struct):
-    resource: _Resource | None = None
+    resource: msgspec.Raw = msgspec.Raw()
 
 
 class _Link(msgspec.Struct):
@@ -80,58 +93,145 @@ _BUNDLE = msgspec.json.Decoder(_Bundle)
 _PAGED = msgspec.json.Decoder(_Paged)
 
 
-def gather(asked: Call, settings: Settings, client: Client | None = None) -> Gathered:
+def gather(asked: Call, settings: Settings, client: Client | None = None, mapping: SiteMapping = NO_SITE) -> Gathered:
     """
     Sort out what the prefetch of a call means, and fetch what is missing where we may.
 
-    Keys that we did not ask for are not looked at. An unlisted `fhirServer` is never contacted; raises Refused
-    (403) for one in signed mode.
+    Keys that we did not ask for are not looked at. An unlisted `fhirServer` is never contacted: the call is answered
+    from its prefetch, with a note; raises Refused (403) for one where the settings are `strict`.
     """
     queries = templates(asked.hook)
     prefetch = {key: delivered(asked.prefetch.get(key)) for key in queries}
     if asked.fhir_server is None:
         return Gathered(prefetch)
     base = configured_base(asked.fhir_server, settings.fhir_servers if client is None else client.fhir_servers)
-    if base is not None:
-        return _with_fetched(asked, prefetch, queries, base, settings)
-    if settings.auth == "signed":
-        raise Refused(403, "fhirServer is not one of this client's FHIR servers.", field="fhirServer")
-    return Gathered(prefetch, (Note("fhirServer", "not-listed"),))
+    if base is None:
+        if settings.strict:
+            raise Refused(403, f"fhirServer: {sentence('not-listed')}", field="fhirServer")
+        unlisted: dict[str, bytes | Unavailable] = {
+            key: Unavailable("not-listed") if isinstance(found, Unavailable) and found.reason == "not-sent" else found
+            for key, found in prefetch.items()
+        }
+        _tell({"fhirServer": "not-listed"})
+        return Gathered(unlisted, (Note("fhirServer", f"not-listed: {sentence('not-listed')}"),))
+    found = Reading(asked, base, settings, client, mapping).complete(prefetch, queries)
+    _tell(found.fetched)
+    return replace(found, notes=tuple(_said(found.fetched)))
 
 
-def _with_fetched(
-    asked: Call,
-    prefetch: Mapping[str, bytes | Unavailable],
-    queries: Mapping[str, str],
-    base: str,
-    settings: Settings,
-) -> Gathered:
-    started = time.monotonic()
-    wanted: dict[str, str | bytes] = {}
-    for key, found in prefetch.items():
-        if isinstance(found, Unavailable):
-            query = filled(queries[key], asked)
-            if query is not None:
-                wanted[key] = query
-        elif _has_more(found):
-            wanted[key] = found
-    token = asked.authorization.token if asked.authorization else None
-    fetched = fetch_missing(wanted, base=base, token=token, seconds=settings.fetch_seconds)
-    # Of a list whose further pages did not come the delivered part is still good; the mapping sees that it is a part.
-    usable = {
-        key: found
-        for key, found in fetched.data.items()
-        if not isinstance(found, Unavailable) or isinstance(prefetch[key], Unavailable)
-    }
-    outcomes = dict(fetched.outcomes)
-    together = {**prefetch, **usable}
-    if token and (references := unresolved(asked.draft_orders, together)):
-        left = settings.fetch_seconds - (time.monotonic() - started)
-        read = fetch_missing({name: name for name in references}, base=base, token=token, seconds=left)
-        together = with_resources(together, [body for body in read.data.values() if isinstance(body, bytes)])
+def _tell(outcomes: Mapping[str, str]) -> None:
+    """Give the log each trouble once a call, in a sentence; which keys it was about is in the call's own line."""
+    for key, reason in {_subject(key, reason): (key, reason) for key, reason in outcomes.items()}.values():
+        if reason not in GOOD:
+            log.warning(sentence(reason, key), extra={"component": "fetch", "reason": reason})
+
+
+def _said(outcomes: Mapping[str, str]) -> Iterator[Note]:
+    """Say each trouble once, with the keys that it kept from coming."""
+    told: dict[str, list[tuple[str, str]]] = {}
+    for key, reason in outcomes.items():
+        if reason not in GOOD:
+            told.setdefault(_subject(key, reason), []).append((key, reason))
+    for listed in told.values():
+        key, reason = listed[0]
+        yield Note("fhirServer", f"{reason}: {', '.join(name for name, _ in listed)}: {sentence(reason, key)}")
+
+
+def _subject(key: str, reason: str) -> str:
+    return f"{key}:{reason}" if (key, reason) == ("patient", "not-found") else reason
+
+
+GOOD = frozenset({"ok", "old"})
+"""Outcomes of a fetch that need no word."""
+PAGE_SIZE = 500
+
+
+class Reading:
+    """What one call reads from its FHIR server."""
+
+    def __init__(
+        self,
+        asked: Call,
+        base: str,
+        settings: Settings,
+        client: Client | None,
+        mapping: SiteMapping,
+        breakers: Breakers = BREAKERS,
+    ) -> None:
+        self._asked = asked
+        self._base = base
+        self._breakers = breakers
+        self._settings = settings
+        self._codes = tuple(row[3] for row in mapping.rows if "Observation" in row[1])
+        self._anonymous = settings.fhir_anonymous if client is None else client.fhir_anonymous
+        self._token = asked.authorization.token if asked.authorization else None
+        self._scope = asked.authorization.scope if asked.authorization else ""
+        self._started = time.monotonic()
+
+    def complete(self, prefetch: Mapping[str, bytes | Unavailable], queries: Mapping[str, str]) -> Gathered:
+        """Fetch what is missing of the prefetch."""
+        wanted: dict[str, str | bytes] = {}
+        forbidden: list[str] = []
+        for key, found in prefetch.items():
+            if not isinstance(found, Unavailable) and not is_part(found):
+                continue
+            query = filled(queries[key], self._asked)
+            if query is None:
+                continue
+            if not allows(self._scope, re.split(r"[/?]", query)[0]):
+                forbidden.append(key)
+            elif key == results.KEY:
+                wanted |= results.searches(self._sized(query), self._settings.observation_search, self._codes)
+            else:
+                goes_on = isinstance(found, bytes) and _has_more(found)
+                wanted[key] = found if isinstance(found, bytes) and goes_on else self._sized(query)
+        fetched = results.together(self._fetch(wanted), prefetch[results.KEY])
+        # Of a list whose further pages did not come the delivered part is still good; the mapping sees that it is one.
+        usable = {
+            key: found
+            for key, found in fetched.data.items()
+            if not isinstance(found, Unavailable) or isinstance(prefetch[key], Unavailable)
+        }
+        usable |= {key: Unavailable("scope") for key in forbidden if isinstance(prefetch[key], Unavailable)}
+        outcomes = dict(fetched.outcomes) | dict.fromkeys(forbidden, "scope")
+        return self._with_references({**prefetch, **usable}, outcomes)
+
+    def _sized(self, query: str) -> str:
+        """Ask for large pages, and for the Medications of orders where the server sends them along."""
+        if "?" not in query:
+            return query
+        query = query if "_count=" in query else f"{query}&_count={PAGE_SIZE}"
+        return INCLUDES.extended(self._base, query) if allows(self._scope, "Medication") else query
+
+    def _fetch(self, wanted: Mapping[str, str | bytes]) -> Fetched:
+        until = results.looked_back_to(self._settings.moment().date(), self._settings.site or None)
+        return fetch_missing(
+            wanted,
+            base=self._base,
+            token=self._token,
+            seconds=self._settings.fetch_seconds - (time.monotonic() - self._started),
+            breakers=self._breakers,
+            anonymous=self._anonymous,
+            ca_file=self._settings.ca_file,
+            until={results.KEY: until} if self._settings.observation_search == "two" else None,
+        )
+
+    def _with_references(self, together: Mapping[str, bytes | Unavailable], outcomes: dict[str, str]) -> Gathered:
+        """Read the Medications that are only referred to."""
+        references = unresolved(self._asked.draft_orders, together)
+        if not references or not (self._token or self._anonymous):
+            return Gathered(together, fetched=outcomes)
         # One word for all: which ones they were is for the mapping's notes, not for labels and logs.
+        if not allows(self._scope, "Medication"):
+            return Gathered(together, fetched=outcomes | {"medicationReference": "scope"})
+        learning = {} if INCLUDES.knows(self._base) else {METADATA: METADATA}
+        read = self._fetch({name: name for name in references} | learning)
+        if isinstance(statement := read.data.pop(METADATA, None), bytes):
+            INCLUDES.learn(self._base, statement)
+        read.outcomes.pop(METADATA, None)
         outcomes["medicationReference"] = next((word for word in read.outcomes.values() if word != "ok"), "ok")
-    return Gathered(together, fetched=outcomes)
+        bodies = [body for body in read.data.values() if isinstance(body, bytes)]
+        return Gathered(with_resources(together, bodies), fetched=outcomes)
 
 
 def filled(template: str, asked: Call) -> str | None:
@@ -163,15 +263,20 @@ def delivered(raw: bytes | None) -> bytes | Unavailable:
 
 
 def _is_outcome(raw: bytes) -> bool:
-    """Whether it is an OperationOutcome, or a Bundle of nothing else."""
+    """Whether it is an OperationOutcome, or a Bundle of nothing else; mere remarks are an empty list."""
     try:
         found = _BUNDLE.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return False  # not of a shape that we know: the mapping looks at it entry by entry
     if found.type == "OperationOutcome":
         return True
-    types = [entry.resource.type for entry in found.entry or () if entry.resource is not None]
-    return bool(types) and set(types) == {"OperationOutcome"}
+    opened = decode.open_key(raw) if found.entry and found.type == "Bundle" else None
+    return opened is not None and opened.outcome and not opened.entries
+
+
+def is_part(raw: bytes) -> bool:
+    """Tell whether it is a list of which the server has more: it goes on, or its total is larger than what came."""
+    return (b'"next"' in raw or b'"total"' in raw) and decode.open_key(raw).truncated
 
 
 def _has_more(raw: bytes) -> bool:

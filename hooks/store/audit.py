@@ -21,7 +21,7 @@ import click
 from hooks.settings import SettingsError, load
 from hooks.store.chain import AuditKeyError, Chain, Verification, verify
 from hooks.store.database import StoreError, StoreUnavailable
-from hooks.store.store import Store, as_text, store_for
+from hooks.store.store import Store, as_text, existing_store
 
 log = logging.getLogger("oncobone.audit")
 
@@ -174,10 +174,10 @@ class Auditor:
 @click.group("audit")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """Check and read the audit record of the configured database."""
+    """Check and read the audit record of the configured database; nothing is made or changed."""
     try:
-        context.obj = store_for(load())
-    except (SettingsError, StoreError, AuditKeyError) as error:
+        context.obj = existing_store(load())
+    except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
     context.call_on_close(context.obj.close)
 
@@ -203,17 +203,37 @@ def verify_command(store: Store, expected: Sequence[str]) -> None:
         click.echo(f"{tenant}:{seq}:{digest}")
     if result.problems:
         raise click.ClickException(f"The audit record is not whole: {len(result.problems)} problems.")
+    if not result.entries:
+        raise click.ClickException(
+            "The audit record is empty: this database has never recorded a call. Is it the one that the service uses?"
+        )
     click.echo(f"{result.entries} entries, all in order.", err=True)
 
 
 @commands.command("who")
 @click.argument("patient")
-@click.option("--tenant", default="open", show_default=True)
+@click.option("--tenant", help="Whose patient; needed where there are several tenants (`open` in open mode).")
 @click.pass_obj
-def who_command(store: Store, patient: str, tenant: str) -> None:
+def who_command(store: Store, patient: str, tenant: str | None) -> None:
     """Print the calls about a patient, newest last; users are keyed hashes."""
-    for record in about_patient(store, tenant, patient):
+    try:
+        chosen = tenant or _only_tenant(store)
+        found = list(about_patient(store, chosen, patient))
+    except StoreUnavailable as error:
+        raise click.ClickException(str(error)) from error
+    for record in found:
         click.echo(json.dumps(record, ensure_ascii=False))
+    click.echo(f"{len(found)} calls about this patient, of tenant {chosen}.", err=True)
+
+
+def _only_tenant(store: Store) -> str:
+    """The tenant of the record; the same patient id of two tenants is two patients, so that it must be said whose."""
+    tenants = sorted({entry.tenant for entry in store.audit_entries()})
+    if not tenants:
+        raise click.ClickException("The audit record is empty: this database has never recorded a call.")
+    if len(tenants) > 1:
+        raise click.ClickException(f"Whose patient? Say --tenant; the record has {', '.join(tenants)}.")
+    return tenants[0]
 
 
 def verified(store: Store, expected: Iterable[tuple[str, int, str]] = ()) -> Verification:

@@ -53,6 +53,10 @@ class Chain:
         """A keyed hash of an id (`kind`: patient, user, resource): within a tenant the same id has the same hash."""
         return self._digest("id", f"{tenant}\n{kind}\n{identifier}")[:32]
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key of 32 bytes for another use; from it nobody can tell this one."""
+        return bytes.fromhex(self._digest("derived", purpose))
+
     def _digest(self, purpose: str, text: str) -> str:
         # Hashed with its purpose, so that no id can be made to look like a link of the chain.
         return hmac.digest(self._key, f"{purpose}\n{text}".encode("utf-8", "replace"), "sha256").hex()

@@ -25,7 +25,7 @@ from hooks.errors import Refused
 from hooks.settings import SettingsError, load
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
-from hooks.store.store import FeedbackCount, FeedbackItem, Store, store_for
+from hooks.store.store import FeedbackCount, FeedbackItem, Store, existing_store
 
 MAX_BODY: Final = 2 * 1024 * 1024  # bytes
 MAX_ITEMS: Final = 1000
@@ -350,7 +350,7 @@ def report_command(tenant: str | None, form: Literal["table", "csv", "json"]) ->
     A card counts for each rule on it. Cards without feedback are shown cards: an EHR does not report ignored ones.
     """
     try:
-        store = store_for(load())
+        store = existing_store(load())
         try:
             rows = report(store, tenant)
         finally:

@@ -33,7 +33,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from hooks.store.chain import AuditEntry, Chain, chain_for, verify
+from hooks.store.chain import AuditEntry, Chain, chain_for, key_file_for, verify
 from hooks.store.database import (
     DEFAULT_DATABASE_URL,
     StoreError,
@@ -588,6 +588,33 @@ def open_store(database_url: str = DEFAULT_DATABASE_URL, *, audit_key_file: str 
     except StoreUnavailable:
         log.error("the store is down; calls are answered, feedback is not accepted")  # noqa: TRY400 - no traceback
     return store
+
+
+def existing_store(settings: Settings) -> Store:
+    """
+    The store that the settings name, for commands that only read: neither a database nor a key is made.
+
+    Raises `StoreError`, with what to do, where there is none yet; `StoreUnavailable` for one that is down.
+    """
+    url = settings.database_url or DEFAULT_DATABASE_URL
+    engine = engine_for(url)
+    try:
+        path = engine.url.database if engine.dialect.name == "sqlite" else None
+        if path and not Path(path).exists():
+            raise StoreError(
+                f"There is no database {path}: nothing was ever kept there. Is it the one that the service uses"
+                " (ONCOBONE_DATABASE_URL, ONCOBONE_CONFIG, the directory it runs in)?"
+            )
+        if not sa.inspect(engine).has_table(audit_records.name):
+            raise StoreError("The database holds no tables of OncoBone: no service has used it yet.")
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable(f"The database cannot be used: {word_for(error)}.") from error
+    finally:
+        engine.dispose()
+    key = Path(settings.audit_key_file) if settings.audit_key_file else key_file_for(url)
+    if key is not None and not key.exists():
+        raise StoreError(f"There is no audit key {key}: name the one that the service uses (ONCOBONE_AUDIT_KEY_FILE).")
+    return store_for(settings)
 
 
 def store_for(settings: Settings) -> Store:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 import requests
 
+from hooks import replay
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
 from hooks.dossier import commands as dossier_commands
 from hooks.errors import Refused
 from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
-from hooks.settings import HOOKS, Settings, SettingsError, load
+from hooks.settings import HOOKS, Settings, SettingsError, is_loopback, load
 from hooks.store import audit, database, feedback
-from hooks.tools import workshop
+from hooks.tools import checking, workshop
 from hooks.trust import keys
 from hooks.views import Desk
 from recommenders.vocabulary.guidance import ORDER_HOOKS
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.guidance import Hook
 
 TIMEOUT_S = 30
+UNAUTHORIZED = 401
 REFUSED = 1
 SIGNS = {"critical": ("CRITICAL", "red"), "warning": ("WARNING", "yellow"), "info": ("INFO", "cyan")}
 OUTCOMES = ("fired", "suppressed", "superseded")
@@ -126,7 +128,8 @@ def call(
     headers = {"Content-Type": "application/json"}
     headers |= {"Accept-Language": language} if language else {}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    answered = _ask(url.rstrip("/"), service, body, headers) if url else _ask_here(config, service, body, headers, base)
+    address = service_base(url) if url else None
+    answered = _ask(address, service, body, headers) if address else _ask_here(config, service, body, headers, base)
     if raw:
         click.echo(json.dumps(answered.body, ensure_ascii=False, indent=2))
     elif answered.status == 200:
@@ -134,6 +137,8 @@ def call(
             click.echo(line)
     else:
         click.echo(f"Refused ({answered.status}): {_diagnostics(answered.body)}", err=True)
+        if address and answered.status == UNAUTHORIZED:
+            click.echo(_about_token(token, f"{address}/cds-services/…"), err=True)
     if answered.status != 200:
         sys.exit(REFUSED)
 
@@ -149,11 +154,29 @@ def made_request(base: str, patient: str, hook: Hook, token: str | None, drafts:
     if hook == "order-select":
         entries = [entry["resource"] for entry in context["draftOrders"].get("entry", ())]
         context["selections"] = [f"{each['resourceType']}/{each['id']}" for each in entries if "id" in each]
-    # Nothing is fetched without a token; an open test server takes any.
-    authorization = {"access_token": token or "none", "token_type": "Bearer", "expires_in": 300}
-    authorization |= {"scope": "patient/*.read", "subject": "oncobone"}
-    made = {"hook": hook, "hookInstance": str(uuid.uuid4()), "fhirServer": base, "fhirAuthorization": authorization}
-    return json.dumps(made | {"context": context}).encode()
+    made: dict[str, Any] = {"hook": hook, "hookInstance": str(uuid.uuid4()), "fhirServer": base, "context": context}
+    if token:
+        authorization = {"access_token": token, "token_type": "Bearer", "expires_in": 300}
+        made["fhirAuthorization"] = authorization | {"scope": "", "subject": "oncobone"}
+    return json.dumps(made).encode()
+
+
+def service_base(url: str) -> str:
+    """Give the base of a service as people write it: without scheme, with a slash or `/cds-services` at its end."""
+    found = url.strip().rstrip("/").removesuffix("/cds-services").rstrip("/")
+    if "://" not in found:
+        host = found.partition("/")[0].rpartition(":")[0] or found.partition("/")[0]
+        found = f"{'http' if is_loopback(host) else 'https'}://{found}"
+    return found
+
+
+def _about_token(token: str | None, endpoint: str) -> str:
+    if not token:
+        return "This service checks who calls: give a token with --token (oncobone keys token makes one)."
+    return (
+        f"The token is not accepted: {endpoint} must be its audience, and each call needs a new one."
+        " oncobone keys explain says which check fails."
+    )
 
 
 def _drafts(file: BinaryIO) -> dict[str, Any]:
@@ -180,6 +203,9 @@ def _ask_here(
 
 def _ask(base: str, service: str | None, body: bytes, headers: Mapping[str, str]) -> Answer:
     try:
+        if service is None and "Authorization" in headers:
+            # A token is good for one call, at the address it was made for: it is not spent on discovery.
+            service = f"oncobone-{_hook_of(body)}"
         if service is None:
             discovery = requests.get(f"{base}/cds-services", headers=dict(headers), timeout=TIMEOUT_S)
             if discovery.status_code != 200:
@@ -188,6 +214,11 @@ def _ask(base: str, service: str | None, body: bytes, headers: Mapping[str, str]
             service = _service_for(body, [(each.get("id"), each.get("hook")) for each in offered])
         response = requests.post(f"{base}/cds-services/{service}", data=body, headers=dict(headers), timeout=TIMEOUT_S)
         return Answer(response.status_code, _json_of(response))
+    except requests.exceptions.SSLError:
+        _refuse(
+            f"{base}: its certificate is not trusted, or it speaks no TLS. Is the scheme right? The file with the"
+            " certificate of your own authority is named by REQUESTS_CA_BUNDLE."
+        )
     except requests.RequestException as error:
         _refuse(f"{base} cannot be reached ({type(error).__name__}). Is it running? Start it with: oncobone serve")
 
@@ -199,12 +230,17 @@ def _json_of(response: requests.Response) -> Any:  # noqa: ANN401 - JSON
         _refuse(f"The server answered {response.status_code}, but not in JSON: it is no CDS Hooks service.")
 
 
-def _service_for(body: bytes, offered: Sequence[tuple[str, str]]) -> str:
-    """Choose the service for the hook of a request; for one without a hook the first, which says what is wrong."""
+def _hook_of(body: bytes) -> str | None:
     try:
         hook = json.loads(body).get("hook")
     except (ValueError, AttributeError, RecursionError):
-        hook = None
+        return None
+    return hook if isinstance(hook, str) else None
+
+
+def _service_for(body: bytes, offered: Sequence[tuple[str, str]]) -> str:
+    """Choose the service for the hook of a request; for one without a hook the first, which says what is wrong."""
+    hook = _hook_of(body)
     ids = [service_id for service_id, of_hook in offered if hook in (None, of_hook)]
     if not ids:
         _refuse(
@@ -283,6 +319,37 @@ def _number(value: Any) -> int | float:  # noqa: ANN401 - JSON
     return int(value) if value == value.to_integral_value() else float(value)
 
 
+@main.group("config")
+def config_group() -> None:
+    """Look after the settings."""
+
+
+@config_group.command("check")
+@json_option
+@config_option
+def config_check(raw: bool, config: str | None) -> None:
+    """
+    Say whether a server would start with these settings, and what each of them comes to.
+
+    Nothing is started, made or contacted. Exit code 1 when it would not start.
+    """
+    try:
+        settings = load({"config": config})
+        report = checking.check(settings)
+    except SettingsError as error:
+        if raw:
+            click.echo(json.dumps({"good": False, "problems": str(error).splitlines()}, ensure_ascii=False, indent=2))
+            sys.exit(REFUSED)
+        _refuse(str(error))
+    if raw:
+        click.echo(json.dumps(checking.as_json(report), ensure_ascii=False, indent=2))
+    else:
+        for line in checking.as_text(report):
+            click.echo(line)
+    if report.problems:
+        sys.exit(REFUSED)
+
+
 @main.command()
 @json_option
 def facts(raw: bool) -> None:
@@ -307,5 +374,6 @@ main.add_command(audit.commands)
 main.add_command(keys.commands)
 main.add_command(database.commands)
 main.add_command(dossier_commands.dossier)
+main.add_command(replay.group)
 for command in workshop.COMMANDS:
     main.add_command(command)

@@ -8,20 +8,32 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fhir_mapping.chart import Unavailable
-from fhir_mapping.terms import dictionary, units
-from fhir_mapping.terms.codes import shipped_rows
+from fhir_mapping.terms import units
 from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import Breakers, FetchError, base_of, download, fetch_missing, next_query
-from hooks.tools.validating import UNUSABLE, Look, Unmapped, look_at_resources, unmapped_json
-from recommenders.vocabulary.dictionary import DICTIONARY, LABELS
+from hooks.fhir_server.addresses import base_of, next_query
+from hooks.fhir_server.download import FetchError, download
+from hooks.fhir_server.fetch import Breakers
+from hooks.fhir_server.gather import GOOD, Reading
+from hooks.fhir_server.reasons import sentence
+from hooks.protocol import Authorization, Call
+from hooks.reference.guessing import guess
+from hooks.reference.validating import (
+    UNUSABLE,
+    Look,
+    Unmapped,
+    entries_of,
+    is_loss,
+    look_at_entries,
+    mapping_line,
+    unmapped_json,
+    worst_first,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,9 +43,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0
 """For one patient; the service itself has only `fetch_seconds`, and the doctor says how it compares."""
-
-ANONYMOUS = "none"
-"""Sent as the token where none is given: an open test server takes any, and we ask nothing without one."""
 
 EXPECTED = (
     "patient.birth_date",
@@ -53,9 +62,6 @@ EXPECTED = (
 """What any chart of a cancer patient holds as discrete data: the score is how much of it is found."""
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-
-CLOSE = 0.55
-"""How alike two names must be for a guess; every guess stays a comment until a person has checked it."""
 
 
 @dataclass(slots=True)
@@ -120,7 +126,7 @@ class Doctor:
         if base_of(base) is None:
             raise Refused(400, "--fhir: must be a FHIR base, such as https://ehr.example.org/fhir", field="fhir")
         self.base = base.rstrip("/")
-        self.token = token or ANONYMOUS
+        self.token = token
         self.settings = settings
         self.mapping = mapping
         self.report = Report(self.base)
@@ -136,7 +142,7 @@ class Doctor:
         try:
             statement = self._get("metadata")
         except FetchError as error:
-            self.report.capability = f"no CapabilityStatement ({error.reason})"
+            self.report.capability = f"no CapabilityStatement ({error.reason}): {sentence(error.reason)}"
             return
         if statement.get("resourceType") != "CapabilityStatement":
             self.report.capability = "what came from /metadata is no CapabilityStatement"
@@ -150,8 +156,12 @@ class Doctor:
             search.offered = "read" in interactions if key == "patient" else "patient" in parameters
 
     def _get(self, query: str) -> dict[str, Any]:
-        headers = {"Accept": "application/fhir+json", "Authorization": f"Bearer {self.token}"}
-        body = download(f"{self.base}/{query}", headers, time.monotonic() + PATIENCE_S)
+        if not self.token and not self.settings.fhir_anonymous:
+            raise FetchError("no-token")
+        headers = {"Accept": "application/fhir+json", "Cache-Control": "no-cache"}
+        headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        deadline = time.monotonic() + PATIENCE_S
+        body = download(f"{self.base}/{query}", headers, deadline, ca_file=self.settings.ca_file)
         try:
             found = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -168,7 +178,9 @@ class Doctor:
             bundle = self._get(f"Patient?_count={count}")
         except FetchError as error:
             raise Refused(
-                502, f"The server does not list patients ({error.reason}); name some with --patient ID."
+                502,
+                f"The server does not list patients ({error.reason}): {sentence(error.reason)}"
+                " If only the list is refused, name some with --patient ID.",
             ) from None
         found = [str(each["id"]) for each in _resources(bundle) if each.get("resourceType") == "Patient"]
         return list(dict.fromkeys(found))[:count]
@@ -183,30 +195,34 @@ class Doctor:
         """
         if not _ID.fullmatch(patient_id):
             raise Refused(400, "--patient: must be a bare FHIR id, without Patient/ before it", field="patient")
-        wanted: dict[str, str | bytes] = {
-            key: template.replace("{{context.patientId}}", patient_id)
-            for key, template in templates("patient-view").items()
-        }
+        settings = self.settings.model_copy(update={"fetch_seconds": PATIENCE_S})
+        call = Call("patient-view", "doctor", "Practitioner/oncobone", patient_id, None, {})
+        if self.token:
+            call = replace(call, authorization=Authorization(self.token))
         start = time.monotonic()
-        fetched = fetch_missing(wanted, base=self.base, token=self.token, seconds=PATIENCE_S, breakers=Breakers())
+        reading = Reading(call, self.base, settings, None, self.mapping, breakers=Breakers())
+        came = reading.complete(dict.fromkeys(self.report.searches, Unavailable("not-sent")), templates("patient-view"))
         self.report.slowest_seconds = max(self.report.slowest_seconds, time.monotonic() - start)
-        resources: list[dict[str, Any]] = []
+        entries: list[dict[str, Any]] = []
         for key, search in self.report.searches.items():
             search.asked += 1
-            came = fetched.data[key]
-            if isinstance(came, Unavailable):
-                search.problems[came.reason] += 1
+            found = came.prefetch[key]
+            if isinstance(found, Unavailable):
+                search.problems[found.reason] += 1
                 continue
             search.answered += 1
-            if fetched.outcomes[key] != "ok":
-                search.problems[fetched.outcomes[key]] += 1
-            listed = _resources(json.loads(came))
+            if came.fetched.get(key, "ok") not in GOOD:
+                search.problems[came.fetched[key]] += 1
+            listed = entries_of(json.loads(found))
             search.resources += len(listed)
-            resources += listed
-        if isinstance(fetched.data["patient"], Unavailable):
+            entries += listed
+        medications = came.fetched.get("medicationReference", "ok")
+        if medications not in GOOD:
+            self.report.searches["medications"].problems[medications] += 1
+        if isinstance(came.prefetch["patient"], Unavailable):
             return
         try:
-            look = look_at_resources(resources, self.settings, self.mapping)
+            look = look_at_entries(entries, self.settings, self.mapping, came.prefetch)
         except Refused as refused:
             self.report.refused[refused.diagnostics] += 1
             return
@@ -255,7 +271,7 @@ class Doctor:
     def finish(self) -> Report:
         """Sort what was counted."""
         found = [replace(each, count=count) for each, count in self._counts.items()]
-        self.report.unmapped = sorted(found, key=lambda each: (not each.local, -each.count, each))
+        self.report.unmapped = sorted(found, key=worst_first)
         self.report.unknown_units = dict(self._units.most_common())
         return self.report
 
@@ -268,90 +284,10 @@ def _offered(statement: Mapping[str, Any]) -> Iterator[tuple[str, tuple[set[str]
 
 
 def _resources(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if bundle.get("resourceType") != "Bundle":
-        return [dict(bundle)]
-    found = [entry.get("resource") for entry in bundle.get("entry") or () if isinstance(entry, dict)]
-    return [each for each in found if isinstance(each, dict)]
+    return [entry["resource"] for entry in entries_of(bundle)]
 
 
 # --- the draft of the site's mapping ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """What a local code may stand for: the concept or fact, and how alike the names are (0 to 1)."""
-
-    concept: str
-    label: str
-    likeness: float
-
-
-def guess(each: Unmapped) -> Guess | None:
-    """
-    Guess what a local code stands for, from its words and unit; None when nothing is alike enough.
-
-    For results the unit must be one that the fact can be converted from. It is a guess for a person to check.
-    """
-    said = [_words(text) for text in (each.text, each.code) if text]
-    best: Guess | None = None
-    for concept, label, names in _candidates(each):
-        likeness = max((_alike(one, name) for one in said for name in names), default=0.0)
-        if likeness >= CLOSE and (best is None or likeness > best.likeness):
-            best = Guess(concept, label, likeness)
-    return best
-
-
-def _candidates(each: Unmapped) -> Iterator[tuple[str, str, list[str]]]:
-    if each.kind == "Observation":
-        for path, rule in dictionary.READINGS.items():
-            if path in DICTIONARY and _fits(each.unit, rule):
-                en, zh = LABELS.get(DICTIONARY[path].name, (path, path))
-                yield path, en, [_words(name) for name in (en, zh, path.partition(".")[2], *rule.names, *rule.concepts)]
-        return
-    yield from _named("Medication" if each.kind.startswith("Medication") else each.kind)
-
-
-@lru_cache(maxsize=16)
-def _named(kinds: str) -> tuple[tuple[str, str, list[str]], ...]:
-    """Give every concept of a kind of resource with its label and its names, comparable."""
-    named: dict[str, set[str]] = {}
-    for concept, of, _, _, display in shipped_rows():
-        if kinds in of and not concept.endswith("_TRAP"):
-            named.setdefault(concept, {_words(concept)}).add(_words(display))
-    return tuple((concept, concept.replace("_", " "), sorted(names - {""})) for concept, names in named.items())
-
-
-def _fits(unit: str, rule: dictionary.ReadingRule) -> bool:
-    if not unit:
-        return True
-    known = units.spelled(unit)
-    return known is None or units.convert(Decimal(1), known, rule.unit, rule.analyte) is not None
-
-
-def _words(text: str) -> str:
-    """Give the comparable form of a name: lower case, words only, without what says where it was measured."""
-    found = re.findall(r"[a-z]+|[0-9]+|[一-鿿]+", text.lower().replace("_", " "))
-    plain = [word for word in found if word not in {"serum", "plasma", "blood", "level", "s", "p", "b", "in", "of"}]
-    return " ".join(plain or found)
-
-
-def _alike(one: str, other: str) -> float:
-    if not one or not other:
-        return 0.0
-    shorter, longer = sorted((one, other), key=len)
-    if len(shorter) >= 3 and longer.startswith(shorter):
-        return 0.9 if longer != shorter else 1.0
-    if _parts(shorter) <= _parts(longer):
-        return 0.85
-    if 2 * len(shorter) < CLOSE * (len(one) + len(other)):
-        return 0.0  # too unlike in length to be a guess
-    matcher = difflib.SequenceMatcher(None, one, other)
-    return matcher.ratio() if matcher.quick_ratio() >= CLOSE else 0.0
-
-
-@lru_cache(maxsize=20_000)
-def _parts(words: str) -> frozenset[str]:
-    return frozenset(words.split())
 
 
 def draft(report: Report) -> str:
@@ -369,7 +305,7 @@ def _draft(report: Report) -> Iterator[str]:
     yield "# then take away the '# ' before its lines. Facts: oncobone facts. Concepts: fhir_mapping/terms/codes.csv."
     yield "# Put the result into the file that ONCOBONE_CONFIG names. Delete what no rule needs."
     for each in report.unmapped:
-        if not each.local or not (each.code or each.text):
+        if not (each.local or is_loss(each)) or not (each.code or each.text):
             continue
         found = guess(each)
         yield ""
@@ -437,10 +373,7 @@ def as_json(report: Report) -> dict[str, Any]:
             | ({"unusable": dict(row.reasons)} if row.reasons else {})
             for row in report.coverage.values()
         ],
-        "unmapped": [
-            unmapped_json(each) | ({"perhaps": found.concept} if each.local and (found := guess(each)) else {})
-            for each in report.unmapped
-        ],
+        "unmapped": [unmapped_json(each) for each in report.unmapped],
         "unknown_units": report.unknown_units,
         "without_unit": report.without_unit,
         "unusable": dict(report.unusable),
@@ -459,6 +392,22 @@ def as_text(report: Report, budget: float) -> Iterator[str]:
     slow = ": longer than the service waits; raise fetch_seconds or send prefetch" if late else ""
     yield f"  slowest patient: {report.slowest_seconds:.2f} s of {budget:g} s{slow}"
     yield ""
+    yield from _searches(report)
+    yield ""
+    yield f"Coverage: {report.score:.0%} of what any chart can be expected to hold"
+    for row in report.coverage.values():
+        if row.fact in EXPECTED or row.found:
+            why = "".join(f", {reason} x {count}" for reason, count in row.reasons.items())
+            mark = "" if row.fact in EXPECTED else " (more)"
+            yield f"  {row.found:4} of {row.of}  {row.fact}{why}{mark}"
+    yield from _unread(report)
+    yield ""
+    yield (
+        "The service can work with this server." if report.fit else "The service cannot work with this server as it is."
+    )
+
+
+def _searches(report: Report) -> Iterator[str]:
     yield f"Searches ({report.patients} patients)"
     for search in report.searches.values():
         offered = {True: "offered", False: "NOT in the capability statement", None: "not stated"}[search.offered]
@@ -470,22 +419,28 @@ def as_text(report: Report, budget: float) -> Iterator[str]:
         )
     for reason, count in report.refused.items():
         yield f"  {count} patients could not be looked at: {reason}"
-    yield ""
-    yield f"Coverage: {report.score:.0%} of what any chart can be expected to hold"
-    for row in report.coverage.values():
-        if row.fact in EXPECTED or row.found:
-            why = "".join(f", {reason} x {count}" for reason, count in row.reasons.items())
-            mark = "" if row.fact in EXPECTED else " (more)"
-            yield f"  {row.found:4} of {row.of}  {row.fact}{why}{mark}"
-    local = [each for each in report.unmapped if each.local]
+    cures = {sentence(reason, key) for key, one in report.searches.items() for reason in one.problems}
+    for cure in sorted(cures):
+        yield f"  -> {cure}"
+
+
+def _unread(report: Report) -> Iterator[str]:
+    """Say what no rule reads: what may well be lost first, then what only the site knows, then units and values."""
+    losses = [each for each in report.unmapped if is_loss(each)]
+    if losses:
+        yield ""
+        yield f"Lost: codes that may well be what a rule looks for ({len(losses)}); map them"
+        for each in losses[:40]:
+            yield f"  {each.count:4} x {_plain(each.text or each.code)}"
+            yield f"         {_plain(mapping_line(each))}"
+    local = [each for each in report.unmapped if each.local and not is_loss(each)]
     if local:
         yield ""
         yield f"Codes seen and not mapped ({len(local)})"
         for each in local[:40]:
-            found = guess(each)
             code = f"{each.system}|{each.code}" if each.system else each.code
             told = " ".join(_plain(part) for part in (each.kind, code, each.text, each.unit) if part)
-            yield f"  {each.count:4} x {told}" + (f"  perhaps {found.concept}" if found else "")
+            yield f"  {each.count:4} x {told}"
         if len(local) > 40:
             yield f"  and {len(local) - 40} more (--json names all)"
     for unit, count in report.unknown_units.items():
@@ -494,7 +449,3 @@ def as_text(report: Report, budget: float) -> Iterator[str]:
         yield f"  results without a unit: {report.without_unit}"
     for what, count in report.unusable.items():
         yield f"  not usable: {what} ({count} patients)"
-    yield ""
-    yield (
-        "The service can work with this server." if report.fit else "The service cannot work with this server as it is."
-    )

@@ -14,9 +14,9 @@ import click
 
 from fhir_mapping.terms.site import site_mapping
 from hooks.errors import Refused
-from hooks.reference import catalogue, samples
+from hooks.reference import catalogue, samples, validating
 from hooks.settings import Settings, SettingsError, load
-from hooks.tools import doctor, sandbox, validating
+from hooks.tools import doctor, sandbox
 
 REFUSED = 1
 config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")

@@ -22,7 +22,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from hooks.settings import Settings, SettingsError, load
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
-from hooks.store.store import store_for
+from hooks.store.store import existing_store
 from hooks.trust.tokens import ALGORITHMS, LONGEST_LIFE, Authenticator, Inspection
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -198,7 +198,7 @@ def _used(settings: Settings, inspection: Inspection) -> str:
     if not isinstance(iss, str) or not isinstance(jti, str):
         return ""
     try:
-        store = store_for(settings)
+        store = existing_store(settings)
         try:
             used = store.was_used(iss, jti)
         finally:

@@ -30,7 +30,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from flask import request
 
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import FetchError, base_of, download, in_parallel
+from hooks.fhir_server.addresses import base_of
+from hooks.fhir_server.download import FetchError, download, in_parallel
 from hooks.settings import ClientSettings, Settings, SettingsError, is_loopback
 from hooks.store.database import StoreUnavailable
 
@@ -79,6 +80,7 @@ class Client:
     fhir_servers: tuple[str, ...] = ()
     calls_per_second: float = 500.0
     shadow: bool = False
+    fhir_anonymous: bool = False
 
 
 class Problem(NamedTuple):
@@ -440,7 +442,14 @@ class Inspection:
         tenant = str(self.claims["tenant"]) if settings.tenants else settings.issuer
         if len(tenant) > LONGEST_TENANT:
             tenant = sha256(tenant.encode()).hexdigest()
-        return Client(settings.issuer, tenant, settings.fhir_servers, settings.calls_per_second, settings.shadow)
+        return Client(
+            settings.issuer,
+            tenant,
+            settings.fhir_servers,
+            settings.calls_per_second,
+            settings.shadow,
+            settings.fhir_anonymous,
+        )
 
 
 class Authenticator:

@@ -95,6 +95,7 @@ def assess(
     site: Mapping[str, Decimal] | None = None,
     whole: bool = False,
     with_values: bool = True,
+    guidance_day: dt.date | None = None,
 ) -> Assessment:
     """
     Assess one patient at one hook.
@@ -103,15 +104,26 @@ def assess(
     (`topic.limit` or `windows.fact`). `facts` are as read: staleness and derived facts are worked out here.
     A topic that fails is named in `failed` and the others still speak. Topics that certainly have nothing to say
     are passed over, unless the `whole` is asked for (to show every rule, also those that are not met).
-    `with_values` False leaves the values out where only the verdicts are wanted.
+    `with_values` False leaves the values out where only the verdicts are wanted. `guidance_day` is the day whose
+    limits count, when it is another than the day of the facts: yesterday's chart by today's guidance, or the reverse.
     """
-    seen = seen_at(facts, hook, site)
-    return assess_seen(seen, hook, recommenders=recommenders, site=site, whole=whole, with_values=with_values)
+    seen = seen_at(facts, hook, site, guidance_day)
+    return assess_seen(
+        seen,
+        hook,
+        recommenders=recommenders,
+        site=site,
+        whole=whole,
+        with_values=with_values,
+        guidance_day=guidance_day,
+    )
 
 
-def seen_at(facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> Facts:
+def seen_at(
+    facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None, guidance_day: dt.date | None = None
+) -> Facts:
     """Give facts as they count at a hook: too old is unknown, and what follows from others is filled in."""
-    return derived.derive(recency.as_seen(facts, recency.setting_of(hook), site), site)
+    return derived.derive(recency.as_seen(facts, recency.setting_of(hook), site), site, guidance_day)
 
 
 def assess_seen(
@@ -122,9 +134,10 @@ def assess_seen(
     site: Mapping[str, Decimal] | None = None,
     whole: bool = False,
     with_values: bool = True,
+    guidance_day: dt.date | None = None,
 ) -> Assessment:
     """Assess facts that are `seen_at` this hook already; see `assess`."""
-    case = Case(seen, hook, site, whole=whole)
+    case = Case(seen, hook, site, whole=whole, guidance_day=guidance_day)
     scope = scope_of(case)
     verdicts: dict[str, Verdict] = {}
     values: dict[str, Value] = {}

@@ -248,7 +248,7 @@ def same_drug_twice(case: Case, order: Order) -> Iterator[Advice]:
         if course.drug == order.drug and is_active(course) and course.interval_days is not None
     ]
     other = running[0] if running else None
-    active = DrugSet("bma.current", tuple(running), (), case.facts.courses.delivered).includes({str(order.drug)})
+    active = DrugSet("bma.current", tuple(running), (), case.facts.courses).includes({str(order.drug)})
     drafted = is_drug(twin, {str(order.drug)}) if twin is not None else NO
     yield Advice(
         rule="DOSE-027",

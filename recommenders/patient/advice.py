@@ -233,16 +233,24 @@ class Case:
     One patient, one hook, one day: what rule topics are asked about.
 
     `facts` are as seen in this setting (stale values unknown, derived values filled in). `whole` asks topics to
-    speak of every rule, also of those that are certainly not met.
+    speak of every rule, also of those that are certainly not met. `guidance_day` is the day whose limits count
+    (None: the day of the facts).
     """
 
     def __init__(
-        self, facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None, *, whole: bool = False
+        self,
+        facts: Facts,
+        hook: Hook,
+        site: Mapping[str, Decimal] | None = None,
+        *,
+        whole: bool = False,
+        guidance_day: dt.date | None = None,
     ) -> None:
         self.facts = facts
         self.hook: Hook = hook
         self.site = site
         self.whole = whole
+        self.guidance_day = guidance_day or facts.as_of
         self._said: dict[str, list[Advice]] = {}
         self._superseded_by: dict[str, set[str]] = {}
         self._once: dict[object, object] = {}
@@ -254,8 +262,8 @@ class Case:
         return tuple(order for order in self.facts.orders if order.at_hand)
 
     def limits(self, guidance: Guidance) -> Limits:
-        """Give a topic's limits in force on the day of the case, with the site's own choices."""
-        return guidance.limits(self.facts.as_of, self.site)
+        """Give a topic's limits in force on the day of the guidance, with the site's own choices."""
+        return guidance.limits(self.guidance_day, self.site)
 
     def cautious(self, calcium: Literal["lowest", "highest"] = "lowest") -> Facts:
         """
@@ -264,7 +272,7 @@ class Case:
         Calcium the lowest where low calcium is the danger, the highest where high calcium is.
         """
         if calcium not in self._cautious:
-            self._cautious[calcium] = derived.safest(self.facts, calcium, self.site)
+            self._cautious[calcium] = derived.safest(self.facts, calcium, self.site, self.guidance_day)
         return self._cautious[calcium]
 
     def once(self, compute: Callable[[Case], T]) -> T:

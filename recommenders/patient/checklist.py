@@ -57,7 +57,7 @@ def imaging_on_record(case: Case) -> Criterion:
     """
     Tell whether the bone was imaged: a confirmed metastasis, or a study or lesion of the last 180 days.
 
-    MRI and PET-CT findings of myeloma are such studies. Never unknown.
+    MRI and PET-CT findings of myeloma are such studies. Unknown only where a list of studies was cut.
     """
     facts, limits = case.facts, case.limits(GUIDANCE)
     span = dt.timedelta(int(limits.recent_imaging.value))
@@ -69,7 +69,7 @@ def imaging_on_record(case: Case) -> Criterion:
     return any_of(
         (
             documented(facts.dx.bone_met),
-            given(recent),
+            given(recent or (None if facts.is_cut("observations", "procedures") else False)),
             *(finding.within(limits.recent_imaging, facts.as_of) for finding in findings),
         )
     )

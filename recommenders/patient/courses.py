@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from statistics import median
@@ -15,7 +15,7 @@ from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, rep
 from recommenders.vocabulary.formulas import DAYS_PER_MONTH
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
 from recommenders.vocabulary.logic import Condition, Criterion, Truth, leaf
-from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, Course, Dose
+from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, Course, Courses, Dose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,13 +51,13 @@ class DrugSet:
     The classes of bone-modifying agents that are, for instance, current.
 
     `possible` are those that can only be asked about (reported by the patient, history cut short);
-    `delivered` is False when no medication list came: then nothing can be ruled out.
+    `listed.delivered` is False when no medication list came, or not all of it can be read: nothing is ruled out.
     """
 
     name: str
     courses: tuple[Course, ...] = ()
     possible: tuple[Course, ...] = ()
-    delivered: bool = True
+    listed: Courses = field(default_factory=Courses)
 
     @property
     def classes(self) -> frozenset[str]:
@@ -69,14 +69,15 @@ class DrugSet:
         wanted = frozenset(classes)
         found = [course for course in self.courses if course.drug in wanted]
         maybe = [course for course in self.possible if course.drug in wanted]
-        holds: Truth = True if found else None if maybe or not self.delivered else False
+        unread = not self.listed.delivered
+        holds: Truth = True if found else None if maybe or unread else False
         shown = found or maybe
         evidence = Finding(
             name=self.name,
             value=", ".join(sorted({course.drug for course in shown})) or "none",
-            reason=None if holds is not None else "not-delivered" if not self.delivered else "suspected",
+            reason=None if holds is not None else self.listed.reason if unread else "suspected",
             date=max((course.last_dose.date for course in shown if course.last_dose), default=None),
-            resources=tuple(name for course in shown for name in course.resources),
+            resources=tuple(name for course in shown for name in course.resources) or self.listed.unidentified,
         )
         return leaf(Condition(self.name, "in", _in_order(wanted), evidence, holds))
 
@@ -131,10 +132,10 @@ def bma(case: Case) -> Bma:
     limits = case.limits(GUIDANCE)
     today = case.facts.as_of
     items = case.facts.courses.items
-    delivered = case.facts.courses.delivered
+    listed = case.facts.courses
 
     def drug_set(name: str, chosen: Iterable[Course], possible: Iterable[Course] = ()) -> DrugSet:
-        return DrugSet(name, tuple(chosen), tuple(possible), delivered)
+        return DrugSet(name, tuple(chosen), tuple(possible), listed)
 
     told = [course for course in items if course.status in {"reported", "unknown"}]
     sure = [course for course in items if course not in told]
@@ -322,9 +323,9 @@ def first_dose(case: Case, order: Order) -> Criterion:
     evidence = Finding(
         name="order.first_dose",
         value=holds,
-        reason=None if holds is not None else "missing" if courses.delivered else "not-delivered",
+        reason=None if holds is not None else "missing" if courses.delivered else courses.reason,
         date=given[-1].date if given else None,
-        resources=given[-1].resources if given else (),
+        resources=given[-1].resources if given else courses.unidentified,
         lacks=() if holds is not None else ("bma.last_dose_date",),
     )
     return leaf(Condition("order.first_dose", "is", True, evidence, holds))
@@ -401,7 +402,7 @@ def sre_during_bma(case: Case) -> Criterion:
     during = [event for event in events if event.date and start and event.date >= start]
     undated = any(event.date is None for event in events)
     start_open = bool(events) and (start is None or "at-least" in drugs.months.flags)
-    undelivered = bool(case.facts.unavailable & {"conditions", "procedures"})
+    undelivered = bool((case.facts.unavailable | case.facts.cut) & {"conditions", "procedures"})
     holds: Truth = True if during else None if undated or start_open or undelivered else False
     first = min(during, key=lambda event: event.date or dt.date.max, default=None)
     evidence = Moment(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.records import Lesion
 
 GUIDANCE = guidance("common")
+MANY = Decimal(1000)
+"""The upper end of a number of lesions of which only a part is known."""
+AT_LEAST = ("at-least",)
 ENDLESS_RATIO = Decimal(10**9)
 """The upper end of a light chain ratio that is only known from below."""
 
@@ -30,14 +33,14 @@ F = TypeVar("F", bound=Fact)
 # --- calculation --------------------------------------------------------------------------------------------
 
 
-def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
+def derive(facts: Facts, site: Mapping[str, Decimal] | None = None, guidance_day: dt.date | None = None) -> Facts:
     """
     Fill in the facts that follow from others, where they are not known already.
 
     To be called on facts `as_seen` (`recency.py`): an input that is stale leaves the derived fact unknown, with the
-    inputs it `lacks`.
+    inputs it `lacks`. The limits are those of `guidance_day` (None: of the day of the facts).
     """
-    limits = GUIDANCE.limits(facts.as_of, site)
+    limits = GUIDANCE.limits(guidance_day or facts.as_of, site)
     facts = facts.with_facts({"patient.age": age_of(facts)})
     facts = facts.with_facts(_measures(facts))
     facts = facts.with_facts(_calcium(facts))
@@ -45,7 +48,12 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
     return facts.with_facts(_judgements(facts, limits))
 
 
-def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[str, Decimal] | None = None) -> Facts:
+def safest(
+    facts: Facts,
+    calcium: Literal["lowest", "highest"],
+    site: Mapping[str, Decimal] | None = None,
+    guidance_day: dt.date | None = None,
+) -> Facts:
     """
     Give the facts with the less safe of two contradictory results, for the safety rules.
 
@@ -65,7 +73,7 @@ def safest(facts: Facts, calcium: Literal["lowest", "highest"], site: Mapping[st
         renewed["lab.ca_corr"] = blank.lab.ca_corr
     if "reported" not in facts.lab.crcl.flags:
         renewed["lab.crcl"] = blank.lab.crcl
-    return derive(facts.with_facts(changes | renewed), site)
+    return derive(facts.with_facts(changes | renewed), site, guidance_day)
 
 
 def _unknown(fact: F, *inputs: Fact, reason: Literal["inputs", "not-applicable"] = "inputs") -> F:
@@ -402,7 +410,10 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
             if s.modality in {"spect", "pet"} and s.date and facts.as_of - s.date <= dt.timedelta(span)
         ]
         said = dx.bone_met_count.is_known and "stated" in dx.bone_met_count.flags
-        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=bool(recent) or said)
+        known_extent = bool(recent) or said
+        found["dx.isolated_stated"] = stated(dx.isolated_stated, value=known_extent)
+        if not known_extent and facts.is_cut("observations", "procedures"):
+            found["dx.isolated_stated"] = dx.isolated_stated.forget("list-cut")
     if not cyto.high_risk_riss.is_known:
         parts = (cyto.del17p, cyto.t4_14, cyto.t14_16)
         found["cyto.high_risk_riss"] = _or_finding(cyto.high_risk_riss, *parts)
@@ -439,6 +450,8 @@ def _lesions_counted(facts: Facts, limits: Limits) -> dict[str, Fact]:
     metastases = [x for x in entered if x.nature.value in {"metastasis", "undetermined"}]
     told = count.value if count.is_known else None
     number = _counted(count, metastases, at_least=told or Decimal(0))
+    if not facts.lesions.whole:
+        number = replace(number, high=MANY, flags=AT_LEAST)
     if told is None or (number > told).yes:
         found["dx.bone_met_count"] = number
     lytic = [x for x in facts.lesions if _is_myeloma_osteolysis(x, limits)]
@@ -471,6 +484,8 @@ def _isolated(facts: Facts, found: Mapping[str, Fact]) -> Finding:
     if not isinstance(count, Reading) or not count.is_known:
         return replace(dx.bone_met_isolated, lacks=(dx.bone_met_count.name,))
     one = (count >= 1) & (count <= 1) & ~documented(dx.multiple_stated) & ~documented(dx.diffuse_metastases)
+    if one.unknown and not facts.lesions.whole:
+        return dx.bone_met_isolated.forget("list-cut")
     return _finding(dx.bone_met_isolated, one.holds, count)
 
 
@@ -543,7 +558,7 @@ def _lesion_pain(facts: Facts) -> dict[str, Fact]:
     rated = [lesion for lesion in facts.lesions if isinstance(lesion.pain.value, str)]
     if not rated:
         return {}
-    worst = max(rated, key=lambda lesion: scale[str(lesion.pain.value)])
+    worst = max(rated, key=lambda one: (scale[str(one.pain.value)], one.date or facts.as_of.min, one.resources))
     score = scale[str(worst.pain.value)]
     return {
         "pain.nrs": exactly(

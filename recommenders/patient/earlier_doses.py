@@ -99,7 +99,7 @@ def chart_without_drafts(case: Case) -> Bma:
     names = {name for order in case.facts.orders if order.is_bma for name in (order.reference, *order.replaces)}
     items = tuple(_no_longer_ordered(course, names) for course in case.facts.courses)
     courses = replace(case.facts.courses, items=items)
-    return bma(Case(replace(case.facts, courses=courses), case.hook, case.site))
+    return bma(Case(replace(case.facts, courses=courses), case.hook, case.site, guidance_day=case.guidance_day))
 
 
 def _no_longer_ordered(course: Course, names: set[str]) -> Course:

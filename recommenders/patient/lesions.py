@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.vocabulary.bones import REGIONS, SPINE_REGIONS, Bone, parts_of, same_bone, same_place
-from recommenders.vocabulary.facts import Finding, Moment
+from recommenders.vocabulary.facts import Finding, Moment, replace
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, Truth, any_of, leaf
 from recommenders.vocabulary.records import Event, Study
@@ -104,7 +104,8 @@ def treated_since(
     """
     Tell whether such a treatment of that place began on or after a day.
 
-    Never unknown: a place that is not named for certain, or a day that is not told, does not count.
+    A place that is not named for certain, or a day that is not told, does not count; unknown only where the list
+    was cut.
     """
     wanted = frozenset(kinds)
     if since is None:
@@ -114,7 +115,14 @@ def treated_since(
         for event in facts.sre
         if event.type in wanted and there(event) is True and (day := began(event)) and since <= day <= facts.as_of
     ]
-    return any_of(event_criterion(event) for event in found)
+    return none_if_whole(facts, any_of(event_criterion(event) for event in found), "sre[].type", "procedures")
+
+
+def none_if_whole(facts: Facts, found: Criterion, name: str, *keys: str) -> Criterion:
+    """Give what was found in some lists; nothing found is unknown where only a part of one of them came."""
+    if found.yes or not facts.is_cut(*keys):
+        return found
+    return leaf(Condition(name, "is", True, Finding(name=name, reason="list-cut"), None))
 
 
 def bone_operated(facts: Facts, bone: Bone, since: dt.date | None) -> Criterion:
@@ -150,12 +158,13 @@ def names_spine(event: Event) -> Truth:
 
 
 def happened_within(facts: Facts, kinds: Iterable[str], days: Limit) -> Criterion:
-    """Tell whether such an event is dated at most so many days back; never unknown."""
+    """Tell whether such an event is dated at most so many days back; unknown only where the list was cut."""
     wanted = frozenset(kinds)
     recent = [
         event for event in facts.skeletal_events if event.type in wanted and days_ago(facts, event.date) in span(days)
     ]
-    return any_of(event_criterion(event) for event in recent)
+    found = any_of(event_criterion(event) for event in recent)
+    return none_if_whole(facts, found, "sre[].date", "conditions", "procedures")
 
 
 # --- imaging ------------------------------------------------------------------------------------------------
@@ -189,7 +198,7 @@ def imaged_within(
     """
     Tell whether such a study of that place is dated at most so many days back, and not before a given day.
 
-    Never unknown: what is not on record, or not dated, was not done.
+    What is not on record, or not dated, was not done; unknown only where the list was cut.
     """
     wanted = frozenset(modalities)
     found = [
@@ -203,9 +212,12 @@ def imaged_within(
     ]
     newest = max(found, key=lambda study: (study.date or dt.date.min, study.modality), default=None)
     if newest is None:
-        return NO
+        return none_if_whole(facts, NO, f"img.{min(wanted)}", "observations", "procedures")
     done = Moment(name=f"img.{newest.modality}", date=newest.date, reason=None, resources=newest.resources)
-    return done.within(days, facts.as_of)
+    within = done.within(days, facts.as_of)
+    if within.yes and all(study.is_unread for study in found if study.date == newest.date):
+        return leaf(Condition(done.name, "within", days, replace(done, reason="unread"), None))
+    return none_if_whole(facts, within, done.name, "observations", "procedures")
 
 
 def shows_spine(study: Study) -> bool:

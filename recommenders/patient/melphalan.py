@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from recommenders.vocabulary.facts import exactly
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import Criterion, any_of, documented, given
+from recommenders.vocabulary.logic import NO, Criterion, any_of, documented, given
+from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Reading
-    from recommenders.vocabulary.records import Order
+    from recommenders.vocabulary.records import Dose
 
 GUIDANCE = guidance("myeloma_treatment")
 ZERO = Decimal(0)
@@ -40,9 +42,10 @@ class MelphalanOrder:
 def melphalan_orders(case: Case) -> tuple[MelphalanOrder, ...]:
     """Give the melphalan orders at hand; to be asked for as `case.once(melphalan_orders)`."""
     drafts = [_Daily.of(case, order) for order in case.facts.orders if "melphalan" in order.kinds]
+    drafts += [_Daily.given(case, dose) for dose in case.facts.melphalan_given if not _is_drafted(dose, drafts)]
     found: list[MelphalanOrder] = []
     for draft in drafts:
-        if draft.order.at_hand:
+        if draft.order is not None and draft.order.at_hand:
             together = [other for other in drafts if _adjoins(case, draft, other, drafts)]
             total, days = _sum(draft, together)
             found.append(MelphalanOrder(draft.order, draft.figures[0], draft.figures, draft.high_dose, total, days))
@@ -51,9 +54,13 @@ def melphalan_orders(case: Case) -> tuple[MelphalanOrder, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Daily:
-    """One draft with its dose per m² on one day, the days that it is for, and whether it counts towards a sum."""
+    """
+    One draft, or one dose given, with its dose per m² on one day, its days, and whether it counts towards a sum.
 
-    order: Order
+    `order` is None for a dose that was given, or ordered before this call.
+    """
+
+    order: Order | None
     figures: tuple[Reading, ...]
     high_dose: Criterion
     counts: bool
@@ -70,10 +77,23 @@ class _Daily:
         days = order.treatment_days.value if order.treatment_days.is_known else None
         return _Daily(order, figures, high, counts.yes, order.starts, int(days) if days else 1)
 
+    @staticmethod
+    def given(case: Case, dose: Dose) -> _Daily:
+        blank = Order(reference="")
+        written = blank.dose_mg if dose.mg is None else exactly(blank.dose_mg, dose.mg, resources=dose.resources)
+        figures = _per_m2(replace(blank, dose_mg=written), case.facts)
+        counts = figures[0] >= case.limits(GUIDANCE).melphalan_counted
+        return _Daily(None, figures, NO, counts.yes, dose.date, 1)
+
     @property
     def last(self) -> dt.date | None:
         """The last day of it."""
         return None if self.first is None else self.first + dt.timedelta(self.days - 1)
+
+
+def _is_drafted(dose: Dose, drafts: list[_Daily]) -> bool:
+    """Whether a draft is for the same day: then it is the dose that was given."""
+    return any(draft.first and draft.last and draft.first <= dose.date <= draft.last for draft in drafts)
 
 
 def _adjoins(case: Case, one: _Daily, other: _Daily, drafts: list[_Daily]) -> bool:
@@ -83,7 +103,7 @@ def _adjoins(case: Case, one: _Daily, other: _Daily, drafts: list[_Daily]) -> bo
     if not (one.counts and other.counts):
         return False
     if one.first is None or other.first is None:
-        return True
+        return one.order is not None and other.order is not None
     limits = case.limits(GUIDANCE)
     gap = dt.timedelta(1 + int(limits.melphalan_days_apart.value))
     dated = sorted((d for d in drafts if d.counts and d.first), key=lambda draft: draft.first or dt.date.min)

@@ -135,7 +135,7 @@ def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
     narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
     if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
         was = (RELAPSED,) if isinstance(fact, Finding) and fact.value == "relapsed" else ()
-        return replace(fact.forget("stale"), flags=(*fact.flags, *was))
+        return replace(fact.forget("stale" if fact.date is not None else "undated"), flags=(*fact.flags, *was))
     return fact
 
 
@@ -161,7 +161,8 @@ def _baseline(facts: Facts, days: int) -> dict[str, Fact]:
         if best is not None:
             found[path] = replace(best, decimals=blank.decimals)
         elif own.is_known or own.reason == "contradictory" or candidates:
-            found[path] = (candidates[0] if candidates else own).forget("stale")
+            oldest = candidates[0] if candidates else own
+            found[path] = oldest.forget("stale" if oldest.date is not None else "undated")
     return found
 
 
@@ -181,7 +182,7 @@ def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
                     fact: Fact = getattr(lesion, name)
                     day = fact.date or lesion.date
                     if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
-                        changes[name] = fact.forget("stale")
+                        changes[name] = fact.forget("stale" if day is not None else "undated")
         seen.append(replace(lesion, **changes) if changes else lesion)
     return Lesions(tuple(seen))
 

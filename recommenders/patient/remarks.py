@@ -25,6 +25,9 @@ def plain(number: Decimal) -> Decimal:
     return Decimal(format(number.normalize(), "f"))
 
 
+_SAID = frozenset({"contradictory", "list-cut", "pending", "haemolysed", "masked", "future-dated"})
+
+
 def gap(fact: Fact) -> Phrase:
     """
     Say why a needed value cannot be used: missing, too old, implausible, without unit, contradictory.
@@ -34,14 +37,14 @@ def gap(fact: Fact) -> Phrase:
     what: dict[str, Fill] = {"what": Label(fact.name)}
     sent: dict[str, Fill] = {"sent": fact.sent} if fact.sent else {}
     suffix = "-value" if sent else ""
-    if fact.reason == "stale":
-        if fact.date is None:
-            return Phrase("gap-undated", what)
+    if fact.reason == "undated":
+        return Phrase("gap-undated", what)
+    if fact.reason == "stale" and fact.date is not None:
         return Phrase(f"gap-stale{suffix}", what | sent | {"day": fact.date.isoformat()})
     if fact.reason in {"implausible", "unit"}:
         return Phrase(f"gap-{fact.reason}{suffix}", what | sent)
-    if fact.reason == "contradictory":
-        return Phrase("gap-contradictory", what)
+    if fact.reason in _SAID:
+        return Phrase(f"gap-{fact.reason}", what)
     if fact.reason in {"missing", "not-delivered", "inputs"}:
         return Phrase("gap-missing", what)
     return Phrase("gap-unusable", what)

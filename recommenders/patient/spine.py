@@ -13,6 +13,7 @@ from recommenders.patient.lesions import (
     in_spine,
     names_spine,
     newest_date,
+    none_if_whole,
     treated_since,
 )
 from recommenders.vocabulary.bones import Bone, levels_of, same_bone, same_place
@@ -52,7 +53,8 @@ def graded_since_deficit(case: Case) -> Criterion:
 
 def cord_compressed(case: Case) -> Criterion:
     """Tell whether cord compression is a current entry of the problem list (30 days, or undated)."""
-    return any_of(event_criterion(event) for event in compressions(case))
+    found = any_of(event_criterion(event) for event in compressions(case))
+    return none_if_whole(case.facts, found, "sre[].type", "conditions")
 
 
 def compressions(case: Case) -> list[Event]:

@@ -21,6 +21,7 @@ from recommenders.vocabulary.facts import (
 from recommenders.vocabulary.records import (
     Allergy,
     Courses,
+    Dose,
     Event,
     Lesion,
     Lesions,
@@ -526,7 +527,7 @@ class Facts:
 
     Every fact is there, known or not: an unknown one still has its name and unit, so that a card can ask for
     it. `series` holds earlier results by fact name, oldest first. `unavailable` names the prefetch keys that
-    did not come and could not be had.
+    did not come and could not be had, `cut` those of which only a part came.
     """
 
     as_of: dt.date
@@ -564,9 +565,11 @@ class Facts:
     orders: tuple[Order, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     taken: tuple[Taken, ...] = ()
+    melphalan_given: tuple[Dose, ...] = ()
     requested: Requests = field(default_factory=Requests)
     series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
+    cut: frozenset[str] = frozenset()
 
     @property
     def skeletal_events(self) -> tuple[Event, ...]:
@@ -578,6 +581,10 @@ class Facts:
         group, attribute = _PLACE[path]
         found: Fact = getattr(getattr(self, group), attribute)
         return found
+
+    def is_cut(self, *keys: str) -> bool:
+        """Tell whether of one of these lists (prefetch keys) only a part came: then "none" cannot be said."""
+        return not self.cut.isdisjoint(keys)
 
     def with_facts(self, changes: Mapping[str, Fact]) -> Facts:
         """Give a copy in which the facts at these dotted paths are replaced."""

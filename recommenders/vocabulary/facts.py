@@ -21,6 +21,12 @@ __all__ = ["known"]  # so that a rule topic needs one import for facts and one f
 Reason = Literal[
     "missing",  # nobody recorded it
     "not-delivered",  # the list it would stand in did not come with the call
+    "list-cut",  # of the list it would stand in only a part came: there may be a newer one, or one at all
+    "unidentified",  # something is on record, and nobody can tell whether it is this
+    "pending",  # ordered and not ready: registered, preliminary
+    "undated",  # there is a value, and nobody knows of when
+    "haemolysed",  # the sample could not be used
+    "unread",  # it was reported in words that were not understood
     "stale",  # older than its window
     "implausible",  # outside what a living person can have
     "unit",  # no unit, or one that cannot be converted
@@ -82,9 +88,15 @@ class Fact:
         return self.reason is None
 
     def within(self, days: Limit | int, as_of: dt.date) -> Criterion:
-        """Tell whether it is known and its date lies at most so many days back; closed: not found is no."""
+        """
+        Tell whether it is known and its date lies at most so many days back.
+
+        Closed: not found is no; but of a list that was cut nobody knows whether there is one.
+        """
         span = days if isinstance(days, int) else int(days.value)
-        recent = self.is_known and self.date is not None and as_of - self.date <= dt.timedelta(span)
+        recent: Truth = self.is_known and self.date is not None and as_of - self.date <= dt.timedelta(span)
+        if self.reason == "list-cut":
+            recent = None
         return leaf(Condition(self.name, "within", days, self, recent))
 
     def forget(self: FactT, reason: Reason) -> FactT:

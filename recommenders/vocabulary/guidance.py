@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
 
 VERSION = "2026.11"
 """The edition of the guidance as a whole; cards and feedback carry it."""
 
 ROOMS = (".", "vocabulary", "patient", "assessing")
 """Where the data files of this package stand, each beside the module that reads it."""
+
+REMEMBERED = 64
+"""So many sets of limits of one topic are kept: one for each day and each site's own choices."""
 
 Indicator = Literal["info", "warning", "critical"]
 INDICATORS: tuple[Indicator, ...] = ("info", "warning", "critical")
@@ -268,6 +276,10 @@ class Limits:
     def __iter__(self) -> Any:  # noqa: ANN401 - an iterator over limits
         return iter(self._by_name.values())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled by what it holds: a copy without names would look for them without end."""
+        return Limits, (self._topic, dict(self._by_name))
+
 
 class Guidance:
     """One topic's guidance: rules, dated limits, tables and phrases."""
@@ -280,7 +292,11 @@ class Guidance:
         self.phrases = data.phrases
         self.fills = data.fills
         self.entries = data.limits
-        self._resolved: dict[tuple[dt.date, int], Limits] = {}
+        self._resolved: dict[tuple[dt.date, tuple[tuple[str, Decimal], ...]], Limits] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled by its name: every process has read the same files."""
+        return guidance, (self.topic,)
 
     def limits(self, as_of: dt.date, site: Mapping[str, Decimal] | None = None) -> Limits:
         """
@@ -288,12 +304,17 @@ class Guidance:
 
         Raises GuidanceError for an override of a number that is a source's own.
         """
-        key = (as_of, id(site))
-        if key not in self._resolved:
-            if len(self._resolved) > 64:
+        own = tuple(sorted(one for one in site.items() if one[0].startswith(f"{self.topic}."))) if site else ()
+        found = self._resolved.get((as_of, own))
+        if found is None:
+            if len(self._resolved) > REMEMBERED:
                 self._resolved.clear()
-            self._resolved[key] = Limits(self.topic, dict(self._in_force(as_of, site or {})))
-        return self._resolved[key]
+            found = self._resolved[as_of, own] = Limits(self.topic, dict(self._in_force(as_of, dict(own))))
+        return found
+
+    def not_yet_in_force(self, as_of: dt.date) -> tuple[str, ...]:
+        """Name the limits whose first entry is later than a day: on that day the first entry stands in."""
+        return tuple(name for name, entries in self.entries.items() if min(e.since for e in entries) > as_of)
 
     def _in_force(self, as_of: dt.date, site: Mapping[str, Decimal]) -> Any:  # noqa: ANN401 - pairs
         for name, entries in self.entries.items():
@@ -324,6 +345,30 @@ def _explain(name: str, error: ValidationError) -> GuidanceError:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     return GuidanceError(f"{name}.toml: {place}: {first['msg']}")
+
+
+@cache
+def edition() -> str:
+    """Give the edition with what it is made of: `2026.11+` and a hash of all rule code and data of this package."""
+    return f"{VERSION}+{content_hash('recommenders')}"
+
+
+@cache
+def content_hash(package: str) -> str:
+    """Give 12 hexadecimal digits that change with any module or data file of an installed package."""
+    digest = hashlib.sha256()
+    for name, file in sorted(_files(resources.files(package), "")):
+        digest.update(f"{name}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if entry.name != "__pycache__":
+                yield from _files(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith((".py", ".toml", ".csv")):
+            yield f"{prefix}{entry.name}", entry
 
 
 @cache

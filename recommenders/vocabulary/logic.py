@@ -101,7 +101,7 @@ class Criterion(Logical):
 
     def undecided(self) -> Iterator[Condition]:
         """Yield just the conditions that keep this from being told: knowing them could change the answer."""
-        if self.holds is not None or self.op in {"documented", "known"}:
+        if self.holds is not None or self.op == "documented":
             return
         if self.condition is not None:
             yield self.condition
@@ -199,11 +199,18 @@ def documented(what: Logical) -> Criterion:
 
 
 def decided(what: Logical) -> Criterion:
-    """Tell whether a criterion can be told either way; never unknown."""
+    """Tell whether a criterion can be told either way; unknown only where it hangs on a list that was cut."""
     inner = what.criterion()
+    if inner.holds is None and any(_is_cut(condition.evidence) for condition in inner.undecided()):
+        return Criterion(None, "known", (inner,))
     return Criterion(inner.holds is not None, "known", (inner,))
 
 
+def _is_cut(evidence: Evidence) -> bool:
+    """Tell whether a fact is unknown because only a part of its list came: then nobody knows whether there is one."""
+    return getattr(evidence, "reason", None) == "list-cut"
+
+
 def known(fact: Evidence) -> Criterion:
-    """Tell whether there is a value; never unknown."""
-    return leaf(Condition(fact.name, "known", None, fact, fact.is_known))
+    """Tell whether there is a value; unknown only where its list was cut: then nobody knows whether there is one."""
+    return leaf(Condition(fact.name, "known", None, fact, None if _is_cut(fact) else fact.is_known))

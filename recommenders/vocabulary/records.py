@@ -19,6 +19,8 @@ from recommenders.vocabulary.logic import Condition, Criterion, Logical, Truth, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from recommenders.vocabulary.facts import Reason
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
@@ -83,10 +85,12 @@ class Lesions:
     """
     The lesions of a patient.
 
-    Over an empty list nothing is known: a chart without lesion entries does not say that there are none.
+    Over an empty list nothing is known: a chart without lesion entries does not say that there are none. Of a list
+    that is not `whole` (further pages did not come) there may be others.
     """
 
     items: tuple[Lesion, ...] = ()
+    whole: bool = True
 
     def __iter__(self) -> Iterator[Lesion]:
         return iter(self.items)
@@ -95,16 +99,19 @@ class Lesions:
         return len(self.items)
 
     def any(self, condition: Callable[[Lesion], Logical]) -> Criterion:
-        """Tell whether some lesion fulfils it; unknown over an empty list."""
-        if not self.items:
-            return leaf(Condition("lesions[]", "is", True, Finding(name="lesions[]"), None))
-        return any_of(condition(lesion) for lesion in self.items)
+        """Tell whether some lesion fulfils it; unknown over an empty list, and never no over a part of one."""
+        found = [condition(lesion) for lesion in self.items]
+        if found and self.whole:
+            return any_of(found)
+        unknown = Finding(name="lesions[]", reason="missing" if self.whole else "list-cut")
+        others = leaf(Condition("lesions[]", "is", True, unknown, None))
+        return any_of((*found, others)) if found else others
 
     def all(self, condition: Callable[[Lesion], Logical]) -> Criterion:
-        """Tell whether every lesion fulfils it; unknown over an empty list."""
+        """Tell whether every lesion fulfils it; unknown over an empty list, and never yes over a part of one."""
         if not self.items:
             return self.any(condition)
-        return ~any_of(~condition(lesion).criterion() for lesion in self.items)
+        return ~self.any(lambda lesion: ~condition(lesion).criterion())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +151,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """§1.10 one imaging study that was done; `site` None when it does not name a bone region."""
+    """
+    §1.10 one imaging study that was done; `site` None when it does not name a bone region.
+
+    Without a `result` it was done, but what it found was not read: a state of its own.
+    """
 
     modality: Literal["xray", "ct", "mri", "spect", "pet"]
     date: dt.date | None
@@ -159,6 +170,11 @@ class Study:
     def bone(self) -> Bone:
         """The bone that it is of, as far as it is told."""
         return Bone(self.site, self.side, self.level)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it was done and nobody here knows what it found."""
+        return self.result is None
 
 
 BmaClass = Literal[
@@ -242,10 +258,22 @@ class Course:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Courses:
-    """§1.8 all courses of bone-modifying agents; `delivered` is False when no medication list came."""
+    """
+    §1.8 all courses of bone-modifying agents.
+
+    `delivered` is False when "none" cannot be concluded: no medication list came, only a part of it (`cut`), or it
+    holds drugs that nobody could identify (`unidentified`, their references).
+    """
 
     items: tuple[Course, ...] = ()
     delivered: bool = True
+    cut: bool = False
+    unidentified: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> Reason:
+        """Why "none" cannot be concluded."""
+        return "unidentified" if self.unidentified else "list-cut" if self.cut else "not-delivered"
 
     def __iter__(self) -> Iterator[Course]:
         return iter(self.items)
@@ -314,6 +342,8 @@ class Order:
     (calcium with vitamin D). `drug` is a `BmaClass` for bone-modifying agents, else the ingredient.
     `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day, `treatment_days` on
     how many days it is given in all. `push` says that the order speaks of a push or bolus into the vein.
+    `unjudged` says what kept it from being judged: nobody can tell which drug it is, or how much of one of ours;
+    `hint` names one of our drugs that its other words speak of, where the drug itself cannot be told.
     """
 
     reference: str
@@ -353,6 +383,8 @@ class Order:
     text: Finding = finding("order.text", "order text", "医嘱文本")
     product_mismatch: bool = False
     from_text: bool = False
+    unjudged: Literal["drug", "dose"] | None = None
+    hint: str | None = None
     replaces: tuple[str, ...] = ()
     rt_dose_gy: Decimal | None = None
     rt_fractions: int | None = None

@@ -11,7 +11,7 @@ import msgspec
 
 from fhir_mapping.chart import Unavailable, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.decode import NOT_FOLLOWED, WHOLE_FROM, TooManyEntriesError
 from fhir_mapping.terms.queries import templates
 from hooks.cards.undecided import missing_lines
 from hooks.cards.wording import Speaker, fixed, frame, label, number, unit, word
@@ -37,6 +37,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 from recommenders.vocabulary.guidance import INDICATORS
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
 
     from fhir_mapping.chart import Mapped
@@ -135,18 +136,20 @@ def answered(sitting: Sitting, occasion: Occasion) -> Assessment:
     entries = observations(sitting.answers, sitting.facts, occasion)
     resources = [entry.resource | {"id": f"answer-{place}"} for place, entry in enumerate(entries, 1)]
     prefetch = {key: bytes(value) for key, value in sitting.sent.prefetch.items()}
-    prefetch["observations"] = _with(prefetch.get("observations"), resources)
+    prefetch["observations"] = _with(prefetch.get("observations"), resources, sitting.facts.as_of)
     return _assess(sitting.desk, _read(sitting.desk, sitting.sent, prefetch).facts)
 
 
-def _with(raw: bytes | None, resources: Sequence[dict[str, Any]]) -> bytes:
-    """Add resources to a bundle of Observations; one that did not come becomes a part of a list."""
+def _with(raw: bytes | None, resources: Sequence[dict[str, Any]], today: dt.date) -> bytes:
+    """Add today's answers to a bundle of Observations; of one that did not come, or not whole, nothing is newer."""
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
     found = delivered(raw)
     if isinstance(found, Unavailable):
-        bundle["link"] = [{"relation": "next", "url": "not-delivered"}]
+        bundle["link"] = [{"relation": "next", "url": NOT_FOLLOWED}]
     elif found.strip() != b"null":
         bundle = msgspec.json.decode(found, type=dict[str, Any])
+    if isinstance(bundle.get("link"), list):
+        bundle["link"] = [*bundle["link"], {"relation": "whole-from", "url": f"{WHOLE_FROM}{today.isoformat()}"}]
     entries = bundle.get("entry") or []
     added = [{"resource": json.loads(msgspec.json.encode(resource))} for resource in resources]
     return msgspec.json.encode({**bundle, "entry": [*(entries if isinstance(entries, list) else [entries]), *added]})

@@ -29,7 +29,7 @@ from hooks.dossier.form.writing import (
 from hooks.dossier.page import fragment
 from hooks.dossier.whole import dossier_of_chart
 from hooks.errors import Refused
-from hooks.fhir_server.fetch import configured_base
+from hooks.fhir_server.addresses import configured_base
 from hooks.settings import is_loopback
 from hooks.trust.gate import refuse_overload
 from hooks.trust.launching import origin, policy, servers

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.chart import Unavailable, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.delivery.selection import NOT_READ, SUPERSEDED
+from fhir_mapping.delivery.notes import NOT_READ, SUPERSEDED
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import is_standard
 from fhir_mapping.terms.decode import TooManyEntriesError
 from hooks.errors import Refused
 from hooks.fhir_server.gather import NEEDED, delivered
 from hooks.protocol import CONTEXT_FIELDS, read_call
+from hooks.reference.guessing import guess
 from hooks.reference.samples import KEY_OF
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 TOGETHER = 80
 """So many resources are looked at in one go: of more, the mapping counts the unread ones and does not name them."""
 
-UNUSABLE = frozenset({"unit", "implausible", "contradictory", "no-value", "future-dated"})
+UNUSABLE = frozenset({"unit", "implausible", "contradictory", "no-value", "future-dated", "undated", "haemolysed"})
 """Why a fact that was sent cannot be used."""
 
 _ORDINARY = (NOT_READ, SUPERSEDED, "status:")
@@ -49,8 +50,31 @@ class Unmapped:
 
     @property
     def local(self) -> bool:
-        """Whether it is a site's own: only such a one can be put into the site's mapping."""
+        """Whether it is a site's own: nobody else knows what it means."""
         return not is_standard(self.system)
+
+
+def is_loss(each: Unmapped) -> bool:
+    """Tell whether a code that no rule reads may well carry a fact: by its name, and by a unit that fits."""
+    return guess(each) is not None
+
+
+def mapping_line(each: Unmapped) -> str:
+    """Give the line for the site's mapping that makes such a code known."""
+    found = guess(each)
+    concept = found.concept if found else "?"
+    if each.code and each.system:
+        return f'codes = [{{ system = {_quoted(each.system)}, code = {_quoted(each.code)}, concept = "{concept}" }}]'
+    return f'names = [{{ text = {_quoted(each.text or each.code)}, concept = "{concept}" }}]'
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def worst_first(each: Unmapped) -> tuple[Any, ...]:
+    """Order codes that no rule reads: what may well be lost, then what only the site knows, then the rest."""
+    return (not is_loss(each), not each.local, -each.count, each)
 
 
 @dataclass(slots=True)
@@ -92,8 +116,8 @@ class Look:
     @property
     def fine(self) -> bool:
         """Whether nothing that was sent is lost."""
-        local = any(each.local for each in self.unmapped)
-        return not (self.lacking or self.left_out or self.unusable or local or self.unknown_units or self.without_unit)
+        lost = any(each.local or is_loss(each) for each in self.unmapped)
+        return not (self.lacking or self.left_out or self.unusable or lost or self.unknown_units or self.without_unit)
 
 
 def used_resources(facts: Facts) -> set[str]:
@@ -112,7 +136,7 @@ def look_at_text(body: bytes, settings: Settings, mapping: SiteMapping) -> Look:
     """
     sent = _json(body)
     if sent.get("resourceType") == "Bundle":
-        return look_at_resources(_resources(sent), settings, mapping)
+        return look_at_entries(entries_of(sent), settings, mapping)
     hook = next((each for each in CONTEXT_FIELDS if each == sent.get("hook")), None)
     if hook is None:
         raise Refused(400, f"hook: must be one of {', '.join(CONTEXT_FIELDS)}; or give a FHIR Bundle.", field="hook")
@@ -120,8 +144,8 @@ def look_at_text(body: bytes, settings: Settings, mapping: SiteMapping) -> Look:
     prefetch = {key: delivered(call.prefetch.get(key)) for key in ("patient", *KEY_OF.values())}
     lists = [sent["prefetch"][key] for key in prefetch if isinstance(sent.get("prefetch", {}).get(key), dict)]
     drafts = sent["context"].get("draftOrders")
-    resources = [resource for listed in [*lists, drafts or {}] for resource in _resources(listed)]
-    return _look(call.patient_id, prefetch, resources, settings, mapping, call.draft_orders, call.selections)
+    entries = [entry for listed in [*lists, drafts or {}] for entry in entries_of(listed)]
+    return _look(call.patient_id, prefetch, entries, settings, mapping, call.draft_orders, call.selections)
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -136,36 +160,45 @@ def _json(body: bytes) -> dict[str, Any]:
     return sent
 
 
-def _resources(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
+def entries_of(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the entries of a Bundle that hold a resource, with their `fullUrl`: others may refer to it."""
     if bundle.get("resourceType") != "Bundle":
-        return [dict(bundle)] if bundle.get("resourceType") else []
-    entries = bundle.get("entry") or []
-    found = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
-    return [resource for resource in found if isinstance(resource, dict)]
+        return [{"resource": dict(bundle)}] if bundle.get("resourceType") else []
+    return [
+        {name: entry[name] for name in ("fullUrl", "resource") if name in entry}
+        for entry in bundle.get("entry") or []
+        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
+    ]
 
 
-def look_at_resources(resources: Sequence[dict[str, Any]], settings: Settings, mapping: SiteMapping) -> Look:
+def look_at_entries(
+    entries: Sequence[dict[str, Any]],
+    settings: Settings,
+    mapping: SiteMapping,
+    prefetch: Mapping[str, bytes | Unavailable | None] | None = None,
+) -> Look:
     """
-    Look at the resources of one patient.
+    Look at the entries of one patient; `prefetch` is what they were delivered in, where that is known.
 
     Raises Refused unless there is exactly one Patient among them.
     """
+    resources = [entry["resource"] for entry in entries]
     patients = {str(each.get("id")) for each in resources if each.get("resourceType") == "Patient"}
     if len(patients) != 1:
         raise Refused(400, f"The Bundle must hold one Patient, and it holds {len(patients)}.", code="structure")
-    return _look(patients.pop(), as_prefetch(resources), resources, settings, mapping)
+    return _look(patients.pop(), prefetch or as_prefetch(entries), entries, settings, mapping)
 
 
-def as_prefetch(resources: Iterable[dict[str, Any]]) -> dict[str, bytes | Unavailable | None]:
-    """Sort resources into the prefetch keys that they would come under; a list of none is known to be empty."""
+def as_prefetch(entries: Iterable[dict[str, Any]]) -> dict[str, bytes | Unavailable | None]:
+    """Sort entries into the prefetch keys that they would come under; a list of none is known to be empty."""
     listed: dict[str, list[dict[str, Any]]] = {key: [] for key in KEY_OF.values()}
     prefetch: dict[str, bytes | Unavailable | None] = {"patient": Unavailable("not-sent")}
-    for resource in resources:
-        kind = str(resource.get("resourceType"))
+    for entry in entries:
+        kind = str(entry["resource"].get("resourceType"))
         if kind == "Patient":
-            prefetch["patient"] = json.dumps(resource).encode()
+            prefetch["patient"] = json.dumps(entry["resource"]).encode()
         else:
-            listed[_KEYS.get(kind, "observations")].append(resource)
+            listed[_KEYS.get(kind, "observations")].append(entry)
     return prefetch | {key: _searchset(found) for key, found in listed.items()}
 
 
@@ -181,15 +214,14 @@ _KEYS: Mapping[str, str] = {
 """The key under which each kind of resource is delivered; what has none of its own comes with the observations."""
 
 
-def _searchset(resources: Sequence[Mapping[str, Any]]) -> bytes:
-    entries = [{"resource": resource} for resource in resources]
+def _searchset(entries: Sequence[Mapping[str, Any]]) -> bytes:
     return json.dumps({"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}).encode()
 
 
 def _look(
     patient_id: str,
     prefetch: Mapping[str, bytes | Unavailable | None],
-    resources: Sequence[dict[str, Any]],
+    entries: Sequence[dict[str, Any]],
     settings: Settings,
     mapping: SiteMapping,
     drafts: bytes | None = None,
@@ -206,13 +238,14 @@ def _look(
             selections=selections,
             site=mapping,
         )
-        unread = set(_unread(patient_id, resources, settings, mapping))
+        unread = set(_unread(patient_id, entries, settings, mapping))
     except WrongPatientError as error:
         raise Refused(400, str(error), code="conflict", field="context.patientId") from None
     except TooManyEntriesError as error:
         raise Refused(413, str(error), code="too-costly") from None
     lacking = [key for key in NEEDED if prefetch.get(key) is None or isinstance(prefetch.get(key), Unavailable)]
     look = Look(mapped, tuple(lacking))
+    resources = [entry["resource"] for entry in entries]
     look.unmapped = unmapped(each for each in resources if name_of(each) in unread)
     read = [each for each in resources if name_of(each) not in unread]
     look.unknown_units, look.without_unit = _units(read, mapping)
@@ -220,10 +253,12 @@ def _look(
 
 
 def _unread(
-    patient_id: str, resources: Sequence[dict[str, Any]], settings: Settings, mapping: SiteMapping
+    patient_id: str, entries: Sequence[dict[str, Any]], settings: Settings, mapping: SiteMapping
 ) -> Iterator[str]:
     """Yield the names of the resources in which nothing is read, a few at a time so that all are named."""
-    chart = [each for each in resources if each.get("resourceType") != "Patient" and each.get("id")]
+    chart = [
+        each for each in entries if each["resource"].get("resourceType") != "Patient" and each["resource"].get("id")
+    ]
     for start in range(0, len(chart), TOGETHER):
         few = as_prefetch(chart[start : start + TOGETHER])
         notes = read_chart(
@@ -248,15 +283,15 @@ def unmapped(resources: Iterable[Mapping[str, Any]]) -> list[Unmapped]:
     for resource in resources:
         counts[_described(resource)] += 1
     found = [replace(each, count=count) for each, count in counts.items()]
-    return sorted(found, key=lambda each: (not each.local, -each.count, each))
+    return sorted(found, key=worst_first)
 
 
 def _described(resource: Mapping[str, Any]) -> Unmapped:
     kind = str(resource.get("resourceType"))
     coded: Mapping[str, Any] = next((resource[name] for name in _CODED if isinstance(resource.get(name), dict)), {})
     codings = [each for each in coded.get("coding") or () if isinstance(each, dict)]
-    # The site's own code is the one to map; of standard codes the first says what it is.
-    chosen = min(codings, key=lambda each: is_standard(each.get("system") or ""), default={})
+    # A standard code says what it is, whatever the site's own beside it is called.
+    chosen = min(codings, key=lambda each: not is_standard(each.get("system") or ""), default={})
     words = coded.get("text") or next((each["display"] for each in codings if each.get("display")), "")
     quantity = resource.get("valueQuantity")
     unit = (quantity.get("unit") or quantity.get("code") or "") if isinstance(quantity, dict) else ""
@@ -332,7 +367,9 @@ def as_json(look: Look) -> dict[str, Any]:
 def unmapped_json(each: Unmapped) -> dict[str, Any]:
     """Give one code that no rule reads as JSON."""
     told = {"kind": each.kind, "system": each.system, "code": each.code, "text": each.text, "unit": each.unit}
-    return {key: value for key, value in told.items() if value} | {"count": each.count, "local": each.local}
+    found = guess(each)
+    lost = {"perhaps": found.concept, "mapping": mapping_line(each)} if found else {}
+    return {key: value for key, value in told.items() if value} | {"count": each.count, "local": each.local} | lost
 
 
 def _found(facts: Facts) -> Iterator[tuple[str, Fact]]:
@@ -364,9 +401,11 @@ def as_text(look: Look) -> Iterator[str]:
             yield f"  {name}: {count}"
     yield from _section("Sent, but not usable", (_unusable(row) for row in told["unusable"]))
     yield from _section("Left out", (f"{row['resource']}: {row['reason']}" for row in told["left_out"]))
-    local = [each for each in look.unmapped if each.local]
+    losses = [each for each in look.unmapped if is_loss(each)]
+    yield from _section("Lost: codes that may well be what a rule looks for (map them)", map(_lost, losses))
+    local = [each for each in look.unmapped if each.local and not is_loss(each)]
     yield from _section("Local codes and texts that are not known (map them, or leave them)", map(described, local))
-    standard = [each for each in look.unmapped if not each.local]
+    standard = [each for each in look.unmapped if not each.local and not is_loss(each)]
     yield from _section("Standard codes that no rule needs", map(described, standard))
     yield from _section("Units that are not known", (f"{unit} ({count})" for unit, count in look.unknown_units.items()))
     yield from _section("Results without a unit", look.without_unit)
@@ -381,6 +420,10 @@ def as_text(look: Look) -> Iterator[str]:
 def _unusable(row: Mapping[str, Any]) -> str:
     sent = f" (sent as {row['sent']})" if row["sent"] else ""
     return f"{row['fact']}: {row['reason']}{sent} {', '.join(row['resources'])}".rstrip()
+
+
+def _lost(each: Unmapped) -> str:
+    return f"{described(each)}\n      {mapping_line(each)}"
 
 
 def described(each: Unmapped) -> str:

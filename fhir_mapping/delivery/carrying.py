@@ -1,0 +1,81 @@
+"""Whether a drug or a problem on record is one that rules know, another one, or one that nobody can identify."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fhir_mapping.terms import codes, decode, drugs, names
+from fhir_mapping.words import targets
+
+if TYPE_CHECKING:
+    from fhir_mapping.terms.codes import CodeTable
+    from fhir_mapping.terms.decode import Head
+
+_DRUG_KINDS = frozenset(drugs.KINDS)
+_LISTS_ALL_DRUGS = frozenset({codes.ATC})
+"""Systems in which a substance has one code of its own: a code that is not in our table is another drug."""
+LISTS_ALL_DISEASES = frozenset({codes.ICD10, codes.ICD10_CM, codes.ICD10_CN})
+
+
+class Carrying:
+    """Looks at codes and words; answers on words are remembered for the call."""
+
+    def __init__(self, table: CodeTable) -> None:
+        self.table = table
+        self._condition_words: dict[str, bool] = {}
+        self._drug_words: dict[str, bool] = {}
+
+    def drug(self, head: Head) -> bool:
+        """Tell whether a medication resource names a drug that rules know, leaves it to a reference, or to a guess."""
+        coded = head.medicationCodeableConcept
+        if coded is None or coded == [] or self.is_unidentified(coded, _LISTS_ALL_DRUGS):
+            return True
+        for coding in decode.codings(coded):
+            code = codes.code_text(coding.code)
+            if code and any(kinds & _DRUG_KINDS for _, kinds in self.table.lookup(coding.system or "", code)):
+                return True
+        for codeable in decode.codeables(coded):
+            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
+                if said:
+                    known = self._drug_words.get(said)
+                    if known is None:
+                        known = self._drug_words[said] = bool(drugs.mentions(said))
+                    if known:
+                        return True
+        return False
+
+    def condition(self, head: Head) -> bool:
+        """Tell whether a Condition names a diagnosis that rules know, by code or in words."""
+        for coding in decode.codings(head.code):
+            code = codes.code_text(coding.code)
+            if code and any("Condition" in kinds for _, kinds in self.table.lookup(coding.system or "", code)):
+                return True
+            if code and code[0] in "Cc" and self.table.is_icd10(coding.system):
+                return True  # a malignancy of whatever kind
+        for codeable in decode.codeables(head.code):
+            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
+                if said:
+                    known = self._condition_words.get(said)
+                    if known is None:
+                        known = self._condition_words[said] = targets.mentions(said) or bool(
+                            names.titled(said, "Condition")
+                        )
+                    if known:
+                        return True
+        return False
+
+    def is_unidentified(self, coded: decode.Codeable | list[decode.Codeable] | None, complete: frozenset[str]) -> bool:
+        """
+        Tell whether nobody can say what is meant: no words, and no code that our table, or a system that lists
+        everything under the code that it must have, would know.
+        """
+        for codeable in decode.codeables(coded):
+            if codeable.text or any(coding.display for coding in decode.codings(codeable)):
+                return False
+        for coding in decode.codings(coded):
+            code = codes.code_text(coding.code)
+            if code and (
+                codes.normal_system(coding.system or "") in complete or self.table.lookup(coding.system or "", code)
+            ):
+                return False
+        return True

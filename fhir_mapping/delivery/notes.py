@@ -1,0 +1,72 @@
+"""Why something that came was not used: collected while reading, said once each, counted where there are many."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from fhir_mapping.delivery.context import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOT_READ = "not read: no code that a rule uses"
+SUPERSEDED = "superseded by a newer result"
+_COUNTED = frozenset({NOT_READ, SUPERSEDED})
+NAMED_AT_MOST = 100
+"""So many resources of one reason are named one by one; the rest is counted."""
+
+_USUAL_NAME = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$")
+
+
+class Notes:
+    """Collects why things were not used; the same words twice are said once, and long lists are counted."""
+
+    def __init__(self) -> None:
+        self._found: set[tuple[str, str]] = set()
+        self._nameless: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, resource: str, reason: str) -> None:
+        """Note a reason for one resource (`Type/id`) or prefetch key."""
+        self._found.add((resource, reason))
+        if resource.endswith(" without id"):
+            self._nameless[resource, reason] += 1
+
+    def add_all(self, resources: Iterable[str], reason: str) -> None:
+        """Note one reason for many resources: the first hundred by name, the others counted."""
+        names = sorted(set(resources))
+        for name in names[:NAMED_AT_MOST]:
+            self.add(usual_name(name), reason)
+        self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
+
+    def sorted(self) -> tuple[Note, ...]:
+        """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""
+        named: list[Note] = []
+        counted: list[Note] = []
+        met, more = Counter[str](), Counter[str](self._counts)
+        for resource, reason in sorted(self._found):
+            met[reason] += 1
+            if met[reason] > NAMED_AT_MOST:
+                more[reason] += 1
+            else:
+                said = counted if reason in _COUNTED else named
+                said.append(Note(resource, self._times(resource, reason)))
+        counted.sort(key=lambda note: note.reason)
+        rest = [Note("prefetch", f"{more[reason]} more resources: {reason}") for reason in sorted(more) if more[reason]]
+        return (*named, *counted, *rest)
+
+    def _times(self, resource: str, reason: str) -> str:
+        count = self._nameless[resource, reason]
+        return f"{reason} ({count} times)" if count > 1 else reason
+
+
+def usual_name(name: str) -> str:
+    """Give a resource's name without letting odd characters of an id through."""
+    if _USUAL_NAME.match(name):
+        return name
+    kind, _, number = name.partition("/")
+    if number in {"", "None"}:
+        return f"{kind} without id"
+    return f"{re.sub(r'[^A-Za-z]', '', kind)[:40]}/{re.sub(r'[^A-Za-z0-9._|-]', '_', number)[:64]}"

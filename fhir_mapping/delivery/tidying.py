@@ -1,0 +1,229 @@
+"""Making one element of a resource tidy: blanks, one object for a list, a bare code; None where nothing is left."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from fhir_mapping.terms import dates
+from fhir_mapping.terms.decode import MAX_DIGITS, MAX_MAGNITUDE, ResourceFaultError
+
+Tidy = Callable[[Any, dt.tzinfo], Any]
+"""Makes one element tidy; None means that nothing usable is left of it."""
+
+LENGTH_OF_DAY = 10
+_NUMERAL = re.compile(r"-?\d{1,20}(\.\d{1,20})?$")
+
+
+def a_text(value: object, _: dt.tzinfo) -> object:
+    """Give a text without blanks around it."""
+    if isinstance(value, str):
+        return value.strip() or None
+    return value
+
+
+def a_code(value: object, _: dt.tzinfo) -> object:
+    """Give a code, also one that came as a number."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def a_time(value: object, timezone: dt.tzinfo) -> object:
+    """Give a date or time, a time with its zone, one that people wrote as FHIR has it."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if dates.parse(text, timezone) is None and (stamp := dates.written(text, timezone)) is not None:
+        return dates.as_fhir(stamp)
+    return dates.with_zone(text, timezone) or None
+
+
+def a_day(value: object, timezone: dt.tzinfo) -> object:
+    """Give a date; of one with a time the day that is written, whatever the zone."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if len(text) > LENGTH_OF_DAY and dates.parse(text, timezone) is not None:
+        return text[:LENGTH_OF_DAY]
+    return a_time(text, timezone)
+
+
+def a_number(value: object, _: dt.tzinfo) -> object:
+    """Give a number, also one that came as a text."""
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and _NUMERAL.match(value.strip()):
+        try:
+            value = Decimal(value.strip())
+        except InvalidOperation:
+            return value
+        if abs(value) > MAX_MAGNITUDE:
+            raise ResourceFaultError("a number larger than 1e9")
+    elif isinstance(value, str):
+        raise ResourceFaultError("a number that is none")
+    return value
+
+
+def as_it_is(value: object, _: dt.tzinfo) -> object:
+    """Give what came, whatever it is."""
+    return value
+
+
+def _one(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Give the one object, also out of a list that holds it."""
+    if isinstance(value, list) and len(value) == 1:
+        return value[0]
+    return value
+
+
+def an_object(members: Mapping[str, Tidy]) -> Tidy:
+    """Make a tidier for an object of these members; all others are left out."""
+
+    def tidy(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+        value = _one(value)
+        if value is None or not isinstance(value, dict):
+            return value
+        found = {
+            name: kept
+            for name, part in value.items()
+            if (clean := members.get(name)) is not None and (kept := clean(part, timezone)) is not None
+        }
+        return found or None
+
+    return tidy
+
+
+def a_list(item: Tidy) -> Tidy:
+    """Make a tidier for a list; one item where a list belongs is a list of one."""
+
+    def tidy(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+        if value is None:
+            return None
+        listed = value if isinstance(value, list) else [value]
+        found = [kept for one in listed if (kept := item(one, timezone)) is not None]
+        return found or None
+
+    return tidy
+
+
+_quantity_members: dict[str, Tidy] = {
+    "value": a_number,
+    "comparator": a_code,
+    "unit": a_code,
+    "system": a_text,
+    "code": a_code,
+}
+QUANTITY = an_object(_quantity_members)
+RANGE = an_object({"low": QUANTITY, "high": QUANTITY})
+RATIO = an_object({"numerator": QUANTITY, "denominator": QUANTITY})
+PERIOD = an_object({"start": a_time, "end": a_time})
+CODING = an_object({"system": a_text, "code": a_code, "display": a_text})
+
+# Extensions the mapping reads, by the last part of their address; all others are left out of the copy.
+_EXTENSIONS = frozenset(
+    {
+        "mcode-histology-morphology-behavior",
+        "mcode-laterality-qualifier",
+        "mcode-laterality",
+        "mcode-body-location-qualifier",
+        "bodySite",
+        "procedure-targetBodyStructure",
+        "mcode-procedure-intent",
+        "mcode-treatment-intent",
+        "mcode-radiotherapy-modality-and-technique",
+        "mcode-radiotherapy-modality",
+        "mcode-radiotherapy-technique",
+        "mcode-radiotherapy-sessions",
+        "mcode-radiotherapy-dose-delivered-to-volume",
+        "volume",
+        "totalDoseDelivered",
+        "fractionsDelivered",
+        "data-absent-reason",
+        "iso21090-nullFlavor",
+        "us-core-medication-adherence",
+        "medicationAdherence",
+    }
+)
+
+
+_BILLED = re.compile(r"quantity|units", re.IGNORECASE)
+"""R4 has no place for the number of billed units on a Procedure: senders put it into an extension of their own."""
+
+
+def extensions(value: object, timezone: dt.tzinfo) -> object:
+    """Keep those extensions that the mapping reads."""
+    listed = value if isinstance(value, list) else [value]
+    found = []
+    for item in listed:
+        if not isinstance(item, dict) or not isinstance(item.get("url"), str):
+            continue
+        name = item["url"].rstrip("/").rpartition("/")[2]
+        if name not in _EXTENSIONS and not _BILLED.search(name):
+            continue
+        kept = _EXTENSION(item, timezone)
+        if kept is not None:
+            found.append(kept)
+    return found or None
+
+
+_quantity_members["extension"] = extensions  # extensions hold quantities, and quantities extensions
+
+
+def codeable(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+    """Make a CodeableConcept of one; text alone, one coding for a list, and a list of them are understood."""
+    if isinstance(value, str):
+        return {"text": value.strip()} if value.strip() else None
+    if isinstance(value, list):
+        parts = [part for one in value if isinstance(part := codeable(one, timezone), dict)]
+        codings = [coding for part in parts for coding in part.get("coding", ())]
+        texts = [part["text"] for part in parts if "text" in part]
+        merged: dict[str, Any] = {}
+        if codings:
+            merged["coding"] = codings
+        if texts:
+            merged["text"] = texts[0]
+        return merged or None
+    if isinstance(value, dict) and "coding" not in value and ("code" in value or "system" in value):
+        value = {"coding": [value]}
+    return _CODEABLE(value, timezone)
+
+
+_CODEABLE = an_object({"coding": a_list(CODING), "text": a_text, "extension": extensions})
+
+
+def a_reference(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+    """Give a Reference, also one that came as a text."""
+    if isinstance(value, str):
+        return {"reference": value.strip()} if value.strip() else None
+    return _REFERENCE(value, timezone)
+
+
+def people(value: object, timezone: dt.tzinfo) -> object:
+    """Keep those references that name the patient or a relative: a result they reported themselves."""
+    listed = value if isinstance(value, list) else [value]
+    found = [kept for one in listed if isinstance(kept := a_reference(one, timezone), dict)]
+    return [one for one in found if _PERSON.search(str(one.get("reference")))] or None
+
+
+_PERSON = re.compile(r"(?:^|/)(?:Patient|RelatedPerson)/")
+_REFERENCE = an_object({"reference": a_text, "display": a_text, "type": a_text})
+_EXTENSION = an_object(
+    {
+        "url": a_text,
+        "valueCodeableConcept": codeable,
+        "valueCode": a_code,
+        "valueQuantity": QUANTITY,
+        "valueReference": a_reference,
+        "valueUnsignedInt": as_it_is,
+        "valuePositiveInt": as_it_is,
+        "valueInteger": as_it_is,
+        "valueDecimal": a_number,
+        "valueString": a_text,
+        "extension": extensions,
+    }
+)
+NOTES = a_list(an_object({"text": a_text}))

@@ -1,0 +1,90 @@
+"""A server whose certificate is signed by the hospital's own authority: named as such, and trusted once its file is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import ssl
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from hooks.fhir_server.fetch import Breakers, fetch_missing
+from hooks.fhir_server.reasons import sentence
+from hooks.settings import Settings, SettingsError, load
+from tests import fhir_servers as fhir
+from tests.fhir_servers import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine, signed by itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "ehr.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
+@pytest.fixture(scope="module")
+def secure(certificate: Path) -> Iterator[str]:
+    """The base of a FHIR server behind that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = Server(fhir.well)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_address[1]}/fhir"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def outcome(base: str, ca_file: str | None) -> str:
+    wanted: dict[str, str | bytes] = {"patient": "Patient/p1"}
+    found = fetch_missing(wanted, base=base, token="t", seconds=3, breakers=Breakers(), ca_file=ca_file)
+    return found.outcomes["patient"]
+
+
+def test_a_certificate_of_an_authority_nobody_knows_is_named_with_the_cure(secure: str) -> None:
+    assert outcome(secure, None) == "certificate"
+    assert "ONCOBONE_CA_FILE" in sentence("certificate")
+
+
+def test_the_file_of_the_authority_makes_it_trusted(secure: str, certificate: Path) -> None:
+    assert outcome(secure, str(certificate)) == "ok"
+
+
+def test_the_setting_is_read_and_a_file_without_certificates_stops_the_start(certificate: Path, tmp_path: Path) -> None:
+    assert load({}, {"ONCOBONE_CA_FILE": str(certificate)}).ca_file == str(certificate)
+    assert Settings().ca_file is None
+    empty = tmp_path / "empty.pem"
+    empty.write_text("", encoding="utf-8")
+    with pytest.raises(SettingsError, match="ONCOBONE_CA_FILE"):
+        load({}, {"ONCOBONE_CA_FILE": str(empty)})
