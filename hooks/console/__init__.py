@@ -22,6 +22,7 @@ from hooks.trust.launching import is_safe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hooks.settings import Settings
     from hooks.views import Desk
 
 STEP = re.compile(r"([a-z]{1,20});dur=(\d{1,7}(?:\.\d{1,3})?)")
@@ -54,24 +55,14 @@ def blueprint(desk: Desk) -> Blueprint:
         "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console/static"
     )
     bp.after_request(secured)
+    bp.before_request(lambda: _same_origin(desk.settings))
     services: dict[str, str] = {service.hook: service.id for service in reversed(desk.services)}
-
-    @bp.before_request
-    def same_origin() -> None:
-        """Refuse what comes from another site's page, also under a name that was made to point here."""
-        if desk.settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
-            raise Refused(403, "The console of a loopback server answers to localhost and 127.0.0.1 only.")
-        if request.method == "POST" and not _from_our_page():
-            raise Refused(403, "The console takes posts of its own pages only.")
-
-    def page(template: str, **told: Any) -> str:  # noqa: ANN401 - what a template shows
-        language = reader()
-        return render_template(template, **shared(desk.settings, language) | {"t": texts(language)} | told)
 
     @bp.get("/")
     def start() -> str:
         """Show the console."""
-        return page(
+        return _page(
+            desk.settings,
             "console.html",
             samples=samples.samples(),
             services=services,
@@ -93,40 +84,61 @@ def blueprint(desk: Desk) -> Blueprint:
     @bp.post("/console/view")
     def view() -> str:
         """Show one answered call: its cards, or its refusal with the place where it went wrong."""
-        posted = _posted()
-        answered = _parsed(posted.get("response"))
-        issue = answered["issue"][0] if isinstance(answered, dict) and answered.get("issue") else None
-        return page(
-            "view.html",
-            answered=answered if isinstance(answered, dict) and "cards" in answered else None,
-            evaluation=_evaluation(answered),
-            issue=issue,
-            place=place_of(posted["request"], issue) if issue else None,
-            response_text=str(posted.get("response") or ""),
-            request_text=posted["request"],
-            status=posted.get("status"),
-            ms=posted.get("ms"),
-            steps=STEP.findall(str(posted.get("timing") or "")),
-            service=posted.get("service"),
-            markdown=safe.markdown,
-            pretty=safe.pretty,
-            indented=safe.indented,
-            is_safe=is_safe,
-        )
+        return _page(desk.settings, "view.html", **_viewed(_posted()))
 
     @bp.post("/console/dossier")
     def dossier() -> Response | str:
         """Show the dossier of a posted request: as a page, as a part of one (JSON in), or as a file to keep."""
-        language = reader()
-        if request.is_json:
-            return fragment(dossier_of(desk, _posted()["request"].encode(), language))
-        found = dossier_of(desk, request.form.get("request", "").encode(), language)
-        if request.form.get("file"):
-            kept = {"Content-Disposition": "attachment; filename=dossier.html"}
-            return Response(whole_page(found), mimetype="text/html", headers=kept)
-        return page("dossier.html", dossier=safe.ours(fragment(found)), request_text=request.form["request"])
+        return _dossier(desk)
 
     return bp
+
+
+def _same_origin(settings: Settings) -> None:
+    """Refuse what comes from another site's page, also under a name that was made to point here."""
+    if settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
+        raise Refused(403, "The console of a loopback server answers to localhost and 127.0.0.1 only.")
+    if request.method == "POST" and not _from_our_page():
+        raise Refused(403, "The console takes posts of its own pages only.")
+
+
+def _page(settings: Settings, template: str, **told: Any) -> str:  # noqa: ANN401 - what a template shows
+    language = reader()
+    return render_template(template, **shared(settings, language) | {"t": texts(language)} | told)
+
+
+def _viewed(posted: dict[str, Any]) -> dict[str, Any]:
+    """What the view of an answered call shows."""
+    answered = _parsed(posted.get("response"))
+    issue = answered["issue"][0] if isinstance(answered, dict) and answered.get("issue") else None
+    return {
+        "answered": answered if isinstance(answered, dict) and "cards" in answered else None,
+        "evaluation": _evaluation(answered),
+        "issue": issue,
+        "place": place_of(posted["request"], issue) if issue else None,
+        "response_text": str(posted.get("response") or ""),
+        "request_text": posted["request"],
+        "status": posted.get("status"),
+        "ms": posted.get("ms"),
+        "steps": STEP.findall(str(posted.get("timing") or "")),
+        "service": posted.get("service"),
+        "markdown": safe.markdown,
+        "pretty": safe.pretty,
+        "indented": safe.indented,
+        "is_safe": is_safe,
+    }
+
+
+def _dossier(desk: Desk) -> Response | str:
+    language = reader()
+    if request.is_json:
+        return fragment(dossier_of(desk, _posted()["request"].encode(), language))
+    found = dossier_of(desk, request.form.get("request", "").encode(), language)
+    if request.form.get("file"):
+        kept = {"Content-Disposition": "attachment; filename=dossier.html"}
+        return Response(whole_page(found), mimetype="text/html", headers=kept)
+    shown = safe.ours(fragment(found))
+    return _page(desk.settings, "dossier.html", dossier=shown, request_text=request.form["request"])
 
 
 def _posted() -> dict[str, Any]:

@@ -132,16 +132,17 @@ def make_app(origin: str, fhir: str, service: str) -> Flask:
         kept = {name: told.replace(fhir, ours) for name, told in answer.headers.items() if name == "Location"}
         return Response(body, answer.status_code, kept, mimetype="application/fhir+json")
 
-    @app.after_request
-    def cors(response: Response) -> Response:
-        """Let the pages of the service read what they ask for."""
-        response.headers["Access-Control-Allow-Origin"] = service
-        response.headers["Access-Control-Allow-Headers"] = "authorization, content-type, accept"
-        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, OPTIONS"
-        response.headers["Access-Control-Expose-Headers"] = "Location"
-        return response
-
+    app.after_request(lambda response: _readable(response, service))
     return app
+
+
+def _readable(response: Response, service: str) -> Response:
+    """Let the pages of the service read what they ask for."""
+    response.headers["Access-Control-Allow-Origin"] = service
+    response.headers["Access-Control-Allow-Headers"] = "authorization, content-type, accept"
+    response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, OPTIONS"
+    response.headers["Access-Control-Expose-Headers"] = "Location"
+    return response
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from hooks.trust.launching import origin, policy, servers
 from hooks.views import json_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hooks.cards.wording import Language
     from hooks.settings import Settings
@@ -54,71 +54,77 @@ def blueprint(desk: Desk, door: str = "dossier") -> Blueprint:
     """Make the app's routes under one of its addresses: three pages without patient data, posts that keep nothing."""
     settings = desk.settings
     bp = Blueprint(f"{door}-app", __name__, url_prefix=f"/{door}", template_folder="templates", static_folder="static")
-    prefix = urlsplit(settings.public_url or "").path.rstrip("/")
     csp = policy(settings)
+    bp.before_request(lambda: _guard(settings))
+    bp.after_request(lambda response: _secured(response, csp))
+    _add_pages(bp, settings, door)
+    _add_posts(bp, desk)
+    return bp
 
-    @bp.before_request
-    def guard() -> None:
-        """Keep other sites' pages out, and work that nobody waits for any more."""
-        if settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
-            raise Refused(403, "The form of a loopback server answers to localhost and 127.0.0.1 only.")
-        if request.method == "POST":
-            ours = {request.host_url.rstrip("/")} | ({origin(settings.public_url)} if settings.public_url else set())
-            if request.headers.get("Origin") not in {None, *ours}:
-                raise Refused(403, "The form takes posts of its own pages only.")
-            refuse_overload(request.environ, settings.queue_seconds)
 
-    @bp.after_request
-    def secured(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = csp
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-store"
-        return response
+def _guard(settings: Settings) -> None:
+    """Keep other sites' pages out, and work that nobody waits for any more."""
+    if settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
+        raise Refused(403, "The form of a loopback server answers to localhost and 127.0.0.1 only.")
+    if request.method == "POST":
+        ours = {request.host_url.rstrip("/")} | ({origin(settings.public_url)} if settings.public_url else set())
+        if request.headers.get("Origin") not in {None, *ours}:
+            raise Refused(403, "The form takes posts of its own pages only.")
+        refuse_overload(request.environ, settings.queue_seconds)
 
-    def page(step: str, **config: Any) -> str:  # noqa: ANN401 - JSON for the page
-        language = _language(settings)
-        told = {
-            "root": f"{prefix}/{door}",
-            "tab": DOORS[door],
-            "client": settings.smart_client_id,
-            "servers": list(servers(settings)),
-            "trusted": list(settings.smart_auth_origins),
-            "loopback": settings.auth == "open" and settings.loopback,
-            "language": language,
-            "texts": {one: texts(one) for one in LANGUAGES},
-            "templates": templates("patient-view"),
-            "outline": {one: outline(one) for one in LANGUAGES},
-            "spots": {site: list(_spots(site)) for site in QUESTIONS["lesions[].site"].options},
-            **config,
-        }
-        return render_template(
-            "ask.html",
-            t=texts(language),
-            language=language,
-            step=step,
-            config=json.dumps(told),
-            root=told["root"],
-            prefix=prefix,
-        )
 
+def _secured(response: Response, csp: str) -> Response:
+    response.headers["Content-Security-Policy"] = csp
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _prefix(settings: Settings) -> str:
+    return urlsplit(settings.public_url or "").path.rstrip("/")
+
+
+def _page(settings: Settings, door: str, step: str, **config: Any) -> str:  # noqa: ANN401 - JSON for the page
+    language, prefix = _language(settings), _prefix(settings)
+    told = {
+        "root": f"{prefix}/{door}",
+        "tab": DOORS[door],
+        "client": settings.smart_client_id,
+        "servers": list(servers(settings)),
+        "trusted": list(settings.smart_auth_origins),
+        "loopback": settings.auth == "open" and settings.loopback,
+        "language": language,
+        "texts": {one: texts(one) for one in LANGUAGES},
+        "templates": templates("patient-view"),
+        "outline": {one: outline(one) for one in LANGUAGES},
+        "spots": {site: list(_spots(site)) for site in QUESTIONS["lesions[].site"].options},
+        **config,
+    }
+    root, words = told["root"], texts(language)
+    return render_template(
+        "ask.html", t=words, language=language, step=step, config=json.dumps(told), root=root, prefix=prefix
+    )
+
+
+def _add_pages(bp: Blueprint, settings: Settings, door: str) -> None:
     @bp.get("")
     def alone() -> str:
         """Start without an EHR: choose one of the configured servers."""
-        return page("choose")
+        return _page(settings, door, "choose")
 
     @bp.get("/launch")
     def launch() -> str | tuple[str, int]:
         """Start from an EHR: only one of the configured servers may be named."""
         base = configured_base(request.args.get("iss", ""), servers(settings))
         if base is None:
-            return page("refused", reason="refused_server"), 403
-        return page("launch", base=base, launch=request.args.get("launch", ""))
+            return _page(settings, door, "refused", reason="refused_server"), 403
+        return _page(settings, door, "launch", base=base, launch=request.args.get("launch", ""))
 
     @bp.get("/form")
     def form() -> str:
         """Come back from the sign-in, and ask."""
-        return page("form")
+        return _page(settings, door, "form")
 
     @bp.get("/questionnaire")
     def served() -> Response:
@@ -127,24 +133,28 @@ def blueprint(desk: Desk, door: str = "dossier") -> Blueprint:
         items = [item for item in every_item() if not wanted or item.path in wanted or item.name in wanted]
         if not items:
             raise Refused(404, "None of these facts is asked here.")
-        whole = questionnaire(items, _language(settings), url=_canonical(settings))
-        if wanted:  # a part is not the form that the canonical address names
-            whole["derivedFrom"] = [whole.pop("url")]
-        return _fhir(whole)
+        language = _language(settings)
+        return _fhir(
+            _part(items, language, settings) if wanted else questionnaire(items, language, url=_canonical(settings))
+        )
+
+
+def _add_posts(bp: Blueprint, desk: Desk) -> None:
+    settings = desk.settings
 
     @bp.post("/view")
     def view() -> Response:
         """Give the dossier of one chart as a part of the page; nothing of it is kept."""
         sitting = asking.sit(desk, json_body(), _language(settings))
         found = dossier_of_chart(desk, sitting.sent.patient, sitting.sent.prefetch, sitting.language)
-        return Response(fragment(found, links=prefix), mimetype="text/html")
+        return Response(fragment(found, links=_prefix(settings)), mimetype="text/html")
 
     @bp.post("/questions")
     def questions() -> Response:
         """Give the form of one chart, the most decisive questions first, with its Questionnaire."""
         sitting = asking.sit(desk, json_body(), _language(settings))
         items, found = asking.ask(sitting)
-        found["questionnaire"] = _questionnaire(items, sitting.language, settings)
+        found["questionnaire"] = _part(items, sitting.language, settings) if items else None
         return _json(found)
 
     @bp.post("/preview")
@@ -169,8 +179,6 @@ def blueprint(desk: Desk, door: str = "dossier") -> Blueprint:
             }
         )
 
-    return bp
-
 
 def _spots(site: str) -> Iterator[dict[str, Any]]:
     """Where a site is pointed at: one spot, or one for each side."""
@@ -191,8 +199,11 @@ def _canonical(settings: Settings) -> str:
     return f"{settings.public_url}/ask/questionnaire" if settings.public_url else LOCAL_FORM
 
 
-def _questionnaire(items: list[Item], language: Language, settings: Settings) -> dict[str, Any] | None:
-    return questionnaire(items, language, url=_canonical(settings)) if items else None
+def _part(items: Iterable[Item], language: Language, settings: Settings) -> dict[str, Any]:
+    """Give some of the questions: a part is not the form that the canonical address names, it is made from it."""
+    made = questionnaire(items, language, url=_canonical(settings))
+    made["derivedFrom"] = [made.pop("url")]
+    return made
 
 
 def _occasion(sitting: asking.Sitting, settings: Settings) -> Occasion:
