@@ -92,7 +92,8 @@ def dossier_of_chart(desk: Desk, patient: str, prefetch: Mapping[str, msgspec.Ra
         "prefetch": prefetch,
     }
     services = [one for one in (*desk.services, *SERVICES) if one.hook == HOOK][:1]
-    return dossier_of(desk, msgspec.json.encode(call), language, services)
+    service, judged = desk.judge(msgspec.json.encode(call), services)
+    return told(desk, service, judged, language)  # what a mapping loses is the integrator's matter, not the reader's
 
 
 def told(
