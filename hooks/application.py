@@ -6,18 +6,20 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 from flask.json.provider import JSONProvider
+from flask_compress import Compress
 
 from hooks import console, errors, views
-from hooks.ask import pages as ask_pages
-from hooks.ask.policy import is_on
+from hooks.dossier import pages as reference_pages
+from hooks.dossier.form import pages as app_pages
 from hooks.running import observability, telemetry
 from hooks.settings import MIB
 from hooks.store import feedback, quiet, recording
 from hooks.store.database import StoreUnavailable
 from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, Strangers, refuse_overload
+from hooks.trust.launching import is_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,15 +70,17 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     app.register_blueprint(views.blueprint(desk))
     app.register_blueprint(observability.blueprint(with_metrics=settings.loopback))
     app.register_blueprint(views.description())
-    app.register_blueprint(console.pages())
+    app.register_blueprint(reference_pages.blueprint(settings))
     if settings.console:
         app.register_blueprint(console.blueprint(desk))
     if is_on(settings):
         _bound_the_form(app)
-        app.register_blueprint(ask_pages.blueprint(desk))
+        for door in app_pages.DOORS:
+            app.register_blueprint(app_pages.blueprint(desk, door))
     if store is not None:
         _keep(app, settings, desk, store)
     app.after_request(views.finish(settings))
+    _compress(app)
     return app
 
 
@@ -87,7 +91,7 @@ def _bound_the_form(app: Flask) -> None:
     @app.before_request
     def enter() -> None:
         works = request.method == "POST" or request.path.endswith("/questionnaire")
-        if works and request.path.startswith("/ask/"):
+        if works and request.path.startswith(tuple(f"/{door}/" for door in app_pages.DOORS)):
             strangers.enter()
             g.stranger = True
             request.max_content_length = FORM_BYTES
@@ -96,6 +100,20 @@ def _bound_the_form(app: Flask) -> None:
     def leave(_: BaseException | None) -> None:
         if g.pop("stranger", False):
             strangers.leave()
+
+
+def _compress(app: Flask) -> None:
+    """Send pages and their files compressed to browsers that ask for it; what CDS Hooks answers stays as it is."""
+    app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "image/svg+xml"]
+    app.config["COMPRESS_MIN_SIZE"] = 1000
+    Compress(app)
+
+    @app.after_request  # runs before the compression, which would leave the file of a stream open
+    def whole(response: Response) -> Response:
+        if response.is_streamed and response.mimetype in app.config["COMPRESS_MIMETYPES"]:
+            response.direct_passthrough = False
+            response.make_sequence()
+        return response
 
 
 def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> None:

@@ -14,7 +14,6 @@ from fhir_mapping.chart import read_chart
 from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
-from hooks.ask.policy import launch_url
 from hooks.cards.cards import EVALUATION, PLAIN, Manner, answer
 from hooks.cards.identity import CallIdentity
 from hooks.cards.language import reader_language
@@ -24,6 +23,7 @@ from hooks.protocol import read_call
 from hooks.running import observability
 from hooks.services import discovery, find_services, services_of
 from hooks.store.quiet import EXTENSION as QUIET
+from hooks.trust.launching import launch_url
 from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def manner_of(settings: Settings) -> Manner:
     """Give how the site wants to be answered."""
     return Manner(
         public_url=settings.public_url,
-        ask_url=launch_url(settings),
+        dossier_url=launch_url(settings),
         voices=settings.voices,
         most_cards=settings.most_cards,
         full=settings.full_evaluation or settings.console,

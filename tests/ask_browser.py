@@ -22,8 +22,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
 from hooks.application import create_app
+from hooks.reference import samples
 from hooks.settings import Settings
-from hooks.tools import samples
 from tests import browser
 
 if TYPE_CHECKING:

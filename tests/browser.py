@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from selenium.webdriver.remote.webelement import WebElement
 
@@ -77,6 +77,10 @@ class Console:
         found: object = self.driver.execute_script(script)
         return found
 
+    def until(self, what: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        self._wait().until(lambda _: what())
+
     def wait_for(self, css: str, text: str = "") -> str:
         """Wait until an element says something; give what it says."""
 
@@ -101,8 +105,7 @@ class Console:
     def cards(self) -> list[str]:
         """Wait for the result; give the indicators of the cards, in order."""
         self.find("#result-heading")
-        live = self.all("#result > .panel:first-child > .card")
-        return [str(card.get_attribute("class")).split()[1] for card in live]
+        return [str(card.get_attribute("class")).split()[2] for card in self.all("#result > .card")]
 
     def requests(self) -> list[str]:
         """Give the addresses of everything that the page has loaded."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from hooks.tools.samples import moved, request_for, samples
+from hooks.reference.samples import moved, request_for, samples
 from tests.wire import OUTCOME, call_body, condition, patient, zoledronic_order
 
 Dice = random.Random

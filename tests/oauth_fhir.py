@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
             "Content-Length": str(len(raw)),
             "Access-Control-Allow-Origin": "*",
             "Access-Control-Allow-Headers": "authorization, content-type, accept",
-            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+            "Access-Control-Allow-Methods": "GET, POST, PUT, OPTIONS",
             "Access-Control-Expose-Headers": "Location",
         }
         for name, value in (told | (headers or {})).items():
@@ -254,6 +254,22 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send(201, {**resource, "id": name}, {"Location": f"{self.server.base}/{kind}/{name}/_history/1"})
+
+    def do_PUT(self) -> None:
+        """Update: of what is there, and of the same patient."""
+        chart = self.server.chart
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chart.seen.append(("PUT", self.path, self.headers.get("Authorization")))
+        mine, name, resource = self.allowed(), self.path.removeprefix("/fhir/"), json.loads(raw)
+        if mine is None or name not in chart.resources:
+            self.outcome(401 if mine is None else 404)
+            return
+        MODELS[name.partition("/")[0]].model_validate(resource)
+        if _subject(resource) != f"Patient/{mine}" or f"{resource['resourceType']}/{resource['id']}" != name:
+            self.outcome(403)
+            return
+        chart.resources[name] = resource
+        self.send(200, resource)
 
 
 def _subject(resource: Json) -> str | None:

@@ -125,7 +125,7 @@ def test_from_a_card_through_three_answers_to_a_changed_card(
     assert context["recommender"] == "surgical-timing"
     assert "lesions[].cortical_fraction" in context["missing"]
     assert PATIENT not in json.dumps(link)
-    launched(form, ehr, (link["url"].removesuffix("/ask/launch"), served[1]), app_context=link["appContext"])
+    launched(form, ehr, (link["url"].removesuffix("/dossier/launch"), served[1]), app_context=link["appContext"])
     assert "Silva" in form.find("#patient").text
     assert urlsplit(form.driver.current_url).query == ""
     form.type(FRACTION, "80")
@@ -404,6 +404,41 @@ def test_an_app_context_that_names_no_fact_of_ours_is_ignored(
     launched(form, ehr, served, app_context=odd)
     assert form.driver.find_elements("css selector", "fieldset")
     assert form.complaints() == []
+
+
+def test_the_dossier_opens_from_the_card_and_the_questions_are_its_tab(
+    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart
+) -> None:
+    form.driver.get(ehr.launch(f"{served[0]}/dossier/launch", PATIENT))
+    assert "Mirels" in form.find("#dossier .dossier #bones").text
+    assert "Silva" in form.find("#patient").text
+    assert not form.find("#questions").is_displayed()
+    form.click(form.find("#tab-questions"))
+    form.ready()
+    form.type(FRACTION, "80")
+    form.save()
+    form.click(form.find("#tab-dossier"))
+    form.until(lambda: "80.0%" in form.find("#dossier #bones").text)  # the chart was read again
+    form.find('button[data-language="zh-CN"]').click()
+    form.until(lambda: "骨骼" in form.find("#dossier").text)
+    assert urlsplit(form.driver.current_url).query == ""
+    assert form.complaints() == []
+
+
+def test_a_saved_answer_can_be_corrected_and_the_old_entry_is_marked(
+    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart
+) -> None:
+    launched(form, ehr, served)
+    form.choose("spine.neuro_deficit", "no")
+    form.save()
+    assert not form.find('fieldset[data-item="spine.neuro_deficit"] input[value="yes"]').is_enabled()
+    form.click(form.find('[data-correct="spine.neuro_deficit"] button'))
+    form.choose("spine.neuro_deficit", "yes")
+    form.save()
+    form.until(lambda: ("amended", "") in form.outcomes())
+    old, new = (one for one in chart.written() if one["resourceType"] == "Observation")
+    assert (old["valueBoolean"], chart.resources[f"Observation/{old['id']}"]["status"]) == (False, "entered-in-error")
+    assert (new["valueBoolean"], new["status"]) == (True, "final")
 
 
 # --- for everybody ----------------------------------------------------------------------------------------------

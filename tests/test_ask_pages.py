@@ -11,11 +11,11 @@ import pytest
 from fhir.resources.R4B.questionnaire import Questionnaire
 
 from hooks.application import create_app
-from hooks.ask import asking
-from hooks.ask.policy import launch_url, servers
-from hooks.ask.texts import texts
+from hooks.dossier.form import asking
+from hooks.dossier.form.texts import texts
+from hooks.reference.samples import KEY_OF
 from hooks.settings import ClientSettings, Settings, SettingsError, load
-from hooks.tools.samples import KEY_OF
+from hooks.trust.launching import launch_url, servers
 from recommenders.vocabulary.guidance import INDICATORS
 from tests.ask_browser import sample
 
@@ -277,9 +277,10 @@ def test_the_questions_are_served_as_a_valid_questionnaire_in_both_languages(
     ecog = next(item for item in found["item"] if item["linkId"] == "status.ecog")
     other = ecog["_text"]["extension"][0]["extension"]
     assert other[0]["valueCode"] != language
-    assert ecog["answerOption"][-1]["valueCoding"]["code"] == "asked-unknown"
+    assert [option["valueInteger"] for option in ecog["answerOption"]] == [0, 1, 2, 3, 4]
     one = client.get("/ask/questionnaire?fact=status.ecog&fact=lesions[].pain").get_json()
-    assert [item["linkId"] for item in one["item"]] == ["status.ecog", "lesions[new-1]"]
+    assert [item["linkId"] for item in one["item"]] == ["status.ecog", "lesions"]
+    assert "url" not in one
     assert client.get("/ask/questionnaire?fact=lab.creatinine").status_code == 404
 
 
@@ -310,7 +311,7 @@ def test_a_card_with_open_rules_launches_the_form_and_says_nothing_of_the_patien
     links = [link for card in found for link in smart(card)]
     assert links
     for link in links:
-        assert link["url"] == "https://cds.example.org/ask/launch"
+        assert link["url"] == "https://cds.example.org/dossier/launch"
         context = json.loads(link["appContext"])
         assert set(context) == {"recommender", "missing"}
         assert context["missing"]
@@ -325,12 +326,30 @@ def test_a_card_with_open_rules_launches_the_form_and_says_nothing_of_the_patien
 def test_cards_launch_nothing_without_https_address_client_id_or_server() -> None:
     for site in (
         settings(),
-        settings(public_url="http://127.0.0.1:8080"),
+        settings(public_url="http://cds.example.org"),
         Settings.model_validate({"now": "2026-11-22", "fhir_servers": BASE, "public_url": "https://cds.example.org"}),
         settings(public_url="https://cds.example.org", fhir_servers=""),
     ):
         assert launch_url(site) is None
         assert not [link for card in cards(site) for link in smart(card)]
+
+
+def test_on_this_machine_a_card_launches_without_https() -> None:
+    site = settings(public_url="http://127.0.0.1:8080")
+    assert launch_url(site) == "http://127.0.0.1:8080/dossier/launch"
+    assert [link for card in cards(site) for link in smart(card)]
+
+
+@pytest.mark.parametrize("door", ["ask", "dossier"])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_chart_has_its_dossier_which_keeps_nothing(client: FlaskClient, door: str, language: str) -> None:
+    answer = client.post(f"/{door}/view?language={language}", json=posted())
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/html"
+    assert answer.headers["Cache-Control"] == "no-store"
+    page = answer.get_data(as_text=True)
+    assert f'<article class="dossier" lang="{language}">' in page
+    assert "<script" not in page
 
 
 def test_for_a_client_that_cannot_launch_the_card_says_in_words_what_is_missing() -> None:
@@ -344,7 +363,13 @@ def test_every_word_of_the_form_is_used_and_said_in_both_languages() -> None:
     source = "".join(
         path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix in {".py", ".js", ".html"}
     )
-    made = {"value_": asking.SHOWN_VALUES, "indicator_": INDICATORS, "span_": ("low", "high", "own")}
+    made = {
+        "value_": asking.SHOWN_VALUES,
+        "indicator_": INDICATORS,
+        "span_": ("low", "high", "own"),
+        "right_": ("side",),
+        "left_": ("side",),
+    }
     known = {f"{head}{tail}" for head, tails in made.items() for tail in tails}
     for key in texts("en"):
         assert key in known or re.search(rf"[\"'.]{key}\b", source), key

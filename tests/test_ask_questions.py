@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hooks.ask.questions import ASKABLE, NAMES, QUESTIONS, SPANS, known_names, option_label
+from hooks.dossier.form.questions import ASKABLE, NAMES, QUESTIONS, SPANS, known_names, option_label
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.decisive import (
     LESION,
@@ -123,9 +123,9 @@ def test_out_of_scope_nothing_is_asked() -> None:
     assert ranked(BLANK) == []
 
 
-def test_when_there_is_no_time_the_open_rules_alone_give_the_order() -> None:
+def test_where_no_answer_is_tried_the_open_rules_alone_give_the_order() -> None:
     facts = replace(lung(), lesions=Lesions((femur(),)))
-    found = ranked(facts, in_time=lambda: False)
+    found = ranked(facts, most_tries=0)
     assert found
     assert all(not one.tried and not one.rules and one.helps for one in found)
 
@@ -133,14 +133,7 @@ def test_when_there_is_no_time_the_open_rules_alone_give_the_order() -> None:
 def test_every_item_has_its_turn_before_any_has_a_second() -> None:
     facts = replace(lung(), lesions=Lesions((femur(),)))
     whole = ranked(facts)
-    calls = 0
-
-    def first_round() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls <= len(whole) + 2
-
-    found = ranked(facts, in_time=first_round)
+    found = ranked(facts, most_tries=len(whole) + 2)
     assert len([one for one in found if one.rules]) > len(found) // 3
 
 

@@ -13,9 +13,10 @@ from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.ask.answers import Answer, read_answers
-from hooks.ask.questions import QUESTIONS, SPANS, item_of, link_id
-from hooks.ask.writing import ANSWERS, Occasion, as_text, observations, questionnaire_response
+from hooks.dossier.form.answers import Answer, read_answers
+from hooks.dossier.form.questionnaire import every_item, questionnaire
+from hooks.dossier.form.questions import QUESTIONS, SPANS, item_of, link_id
+from hooks.dossier.form.writing import ANSWERS, Occasion, as_text, observations, questionnaire_response
 from hooks.errors import Refused
 from recommenders.assessing.decisive import LESION, Item, fact_at
 from recommenders.vocabulary.dictionary import Facts
@@ -25,8 +26,8 @@ from tests.fhir import NOW, PATIENT_ID, TODAY, chart, coded, condition, days_ago
 
 if TYPE_CHECKING:
     from fhir_mapping.chart import Mapped
-    from hooks.ask.questions import Question
     from hooks.cards.wording import Language
+    from hooks.dossier.form.questions import Question
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh-CN")
 PLAIN = [path for path in QUESTIONS if not path.startswith(LESION)]
@@ -107,6 +108,68 @@ def test_every_component_of_a_new_lesion_is_read_back_equal(data: st.DataObject,
     (lesion,) = facts.lesions
     for answer in given_answers:
         same(answer.fact, getattr(lesion, answer.item.component))
+
+
+# --- the completed form against its Questionnaire ---
+
+TYPE_OF = {
+    "integer": "valueInteger",
+    "decimal": "valueDecimal",
+    "date": "valueDate",
+    "string": "valueString",
+    "choice": "valueCoding",
+}
+
+
+def check_against(questions: list[dict[str, Any]], given_items: list[dict[str, Any]]) -> None:
+    """What FHIR asks of a response: known items in their order, the right type, one of the options."""
+    order = [item["linkId"] for item in questions]
+    places = [order.index(item["linkId"]) for item in given_items]
+    assert places == sorted(places), "items stand in the order of the form"
+    for given_item in given_items:
+        asked = questions[order.index(given_item["linkId"])]
+        if asked["type"] == "group":
+            assert asked.get("repeats") or places.count(order.index(asked["linkId"])) == 1
+            assert "answer" not in given_item
+            check_against(asked["item"], given_item["item"])
+            continue
+        for answer in given_item.get("answer", ()):
+            (kind,) = answer
+            if asked["type"] == "open-choice" and kind == "valueString":
+                continue
+            assert kind == ("valueCoding" if asked["type"] == "open-choice" else TYPE_OF[asked["type"]])
+            options = [
+                {key: one[key] for key in one if not key.startswith("_")} for one in asked.get("answerOption", ())
+            ]
+            plain_options = [_without_translation(one) for one in options]
+            assert not options or answer in plain_options, (given_item["linkId"], answer)
+        assert "answer" in given_item or given_item["extension"][0]["valueCode"] == "asked-unknown"
+
+
+def _without_translation(option: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: {name: inner for name, inner in value.items() if not name.startswith("_")}
+        if isinstance(value, dict)
+        else value
+        for key, value in option.items()
+    }
+
+
+@given(data=st.data(), language=st.sampled_from(LANGUAGES))
+def test_every_completed_form_is_valid_against_the_questionnaire_it_names(
+    data: st.DataObject, language: Language
+) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(PLAIN), unique=True, max_size=8))
+    parts = data.draw(st.lists(st.sampled_from(COMPONENTS), unique=True, max_size=5))
+    links = [(path, path) for path in chosen]
+    links += [(link_id(Item(path, name)), path) for path in parts for name in ("Observation/l1", "new-1")]
+    links = data.draw(st.permutations(links))
+    unknown_or = [(link, data.draw(st.one_of(st.none(), values(QUESTIONS[path])))) for link, path in links]
+    made = plain_json(questionnaire_response(answers(*unknown_or), occasion(language)))
+    form = plain_json(questionnaire(every_item(), language, url=occasion(language).canonical))
+    assert made["questionnaire"] == f"{form['url']}|{form['version']}"
+    assert made["language"] == form["language"]
+    check_against(form["item"], made.get("item", []))
 
 
 CHARTED = observation(
@@ -240,7 +303,10 @@ def test_unknown_is_an_answer_of_the_form_and_no_observation() -> None:
     response = questionnaire_response(given_answers, occasion())
     QuestionnaireResponse.model_validate(plain_json(response))
     assert [item["linkId"] for item in response["item"]] == ["status.ecog", "pain.nrs"]
-    assert response["item"][0]["answer"][0]["valueCoding"]["code"] == "asked-unknown"
+    assert "answer" not in response["item"][0]
+    assert response["item"][0]["extension"][0]["valueCode"] == "asked-unknown"
+    (fit,) = questionnaire_response(answers(("status.fit_for_surgery", None)), occasion())["item"]
+    assert fit["answer"][0]["valueCoding"]["code"] == "asked-unknown"
 
 
 def test_the_text_to_copy_holds_every_answer() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.tools.attributes import attributes
+from hooks.reference.attributes import attributes
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.guidance import RECOMMENDERS, sources
 from recommenders.vocabulary.logic import Criterion

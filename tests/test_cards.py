@@ -11,9 +11,9 @@ import pytest
 
 from hooks.cards import budgets
 from hooks.cards.arranging import arrange
+from hooks.reference.samples import request_for, samples
 from hooks.services import SERVICES, find_services
 from hooks.settings import Settings
-from hooks.tools.samples import request_for, samples
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.settling import precedence

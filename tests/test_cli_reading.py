@@ -10,10 +10,10 @@ import pytest
 import responses
 from click.testing import CliRunner, Result
 
+from hooks.reference.samples import request_for
 from hooks.store.audit import Auditor, CallRecord
 from hooks.store.store import open_store
 from hooks.tools.cli import main, service_base
-from hooks.tools.samples import request_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import requests
 import responses
 from click.testing import CliRunner
 
+from hooks.reference.samples import request_for
 from hooks.tools.cli import main
-from hooks.tools.samples import request_for
 
 if TYPE_CHECKING:
     from pathlib import Path

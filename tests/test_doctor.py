@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks.tools import samples
+from hooks.reference import samples
+from hooks.reference.guessing import guess
+from hooks.reference.validating import Unmapped
 from hooks.tools.cli import main
-from hooks.tools.guessing import guess
-from hooks.tools.validating import Unmapped
 from tests.fhir_servers import Handler, as_json, serving, status
 
 if TYPE_CHECKING:

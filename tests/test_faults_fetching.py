@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from hooks.tools.samples import KEY_OF, Sample, request_for, samples
+from hooks.reference.samples import KEY_OF, Sample, request_for, samples
 from tests import fhir_servers
 from tests.conftest import Server, start
 from tests.wire import call_body, check_outcome

@@ -13,7 +13,7 @@ import pytest
 from fhir_mapping.chart import PREFETCH_KEYS, read_chart
 from fhir_mapping.delivery.known import as_known, timings
 from fhir_mapping.delivery.shapes import ELEMENTS
-from hooks.tools.samples import KEY_OF, samples
+from hooks.reference.samples import KEY_OF, samples
 from recommenders.assessing.assessment import assess
 
 UTC = dt.UTC

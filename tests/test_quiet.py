@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.application import create_app
+from hooks.reference.samples import request_for
 from hooks.settings import Settings
 from hooks.store.store import open_store
-from hooks.tools.samples import request_for
 from tests.wire import DAY
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from hooks.tools import samples, sandbox
+from hooks.reference import samples
+from hooks.tools import sandbox
 from tests.replay import replay, rows
 from tests.wire import DAY
 

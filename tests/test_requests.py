@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hooks.tools.samples import request_for, samples
+from hooks.reference.samples import request_for, samples
 
 if TYPE_CHECKING:
     from tests.conftest import Server

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from click.testing import CliRunner
 
-from hooks.tools import samples, sandbox
+from hooks.reference import samples
+from hooks.tools import little_ehr, sandbox
 from hooks.tools.cli import main
 from tests.conftest import environment, oncobone, start
 from tests.wire import DAY
@@ -82,7 +87,7 @@ def test_the_command_calls_for_a_patient_on_a_fhir_server(service: Server, base:
     assert there.exit_code == here.exit_code == 0, here.output + there.output
     summaries = [[card["summary"] for card in json.loads(done.stdout)["cards"]] for done in (there, here)]
     assert summaries[0] == summaries[1]
-    assert "ESCC grade 2" in summaries[0][0]
+    assert "ESCC 2" in summaries[0][0]
 
 
 @pytest.mark.parametrize(
@@ -187,3 +192,31 @@ def test_every_suggestion_is_accepted_by_a_fhir_server_as_it_is(service: Server,
                         assert answered.status_code in {200, 201}, (sample.name, action["description"], answered.text)
                         sent += 1
     assert sent > 100
+
+
+def test_the_little_ehr_launches_only_what_it_offered_and_signs_in_only_who_made_the_challenge() -> None:
+    app = little_ehr.make_app("http://127.0.0.1:9", "http://127.0.0.1:9/none", "http://127.0.0.1:8")
+    client = app.test_client()
+    page = client.get("/").get_data(as_text=True)
+    launches = re.findall(r"launch=([\w-]+)", page)
+    assert len(launches) == len(samples.samples())
+    verifier = "v" * 64
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    asked = {
+        "launch": launches[0],
+        "client_id": little_ehr.CLIENT,
+        "redirect_uri": "http://127.0.0.1:8/dossier/form",
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        "state": "s",
+    }
+    elsewhere = asked | {"redirect_uri": "http://evil.example/form", "launch": launches[1]}
+    assert client.get("/authorize", query_string=elsewhere).status_code == 400
+    back = client.get("/authorize", query_string=asked).headers["Location"]
+    assert client.get("/authorize", query_string=asked).status_code == 400, "a launch is used once"
+    code = parse_qs(urlsplit(back).query)["code"][0]
+    assert client.post("/token", data={"code": "other", "code_verifier": verifier}).status_code == 400
+    told = client.post("/token", data={"code": code, "code_verifier": verifier}).get_json()
+    assert told["patient"] == samples.samples()[0].patient_id
+    assert client.post("/token", data={"code": code, "code_verifier": verifier}).status_code == 400
+    assert client.get("/fhir/Patient/x").status_code == 401

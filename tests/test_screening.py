@@ -15,7 +15,7 @@ from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import LOCAL, shipped_rows
 from fhir_mapping.terms.site import site_mapping
 from fhir_mapping.words.targets import TARGETS
-from hooks.tools.samples import request_for, samples
+from hooks.reference.samples import request_for, samples
 from recommenders.assessing.assessment import assess
 from recommenders.patient.scope import scope_of
 from recommenders.vocabulary.facts import Fact, Finding

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks.tools import samples
+from hooks.reference import samples
 from hooks.tools.cli import main
 
 if TYPE_CHECKING:

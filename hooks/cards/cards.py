@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hooks.ask.questions import askable_lack
 from hooks.cards import budgets
 from hooks.cards.arranging import Draft, arrange
 from hooks.cards.delivery import delivery_card, hanging
@@ -18,6 +17,7 @@ from hooks.cards.trace import because, plain, without_empty
 from hooks.cards.undecided import Undecided, would_change
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wording import Speaker, frame, shortened
+from recommenders.assessing.decisive import lacking
 from recommenders.assessing.values import VALUES_OF
 from recommenders.vocabulary.facts import Fact
 from recommenders.vocabulary.guidance import override_sets, sources
@@ -41,6 +41,7 @@ EVALUATION = "org.oncobone.evaluation"
 RECOMMENDER_SYSTEM = "urn:oncobone:recommenders"
 OVERRIDE_SYSTEM = "urn:oncobone:override-reasons"
 MOST_IN_LABEL = 3
+MOST_MISSING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ class Manner:
     """
     How a site wants to be answered.
 
-    `public_url` is where our own pages can be reached; without it cards carry no links. `ask_url` is where an EHR
-    launches the form that asks for missing facts. `voices` are the site's own, by rule id. `most_cards` is how many
+    `public_url` is where our own pages can be reached; without it cards carry no links. `dossier_url` is where an
+    EHR launches the dossier. `voices` are the site's own, by rule id. `most_cards` is how many
     cards a chart may open with (alerts are never dropped); `full` writes what knowing each missing fact would change
     into the evaluation; `both_languages` repeats the headline in the other language.
     """
 
     public_url: str | None = None
-    ask_url: str | None = None
+    dossier_url: str | None = None
     voices: Mapping[str, Voice] | None = None
     most_cards: int = budgets.MOST_CARDS
     full: bool = False
@@ -235,22 +236,23 @@ class Writer:
             return []
         rule, base = draft.lead.rule, self.manner.public_url.rstrip("/")
         page = {"label": self.speaker.frame("learn_more", rule=rule), "url": f"{base}/rules/{rule}", "type": "absolute"}
-        return [*self._ask_link(draft), page]
+        return [*self._dossier_link(draft), page]
 
-    def _ask_link(self, draft: Draft) -> list[dict[str, str]]:
-        """The form that asks for what is not known; `appContext` says nothing about the patient."""
+    def _dossier_link(self, draft: Draft) -> list[dict[str, str]]:
+        """Everything behind the card, and the questions that are open; `appContext` says nothing of the patient."""
+        if self.manner.dossier_url is None:
+            return []
         verdicts = self.assessment.verdicts.values()
         open_ones = [v for v in verdicts if v.state == "undecided" and v.voice in {"alert", "task"}]
-        missing = askable_lack([*draft.fired, *open_ones]) if self.manner.ask_url else ()
-        if self.manner.ask_url is None or not missing:
-            return []
-        context = {"recommender": draft.recommender, "missing": list(missing)}
-        named = self.speaker.labels(missing[:MOST_IN_LABEL])
-        text = self.speaker.frame("ask_link", facts=named if len(missing) <= MOST_IN_LABEL else f"{named} …")
+        missing = list(dict.fromkeys(name for verdict in (*draft.fired, *open_ones) for name in lacking(verdict)))
+        context = {"recommender": draft.recommender, "missing": missing[:MOST_MISSING]}
+        named = self.speaker.labels(tuple(missing[:MOST_IN_LABEL]))
+        more = named if len(missing) <= MOST_IN_LABEL else f"{named} …"
+        text = self.speaker.frame("dossier_asks", facts=more) if missing else self.speaker.frame("dossier_link")
         return [
             {
                 "label": text,
-                "url": self.manner.ask_url,
+                "url": self.manner.dossier_url,
                 "type": "smart",
                 "appContext": json.dumps(context, separators=(",", ":")),
             }

@@ -1,4 +1,4 @@
-"""The console: an engineer fires a hook at the real endpoint and sees what was understood, and why."""
+"""The console: an engineer fires a hook at the real endpoint, changes what matters, and sees what comes of it."""
 
 from __future__ import annotations
 
@@ -9,111 +9,66 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, render_template, request
 
-from hooks.console import drawings, safe
-from hooks.console.inspection import inspect
+from hooks.console.refusals import place_of
 from hooks.console.texts import texts
+from hooks.dossier.page import fragment, whole_page
+from hooks.dossier.pages import reader, secured, shared
+from hooks.dossier.whole import dossier_of
 from hooks.errors import Refused
+from hooks.reference import safe, samples
 from hooks.settings import is_loopback
-from hooks.tools import catalogue, samples
-from hooks.tools.attributes import attributes
-from recommenders.vocabulary.guidance import VERSION, sources
+from hooks.trust.launching import is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hooks.cards.wording import Language
+    from hooks.settings import Settings
     from hooks.views import Desk
-
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
-    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-"""Nothing inline, nothing from elsewhere."""
 
 STEP = re.compile(r"([a-z]{1,20});dur=(\d{1,7}(?:\.\d{1,3})?)")
 """One step in the Server-Timing header of an answer."""
 
-
-def reader() -> Language:
-    """Tell the language of the page: the one asked for, else the browser's."""
-    asked = request.values.get("lang") or request.accept_languages.best_match(["en", "zh-CN", "zh"]) or "en"
-    return "zh-CN" if asked.lower().startswith("zh") else "en"
-
-
-def secured(response: Response) -> Response:
-    """Add the headers that keep a hostile chart from doing anything on a page of ours."""
-    response.headers["Content-Security-Policy"] = CSP
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["X-Frame-Options"] = "DENY"
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def pages() -> Blueprint:
-    """Make the pages without patient data, which do not depend on the console: rules and source attributes."""
-    bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
-    bp.after_request(secured)
-    rendered: dict[Language, str] = {}
-
-    @bp.get("/rules")
-    def rules() -> str:
-        """Show the rule catalogue, which is the same as long as the process lives."""
-        language = reader()
-        if language not in rendered:
-            rendered[language] = render_template(
-                "rules.html",
-                language=language,
-                t=texts(language),
-                sections=catalogue.sections(),
-                sources=sources(),
-                version=VERSION,
-            )
-        return rendered[language]
-
-    @bp.get("/attributes")
-    def all_attributes() -> dict[str, Any]:
-        """Give the source attributes of every recommender."""
-        return {"recommenders": [row.as_json(name) for name, row in attributes().items()]}
-
-    @bp.get("/attributes/<recommender>")
-    def one(recommender: str) -> dict[str, Any]:
-        """Give the source attributes of one recommender."""
-        for name, row in attributes().items():
-            if name == recommender:
-                return row.as_json(name)
-        raise Refused(404, f"There is no recommender of this name. There are: {', '.join(attributes())}.")
-
-    return bp
+SPOKEN = (
+    "working",
+    "accepted",
+    "overridden",
+    "feedback_failed",
+    "undo_feedback",
+    "unreachable",
+    "change_value",
+    "change_date",
+    "copied",
+    "copy_failed",
+    "link_bad",
+    "diff_new",
+    "diff_changed",
+    "diff_gone",
+    "diff_none",
+    "colon",
+)
+"""The words that the page's script says."""
 
 
 def blueprint(desk: Desk) -> Blueprint:
     """Make the console's own routes; patient ids are posted, never part of a URL."""
-    bp = Blueprint("console", __name__, template_folder="templates")
+    bp = Blueprint(
+        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console/static"
+    )
     bp.after_request(secured)
+    bp.before_request(lambda: _same_origin(desk.settings))
     services: dict[str, str] = {service.hook: service.id for service in reversed(desk.services)}
-
-    @bp.before_request
-    def same_origin() -> None:
-        """Refuse what comes from another site's page, also under a name that was made to point here."""
-        if desk.settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
-            raise Refused(403, "The console of a loopback server answers to localhost and 127.0.0.1 only.")
-        if request.method == "POST" and not _from_our_page():
-            raise Refused(403, "The console takes posts of its own pages only.")
 
     @bp.get("/")
     def start() -> str:
         """Show the console."""
-        language = reader()
-        return render_template(
+        return _page(
+            desk.settings,
             "console.html",
-            language=language,
-            t=texts(language),
             samples=samples.samples(),
             services=services,
             mapping=mapping_rows(desk.settings.mapping),
             fhir_servers=desk.settings.fhir_servers,
-            version=VERSION,
+            words=json.dumps({key: texts(reader())[key] for key in SPOKEN}),
         )
 
     @bp.get("/console/samples/<name>/<hook>")
@@ -128,46 +83,69 @@ def blueprint(desk: Desk) -> Blueprint:
 
     @bp.post("/console/view")
     def view() -> str:
-        """Show one answered call: its cards, and everything that stands behind them."""
-        language = reader()
-        posted = request.get_json()
-        if not isinstance(posted, dict) or not isinstance(posted.get("request"), str):
-            raise Refused(400, "request: the text of a CDS Hooks request is needed.", field="request")
-        found = inspect(desk, posted["request"].encode(), services, language)
-        return render_template(
-            "view.html",
-            language=language,
-            t=texts(language),
-            found=found,
-            answered=_parsed(posted.get("response")),
-            response_text=str(posted.get("response") or ""),
-            request_text=posted["request"],
-            status=posted.get("status"),
-            ms=posted.get("ms"),
-            steps=STEP.findall(str(posted.get("timing") or "")),
-            service=posted.get("service"),
-            markdown=safe.markdown,
-            pretty=safe.pretty,
-            indented=safe.indented,
-        )
+        """Show one answered call: its cards, or its refusal with the place where it went wrong."""
+        return _page(desk.settings, "view.html", **_viewed(_posted()))
 
-    @bp.post("/console/patient")
-    def patient() -> str:
-        """Draw one patient: series with limits, lesions on a body outline."""
-        language = reader()
-        found = inspect(desk, request.form.get("request", "").encode(), services, language)
-        return render_template(
-            "patient.html",
-            language=language,
-            t=texts(language),
-            found=found,
-            request_text=request.form.get("request", ""),
-            charts=drawings.charts(found, language),
-            lesions=drawings.lesions(found, language),
-            escc=drawings.escc(found, language),
-        )
+    @bp.post("/console/dossier")
+    def dossier() -> Response | str:
+        """Show the dossier of a posted request: as a page, as a part of one (JSON in), or as a file to keep."""
+        return _dossier(desk)
 
     return bp
+
+
+def _same_origin(settings: Settings) -> None:
+    """Refuse what comes from another site's page, also under a name that was made to point here."""
+    if settings.loopback and not is_loopback(urlsplit(request.host_url).hostname or ""):
+        raise Refused(403, "The console of a loopback server answers to localhost and 127.0.0.1 only.")
+    if request.method == "POST" and not _from_our_page():
+        raise Refused(403, "The console takes posts of its own pages only.")
+
+
+def _page(settings: Settings, template: str, **told: Any) -> str:  # noqa: ANN401 - what a template shows
+    language = reader()
+    return render_template(template, **shared(settings, language) | {"t": texts(language)} | told)
+
+
+def _viewed(posted: dict[str, Any]) -> dict[str, Any]:
+    """What the view of an answered call shows."""
+    answered = _parsed(posted.get("response"))
+    issue = answered["issue"][0] if isinstance(answered, dict) and answered.get("issue") else None
+    return {
+        "answered": answered if isinstance(answered, dict) and "cards" in answered else None,
+        "evaluation": _evaluation(answered),
+        "issue": issue,
+        "place": place_of(posted["request"], issue) if issue else None,
+        "response_text": str(posted.get("response") or ""),
+        "request_text": posted["request"],
+        "status": posted.get("status"),
+        "ms": posted.get("ms"),
+        "steps": STEP.findall(str(posted.get("timing") or "")),
+        "service": posted.get("service"),
+        "markdown": safe.markdown,
+        "pretty": safe.pretty,
+        "indented": safe.indented,
+        "is_safe": is_safe,
+    }
+
+
+def _dossier(desk: Desk) -> Response | str:
+    language = reader()
+    if request.is_json:
+        return fragment(dossier_of(desk, _posted()["request"].encode(), language))
+    found = dossier_of(desk, request.form.get("request", "").encode(), language)
+    if request.form.get("file"):
+        kept = {"Content-Disposition": "attachment; filename=dossier.html"}
+        return Response(whole_page(found), mimetype="text/html", headers=kept)
+    shown = safe.ours(fragment(found))
+    return _page(desk.settings, "dossier.html", dossier=shown, request_text=request.form["request"])
+
+
+def _posted() -> dict[str, Any]:
+    posted = request.get_json()
+    if not isinstance(posted, dict) or not isinstance(posted.get("request"), str):
+        raise Refused(400, "request: the text of a CDS Hooks request is needed.", field="request")
+    return posted
 
 
 def _from_our_page() -> bool:
@@ -193,3 +171,9 @@ def _parsed(text: object) -> Any:  # noqa: ANN401 - JSON of any shape
         return json.loads(text) if isinstance(text, str) else None
     except ValueError:
         return None
+
+
+def _evaluation(answered: object) -> Mapping[str, Any]:
+    extension = answered.get("extension") if isinstance(answered, dict) else None
+    found = extension.get("org.oncobone.evaluation") if isinstance(extension, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -17,9 +17,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
+from hooks.reference import samples
+from hooks.reference.samples import moved, sample
 from hooks.replay.errors import ReplayError
-from hooks.tools import samples
-from hooks.tools.samples import moved, sample
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,6 +37,8 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> No
     sockets = _sockets(settings)
     if warning:
         LOG.warning(warning)
+    if settings.public_url is None:
+        LOG.warning("no public address is set (ONCOBONE_PUBLIC_URL): cards link neither to rules nor to the dossier")
     if settings.workers == 1:
         _serve_alone(settings, sockets, connections)
         return

@@ -18,11 +18,13 @@ import requests
 from hooks import replay
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
+from hooks.dossier import commands as dossier_commands
 from hooks.errors import Refused
+from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback, load
 from hooks.store import audit, database, feedback, purging
-from hooks.tools import checking, explaining, workshop
+from hooks.tools import checking, workshop
 from hooks.trust import keys
 from hooks.views import Desk
 from recommenders.vocabulary.guidance import ORDER_HOOKS
@@ -373,6 +375,7 @@ main.add_command(audit.commands)
 main.add_command(purging.command)
 main.add_command(keys.commands)
 main.add_command(database.commands)
+main.add_command(dossier_commands.dossier)
 main.add_command(replay.group)
 for command in workshop.COMMANDS:
     main.add_command(command)

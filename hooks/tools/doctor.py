@@ -22,8 +22,8 @@ from hooks.fhir_server.download import FetchError, download
 from hooks.fhir_server.gather import GOOD, Reading
 from hooks.fhir_server.reasons import sentence
 from hooks.protocol import Authorization, Call
-from hooks.tools.guessing import guess
-from hooks.tools.validating import (
+from hooks.reference.guessing import guess
+from hooks.reference.validating import (
     UNUSABLE,
     Look,
     Unmapped,

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from hooks.tools import samples
+from hooks.reference import samples
+from hooks.tools import little_ehr
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -205,15 +206,21 @@ def request_without_data(sample: samples.Sample, base: str, hook: str | None = N
 
 
 @contextmanager
-def running(port: int, fhir_port: int, day: dt.date, say: Callable[[str], None]) -> Iterator[str]:
+def running(
+    port: int, fhir_port: int, day: dt.date, say: Callable[[str], None], ehr_port: int | None = None
+) -> Iterator[str]:
     """
-    Run the FHIR server with the sample patients and the service beside it; give the service's address.
+    Run the FHIR server with the sample patients, a little EHR before it, and the service; give the service's address.
 
     Raises SandboxError when either does not start.
     """
     with tempfile.TemporaryDirectory(prefix="oncobone-sandbox-") as name:
         folder = Path(name)
-        with fhir_server(folder, fhir_port) as server:
+        service = f"http://{HOST}:{port}"
+        with (
+            fhir_server(folder, fhir_port) as server,
+            little_ehr.serving(ehr_port or free_port(), server.base, service) as ehr,
+        ):
             say(f"FHIR server at {server.base}; loading the sample patients …")
             count = load(server.base, day)
             say(f"{len(samples.samples())} patients, {count} resources.")
@@ -222,7 +229,9 @@ def running(port: int, fhir_port: int, day: dt.date, say: Callable[[str], None])
                 "ONCOBONE_PORT": str(port),
                 "ONCOBONE_AUTH": "open",
                 "ONCOBONE_CONSOLE": "on",
-                "ONCOBONE_FHIR_SERVERS": server.base,
+                "ONCOBONE_FHIR_SERVERS": f"{server.base},{ehr}/fhir",
+                "ONCOBONE_SMART_CLIENT_ID": little_ehr.CLIENT,
+                "ONCOBONE_PUBLIC_URL": service,
                 "ONCOBONE_DATABASE_URL": f"sqlite:///{folder / 'oncobone.sqlite'}",
                 "ONCOBONE_NOW": f"{day.isoformat()}",
             }
@@ -237,6 +246,7 @@ def running(port: int, fhir_port: int, day: dt.date, say: Callable[[str], None])
                 )
             try:
                 _wait_for(f"http://{HOST}:{port}/cds-services", process, log)
-                yield f"http://{HOST}:{port}"
+                say(f"A little EHR to launch the dossier from: {ehr}/")
+                yield service
             finally:
                 _stop(process)

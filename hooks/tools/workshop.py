@@ -14,8 +14,9 @@ import click
 
 from fhir_mapping.terms.site import site_mapping
 from hooks.errors import Refused
+from hooks.reference import catalogue, samples, validating
 from hooks.settings import Settings, SettingsError, load
-from hooks.tools import catalogue, doctor, samples, sandbox, validating
+from hooks.tools import doctor, sandbox
 
 REFUSED = 1
 config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
@@ -133,13 +134,14 @@ def catalogue_command() -> None:
 @click.command("sandbox")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The service's port.")
 @click.option("--fhir-port", type=click.IntRange(1, 65535), default=8090, show_default=True, help="The FHIR server's.")
+@click.option("--ehr-port", type=click.IntRange(1, 65535), help="The little EHR's; default a free one.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
-def sandbox_command(port: int, fhir_port: int, day: dt.datetime | None) -> None:
-    """Run a local FHIR server with the sample patients, and the service beside it, until Ctrl-C."""
+def sandbox_command(port: int, fhir_port: int, ehr_port: int | None, day: dt.datetime | None) -> None:
+    """Run a FHIR server with the sample patients, a little EHR to launch from, and the service, until Ctrl-C."""
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped in any way, both servers stop too
     try:
-        with sandbox.running(port, fhir_port, today, click.echo) as service:
+        with sandbox.running(port, fhir_port, today, click.echo, ehr_port) as service:
             for line in what_to_try(service, f"http://{sandbox.HOST}:{fhir_port}/fhir"):
                 click.echo(line)
             while True:

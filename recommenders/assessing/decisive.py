@@ -13,7 +13,7 @@ from recommenders.vocabulary.guidance import Limit
 from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from recommenders.assessing.assessment import Assessment, Verdict
     from recommenders.vocabulary.dictionary import Facts
@@ -63,7 +63,7 @@ class Decisive:
     One item that would decide something.
 
     `rules` change their state by one answer to it alone, the weightiest first; `helps` stay open for other
-    facts too; `tried` says whether all answers were tried before the time was over.
+    facts too; `tried` says whether all answers were tried.
     """
 
     item: Item
@@ -207,7 +207,7 @@ def decisive(
     hook: Hook,
     askable: Mapping[str, tuple[str, ...]],
     *,
-    in_time: Callable[[], bool] = lambda: True,
+    most_tries: int | None = None,
     recommenders: Iterable[Recommender] | None = None,
     site: Mapping[str, Decimal] | None = None,
 ) -> list[Decisive]:
@@ -215,9 +215,10 @@ def decisive(
     Give what is worth asking, the most decisive first.
 
     `assessment` is that of `facts` (as read, not yet aged) at `hook`. `askable` are the fact paths that a person
-    can answer (`status.ecog`, `lesions[].pain`), each with answers to try where no limit gives them. Answers are
-    tried while `in_time` says so, those of the weightiest open rules first; what could not be tried is ranked by
-    the open rules alone. An item that changes nothing, alone or with other askable ones, is left out.
+    can answer (`status.ecog`, `lesions[].pain`), each with answers to try where no limit gives them. At most
+    `most_tries` answers are tried (None: all of them), those of the weightiest open rules first; what was not tried is
+    ranked by the open rules alone. No clock decides: the same chart is asked the same questions. An item that changes
+    nothing, alone or with other askable ones, is left out.
     """
     speakers = None if recommenders is None else tuple(recommenders)
     waiting = _candidates(assessment, askable)
@@ -228,11 +229,12 @@ def decisive(
     }
     changed: dict[Item, dict[str, Decimal]] = {item: {} for item in ranked}
     tried: dict[Item, int] = dict.fromkeys(ranked, 0)
-    # One answer of each item, then the next of each: when time is short, every item has had its turn.
+    # One answer of each item, then the next of each: when not all are tried, every item has had its turn.
     for turn in range(max(map(len, answers.values()), default=0)):
         for item in ranked:
-            if turn < len(answers[item]) and in_time():
-                after = assess(with_answers(facts, {item: answers[item][turn]}), hook, recommenders=speakers, site=site)
+            if turn < len(answers[item]) and (most_tries is None or sum(tried.values()) < most_tries):
+                told = with_answers(facts, {item: answers[item][turn]})
+                after = assess(told, hook, recommenders=speakers, site=site, with_values=False)
                 tried[item] += 1
                 for rule, weight in _changes(assessment, after):
                     changed[item][rule] = max(weight, changed[item].get(rule, Decimal(0)))

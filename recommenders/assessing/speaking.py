@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recommenders.patient.derived import GUIDANCE as COMMON
@@ -135,12 +135,17 @@ def _utterances(assessment: Assessment, voices: Mapping[str, Voice]) -> Iterator
         for advice in verdict.advices:
             is_range = verdict.state == "undecided" and holds(RANGE, advice, assessment.hook)
             if verdict.state == "fired" or is_range:
-                variant = variant_of(verdict.info, advice, assessment.hook)
-                voice = voices.get(verdict.rule) or (variant and variant.voice) or verdict.info.voice
-                said = Utterance(verdict, advice, assessment.hook, voice, variant)
-                if voice == "result" and not _is_due(said, assessment.case):
-                    said = Utterance(verdict, advice, assessment.hook, "reference", variant)
+                said = utterance(verdict, advice, voices.get(verdict.rule))
+                if said.voice == "result" and not _is_due(said, assessment.case):
+                    said = replace(said, voice="reference")
                 yield said
+
+
+def utterance(verdict: Verdict, advice: Advice, own: Voice | None = None) -> Utterance:
+    """Give one advice of a rule with the face it shows; `own` is the site's choice of its voice."""
+    variant = variant_of(verdict.info, advice, verdict.hook)
+    voice = own or (variant and variant.voice) or verdict.info.voice
+    return Utterance(verdict, advice, verdict.hook, voice, variant)
 
 
 def _is_due(said: Utterance, case: Case) -> bool:

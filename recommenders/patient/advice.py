@@ -199,7 +199,6 @@ class Advice:
     because: Criterion
     unless: Criterion = NO
     fill: Mapping[str, Fill] = field(default_factory=dict)
-    points: tuple[int, ...] | None = None
     verdicts: tuple[SourceVerdict, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     values: Mapping[str, Value] = field(default_factory=dict)

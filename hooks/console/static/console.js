@@ -1,137 +1,215 @@
-// Fires a hook at the real endpoint, shows what came, and sends feedback. Patient ids are posted, never put in a URL.
+// Fires a hook at the real endpoint and shows what comes. Patient ids are posted, never put into an address.
 "use strict";
-const form = document.getElementById("call");
-const sample = document.getElementById("sample");
-const hook = document.getElementById("hook");
-const area = document.getElementById("request");
-const result = document.getElementById("result");
-const state = document.getElementById("state");
-const language = form.dataset.language;
-const services = Object.fromEntries(
-  [...hook.options].filter((o) => o.value).map((o) => [o.value, o.dataset.service]),
-);
+import { draw } from "./changes.js";
+import { curl, packed, save, unpacked } from "./carry.js";
+import { known, mark } from "./difference.js";
+import { listen } from "./feedback.js";
+
+const $ = (id) => document.getElementById(id);
+const form = $("call");
+const { base, language } = form.dataset;
+const words = JSON.parse(form.dataset.words);
+const [sample, hook, area, result, state] = ["sample", "hook", "request", "result", "state"].map($);
+const services = Object.fromEntries([...hook.options].filter((o) => o.value).map((o) => [o.value, o.dataset.service]));
 let loading = Promise.resolve(); // the sample that is on its way: firing waits for it
+let original = null; // the request before anything was changed in the fields
+let response = "";
+let round = 0;
+let timer = 0;
 
 function say(text, bad = false) {
   state.textContent = text;
   state.classList.toggle("bad", bad);
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+async function reason(answer) {
+  const told = parsed(await answer.text());
+  return told && told.issue ? told.issue[0].diagnostics : "";
+}
+
+function keep(key, value) {
+  try {
+    sessionStorage.setItem(`oncobone.${key}`, value);
+  } catch {
+    // no storage: what was typed lives as long as the page
+  }
+}
+
+function kept(key) {
+  try {
+    return sessionStorage.getItem(`oncobone.${key}`);
+  } catch {
+    return null;
+  }
+}
+
+// --- which request ---
+
+function put(text, { own }) {
+  area.value = text;
+  original = parsed(text);
+  $("own").hidden = !own && kept("own") === null;
+  if (own) {
+    keep("own", text);
+    sample.value = "";
+  }
+  fields();
+}
+
+function fields() {
+  const request = parsed(area.value);
+  const count = draw($("fields"), request, original, words, () => {
+    area.value = JSON.stringify(request, null, 2);
+    $("undo").hidden = false;
+    again();
+  });
+  $("changes-none").hidden = count > 0;
+  $("undo").hidden = !original || JSON.stringify(request) === JSON.stringify(original);
+}
+
 async function load() {
   const chosen = sample.selectedOptions[0];
   if (!chosen) return;
+  if (!chosen.value) {
+    put(kept("own") || area.value, { own: true });
+    return;
+  }
   const wanted = hook.value || chosen.dataset.hook;
-  const answer = await fetch(`/console/samples/${encodeURIComponent(chosen.value)}/${encodeURIComponent(wanted)}`);
+  const answer = await fetch(`${base}/console/samples/${encodeURIComponent(chosen.value)}/${encodeURIComponent(wanted)}`);
   if (!answer.ok) {
-    area.value = "";
     say((await reason(answer)) || String(answer.status), true);
     return;
   }
   const request = await answer.json();
   request.hookInstance = crypto.randomUUID(); // each firing is another invocation
-  area.value = JSON.stringify(request, null, 2);
+  put(JSON.stringify(request, null, 2), { own: false });
   say("");
 }
 
-async function reason(answer) {
-  try {
-    return (await answer.json()).issue[0].diagnostics;
-  } catch {
-    return "";
-  }
+function reload() {
+  keep("sample", sample.value);
+  keep("hook", hook.value);
+  loading = load().catch(() => say(words.unreachable, true));
 }
 
-async function fire() {
-  say(form.dataset.working);
+// What is typed or pasted is the reader's own: it is kept, whatever sample is looked at next.
+area.addEventListener("input", () => {
+  keep("own", area.value);
+  keep("sample", "");
+  $("own").hidden = false;
+  sample.value = "";
+  original = parsed(area.value);
+  fields();
+});
+
+$("undo").addEventListener("click", () => {
+  area.value = JSON.stringify(original, null, 2);
+  fields();
+  again();
+});
+
+// --- firing ---
+
+function again() {
+  clearTimeout(timer);
+  timer = setTimeout(() => fire({ quiet: true }).catch(() => say(words.unreachable, true)), 250);
+}
+
+async function fire({ quiet = false } = {}) {
+  say(words.working);
   await loading;
-  let wanted = "";
-  try {
-    wanted = JSON.parse(area.value).hook;
-  } catch {
-    wanted = hook.value; // not JSON: sent as it is, the service says what is wrong
-  }
+  const mine = round += 1;
+  const text = area.value;
+  const wanted = (parsed(text) || {}).hook || hook.value; // not JSON: sent as it is, the service says what is wrong
   const service = services[wanted] || Object.values(services)[0];
   const start = performance.now();
-  const answer = await fetch(`/cds-services/${encodeURIComponent(service)}`, {
+  const answer = await fetch(`${base}/cds-services/${encodeURIComponent(service)}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "Accept-Language": language },
-    body: area.value,
+    body: text,
   });
-  const text = await answer.text();
+  const came = await answer.text();
   const ms = Math.round(performance.now() - start);
-  const timing = answer.headers.get("Server-Timing") || "";
-  const view = await fetch(`/console/view?lang=${language}`, {
+  const view = await fetch(`${base}/console/view?lang=${language}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ request: area.value, response: text, status: answer.status, ms, timing, service }),
+    body: JSON.stringify({ request: text, response: came, status: answer.status, ms,
+      timing: answer.headers.get("Server-Timing") || "", service }),
   });
+  if (mine !== round) return; // a newer change is on its way
   if (!view.ok) {
     say((await reason(view)) || String(view.status), true);
     return;
   }
+  response = came;
+  const before = quiet ? baseline() : null;
   result.innerHTML = await view.text(); // made and escaped by our own server; the page's policy runs no inline script
   result.dataset.service = service;
+  if (quiet) mark(result, before, words);
+  else shown = known(result);
   say("");
-  document.getElementById("result-heading").focus();
+  $("dossier").replaceChildren();
+  if (!quiet) $("result-heading").focus();
 }
 
-async function feedback(button, entry, told) {
-  const card = button.closest(".card");
-  const shown = card.querySelector(".feedback");
-  button.disabled = true;
-  try {
-    const answer = await fetch(`/cds-services/${encodeURIComponent(result.dataset.service)}/feedback`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ feedback: [{ outcomeTimestamp: new Date().toISOString(), ...entry }] }),
-    });
-    shown.textContent = answer.ok
-      ? told
-      : `${form.dataset.failed} (${answer.status}): ${await reason(answer)}`;
-    shown.classList.toggle("bad", !answer.ok);
-    card.classList.toggle("done", answer.ok);
-    button.disabled = answer.ok;
-  } catch {
-    shown.textContent = form.dataset.unreachable;
-    shown.classList.add("bad");
-    button.disabled = false;
-  }
+let shown = null; // the cards before anything was changed: what a change is compared with
+function baseline() {
+  if (shown === null && result.querySelector("#result-heading")) shown = known(result);
+  return shown;
 }
 
 result.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button) return;
-  if (button.classList.contains("accept")) {
-    const entry = {
-      card: button.dataset.card,
-      outcome: "accepted",
-      acceptedSuggestions: [{ id: button.dataset.suggestion }],
-    };
-    feedback(button, entry, form.dataset.accepted);
-  } else if (button.classList.contains("override-button")) {
-    const around = button.closest(".override");
-    const choice = around.querySelector("select");
-    const picked = choice && choice.value ? choice.selectedOptions[0] : null;
-    const comment = around.querySelector(".comment").value.trim();
-    const entry = { card: button.dataset.card, outcome: "overridden" };
-    if (picked || comment) entry.overrideReason = {};
-    if (picked) entry.overrideReason.reason = { code: picked.value, system: picked.dataset.system };
-    if (comment) entry.overrideReason.userComment = comment;
-    feedback(button, entry, form.dataset.overridden);
+  if (event.target.id !== "go-there") return;
+  const { line, column } = result.querySelector(".refused").dataset;
+  const at = area.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0) + Number(column) - 1;
+  $("paste").open = true;
+  area.focus();
+  area.setSelectionRange(at, at + 1);
+  area.scrollTop = (line - 4) * (area.scrollHeight / area.value.split("\n").length);
+});
+listen(result, { base, words, reason });
+
+// --- the dossier ---
+
+$("to-dossier").addEventListener("submit", async (event) => {
+  $("to-dossier").elements.request.value = area.value;
+  if (event.submitter && event.submitter.name === "file") return; // the browser saves what comes
+  event.preventDefault();
+  await loading;
+  const answer = await fetch(`${base}/console/dossier?lang=${language}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ request: area.value }),
+  });
+  const place = $("dossier");
+  if (!answer.ok) {
+    say(await reason(answer), true);
+    await fire(); // shows the refusal with its place
+    return;
   }
+  place.innerHTML = await answer.text(); // as the cards: made and escaped by our own server
+  place.focus();
+  place.scrollIntoView();
 });
 
-document.getElementById("fhir-make").addEventListener("click", () => {
+// --- from a FHIR server ---
+
+$("fhir-make").addEventListener("click", () => {
   const wanted = hook.value || "patient-view";
   const request = {
     hook: wanted,
     hookInstance: crypto.randomUUID(),
-    fhirServer: document.getElementById("fhir-base").value.trim(),
-    context: { userId: "Practitioner/console", patientId: document.getElementById("fhir-patient").value.trim() },
+    fhirServer: $("fhir-base").value.trim(),
+    context: { userId: "Practitioner/console", patientId: $("fhir-patient").value.trim() },
   };
-  const token = document.getElementById("fhir-token").value;
   request.fhirAuthorization = {
-    access_token: token || "none", // our service reads nothing without one; an open sandbox takes any
+    access_token: $("fhir-token").value || "none", // our service reads nothing without one; an open sandbox takes any
     token_type: "Bearer",
     expires_in: 300,
     scope: "patient/*.read",
@@ -142,33 +220,77 @@ document.getElementById("fhir-make").addEventListener("click", () => {
     request.context.draftOrders = { resourceType: "Bundle", type: "collection", entry: [] };
     if (wanted === "order-select") request.context.selections = [];
   }
-  area.value = JSON.stringify(request, null, 2);
-  area.closest("details").open = true;
-  document.getElementById("fire").focus();
+  area.value = JSON.stringify(request, null, 2); // with a token in it: not kept beyond this page
+  original = request;
+  sample.value = "";
+  $("own").hidden = false;
+  fields();
+  $("paste").open = true;
+  $("fire").focus();
 });
 
-function reload() {
+// --- taking it along ---
+
+async function copy(text) {
   try {
-    sessionStorage.setItem("sample", sample.value); // the names of a sample and a hook: never patient data
-    sessionStorage.setItem("hook", hook.value);
+    await navigator.clipboard.writeText(text);
+    $("taken").textContent = words.copied;
   } catch {
-    // no storage: the choice is forgotten when the language changes
+    $("taken").textContent = words.copy_failed;
   }
-  loading = load().catch(() => say(form.dataset.unreachable, true));
 }
+
+function without(request) {
+  const { fhirAuthorization, ...rest } = request; // a token is never taken along
+  return rest;
+}
+
+function portable() {
+  const request = parsed(area.value);
+  return request && request.fhirAuthorization ? JSON.stringify(without(request), null, 2) : area.value;
+}
+
+async function address() {
+  return `${location.origin}${location.pathname}?lang=${language}#r=${await packed(portable())}`;
+}
+
+$("permalink").addEventListener("click", async () => {
+  const link = await address();
+  history.replaceState(null, "", link);
+  await copy(link);
+});
+$("curl").addEventListener("click", () => {
+  const service = services[(parsed(area.value) || {}).hook] || Object.values(services)[0];
+  copy(curl(`${location.origin}${base}/cds-services/${service}`, portable(), language));
+});
+$("save-request").addEventListener("click", () => save("request.json", portable()));
+$("save-response").addEventListener("click", () => save("response.json", response));
+
+// --- the start ---
 
 sample.addEventListener("change", reload);
 hook.addEventListener("change", reload);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  fire().catch(() => say(form.dataset.unreachable, true));
+  fire().catch(() => say(words.unreachable, true));
 });
-try {
-  for (const [field, key] of [[sample, "sample"], [hook, "hook"]]) {
-    const kept = sessionStorage.getItem(key);
-    if (kept !== null && [...field.options].some((option) => option.value === kept)) field.value = kept;
+
+async function start() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("r");
+  if (code) {
+    try {
+      put(await unpacked(code), { own: true });
+      return;
+    } catch {
+      say(words.link_bad, true);
+    }
   }
-} catch {
-  // no storage
+  for (const [field, key] of [[sample, "sample"], [hook, "hook"]]) {
+    const last = kept(key);
+    if (last !== null && [...field.options].some((option) => option.value === last)) field.value = last;
+  }
+  if (kept("own") !== null) $("own").hidden = false;
+  if (sample.value === "" && kept("own") === null) sample.selectedIndex = 1;
+  await load();
 }
-reload();
+loading = start().catch(() => say(words.unreachable, true));

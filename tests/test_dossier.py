@@ -1,0 +1,336 @@
+"""The dossier: what it tells of a call, that each line of a condition is true, and what it weighs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import gzip
+import itertools
+import json
+import math
+import re
+import tomllib
+from decimal import Decimal
+from importlib import resources
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooks.cards.wording import Speaker
+from hooks.dossier import drawing, trees
+from hooks.dossier.page import fragment, whole_page
+from hooks.dossier.texts import texts
+from hooks.dossier.whole import Dossier, dossier_of
+from hooks.reference import catalogue, samples
+from hooks.reference.limits import limits_of
+from hooks.settings import Settings
+from hooks.tools.cli import main
+from hooks.views import Desk
+from recommenders.assessing.assessment import assess
+from recommenders.vocabulary.bones import SITES
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import Reason, exactly, known
+from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
+from recommenders.vocabulary.records import Course, Event, Order, Study
+from tests.wire import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hooks.cards.wording import Language
+    from hooks.dossier.trees import Branch
+    from hooks.dossier.verdicts import RuleRow
+
+DESK = Desk.of(Settings.model_validate({"now": DAY}))
+SEEN = ("femur-and-cord", "smouldering-high-risk", "lung-denosumab-low-calcium")
+NAMES = [sample.name for sample in samples.samples()]
+
+
+def dossier(name: str, language: Language = "en", **changed: Any) -> Dossier:
+    return dossier_of(DESK, json.dumps(samples.request_for(name) | changed).encode(), language)
+
+
+def rules(found: Dossier) -> dict[str, RuleRow]:
+    return {row.rule: row for row in found.rules}
+
+
+def questions(branch: Branch) -> Iterator[Branch]:
+    yield branch
+    for part in branch.parts:
+        yield from questions(part)
+
+
+# --- conditions as trees ------------------------------------------------------------------------------------
+
+BLANK = Facts(as_of=dt.date(2026, 11, 22))
+CALCIUM = exactly(BLANK.lab.ca_total, Decimal("2.30"), date=dt.date(2026, 11, 12))
+
+
+def told(criterion: Criterion, language: Language = "en") -> Branch:
+    return trees.tree(criterion, Speaker(assess(BLANK, "patient-view"), language))
+
+
+def test_an_exemption_that_rests_on_a_false_comparison_is_asked_the_way_it_is_true() -> None:
+    low = Decimal("2.10") > CALCIUM
+    assert dataclasses.astuple(told(~low)) == ("yes", "total calcium ≥ 2.1", "2.30 mmol/L, 12 Nov", (), 0)
+    assert dataclasses.astuple(told(low)) == ("no", "total calcium < 2.1", "2.30 mmol/L, 12 Nov", (), 0)
+    assert told(~low, "zh-CN").question == "总血钙 ≥ 2.1"
+
+
+def test_a_denied_choice_is_told_part_by_part() -> None:
+    both = ~any_of((Decimal("2.10") > CALCIUM, Decimal("2.75") < CALCIUM))
+    branch = told(both)
+    assert (branch.answer, branch.question) == ("yes", "all of these")
+    assert [(part.answer, part.question) for part in branch.parts] == [
+        ("yes", "total calcium ≥ 2.1"),
+        ("yes", "total calcium ≤ 2.75"),
+    ]
+
+
+def test_what_is_not_known_is_said_with_its_reason() -> None:
+    branch = told(all_of((BLANK.lab.ca_total < Decimal("2.10"), BLANK.status.fit_for_surgery, known(BLANK.lab.hb))))
+    assert [part.answer for part in branch.parts] == ["unknown", "unknown", "no"]
+    assert branch.parts[0].found == "not in the data"
+    assert told(~documented(BLANK.dx.mm)).question == "not on record"
+
+
+COMPARISONS = st.tuples(
+    st.sampled_from(("<", "<=", ">", ">=")), st.decimals(Decimal(1), Decimal(4), places=2), st.booleans()
+)
+
+
+def _criterion(comparison: tuple[str, Decimal, bool]) -> Criterion:
+    sign, limit, denied = comparison
+    asked = {"<": limit > CALCIUM, "<=": limit >= CALCIUM, ">": limit < CALCIUM, ">=": limit <= CALCIUM}[sign]
+    return ~asked if denied else asked
+
+
+TREES = st.recursive(
+    COMPARISONS.map(_criterion),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(all_of),
+        st.lists(inner, min_size=1, max_size=3).map(any_of),
+        inner.map(lambda one: ~one),
+    ),
+    max_leaves=8,
+)
+HOLDS = {"<": "__lt__", "≤": "__le__", ">": "__gt__", "≥": "__ge__"}
+
+
+@given(TREES)
+def test_every_answer_is_true_of_its_question_and_joins_to_the_answer_above(criterion: Criterion) -> None:
+    branch = told(criterion)
+    assert branch.answer == trees.ANSWERS[criterion.holds]
+    for one in questions(branch):
+        if not one.parts:
+            sign, limit = re.fullmatch(r"total calcium ([<≤>≥]) (\S+)", one.question).groups()  # type: ignore[union-attr]
+            assert (one.answer == "yes") is getattr(Decimal("2.30"), HOLDS[sign])(Decimal(limit))
+        else:
+            join = all if one.question == "all of these" else any
+            assert (one.answer == "yes") is join(part.answer == "yes" for part in one.parts)
+
+
+# --- what it tells ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_sample_has_a_page_that_needs_nothing_else(name: str, language: Language) -> None:
+    found = dossier(name, language)
+    page = whole_page(found)
+    assert not re.search(r"<script|javascript:|\son[a-z]+=|<link|<img|@import|url\(", page)
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", page)
+    assert len(gzip.compress(page.encode())) < 100_000
+    assert set(re.findall(r'<a href="#([a-z]+)">', page)) <= set(re.findall(r'id="([a-z]+)"', page))
+    for row in found.rules:
+        for text in (*row.summaries, *row.do, *row.unless, *row.more, *row.changes):
+            assert "{" not in text, (row.rule, text)
+
+
+def test_why_is_this_recommended_and_what_would_change_it() -> None:
+    found = dossier("lung-denosumab-low-calcium")
+    row = rules(found)["MON-004"]
+    assert row.state == "fired"
+    asked = {one.question: (one.answer, one.found) for tree in row.trees for one in questions(tree)}
+    answer, value = (
+        asked["corrected calcium < 2.10 mmol/L"]
+        if "corrected calcium < 2.10 mmol/L" in asked
+        else asked["corrected calcium < 2.1 mmol/L"]
+    )
+    assert answer == "yes"
+    assert value.startswith("2.02 mmol/L")
+    open_ones = [one for one in found.rules if one.state == "undecided"]
+    assert all(one.lacks for one in open_ones)
+    assert all(one.change or one.rules for one in found.asks)
+
+
+def test_every_rule_of_the_hook_is_there_in_one_state() -> None:
+    found = dossier("femur-and-cord")
+    ids = [row.rule for row in found.rules]
+    assert len(ids) == len(set(ids))
+    assert {row.state for row in found.rules} <= {"fired", "undecided", "suppressed", "superseded", "not_met"}
+    everything = {rule for section in catalogue.sections() for rule in (one.rule for one in section.entries)}
+    assert set(ids) | set(found.elsewhere) == everything
+
+
+def test_when_the_last_dose_was_and_which_limit_lies_where() -> None:
+    found = dossier("lung-denosumab-low-calcium").timeline
+    lane = next(lane for lane in found.lanes if lane.kind == "dose")
+    assert lane.last == f"last {Speaker.day(dossier('mgus').speaker, lane.marks[-1].day)}"
+    panel = next(panel for panel in found.panels if panel.path == "lab.ca_corr")
+    line = next(line for line in panel.limits if "MON-004" in line.rules)
+    assert (line.sign, line.text) == ("<", "2.1")
+    assert line.source
+    newest = panel.points[-1]
+    assert any(look.rule == "MON-004" and look.holds == "yes" for look in newest.looks)
+    days = [point.day for point in panel.points]
+    assert days == sorted(days)
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_every_limit_that_is_drawn_is_one_of_the_guidance_in_the_unit_of_its_fact(name: str) -> None:
+    for panel in dossier(name).timeline.panels:
+        spec = DICTIONARY[panel.path]
+        assert set(panel.lines) <= set(panel.limits)
+        for line in panel.limits:
+            entries = [entry for rule in line.rules for _, entry in limits_of(rule)]
+            mine = [entry for entry in entries if entry.unit == spec.unit and float(entry.value) == line.height]
+            assert mine, (panel.path, line)
+
+
+def test_lesions_carry_their_own_mirels_or_say_why_not() -> None:
+    bones = {bone.site: bone for bone in dossier("femur-and-cord").skeleton.bones}
+    assert bones["spine-thoracic"].mirels is None
+    assert bones["femur-pertrochanteric"].mirels is not None
+    assert bones["femur-pertrochanteric"].mirels.total == "11"
+    incomplete = dossier("femur-mirels-incomplete").skeleton.bones[0].mirels
+    assert incomplete is not None
+    assert incomplete.total == "8–10"
+    assert sum(part.low for part in incomplete.parts) == 8
+    assert sum(part.high for part in incomplete.parts) == 10
+    escc = dossier("femur-and-cord").skeleton.scales[0]
+    assert escc.possible == {"2"}
+
+
+def test_a_model_shows_its_inputs_the_sum_and_the_range() -> None:
+    found = {model.name: model for model in dossier("smouldering-high-risk").models.models}
+    mayo = found["Mayo 2018 (20/2/20)"]
+    assert mayo.sum.endswith(f"= {mayo.result.partition(' (')[0]}")
+    assert len(mayo.inputs) == 3
+    assert all(one.points for one in mayo.inputs)
+    assert dossier("femur-and-cord").models.models[0].result == "65.3 mL/min"
+
+
+def test_sources_that_differ_stand_first() -> None:
+    found = dossier("smouldering-high-risk").opinions
+    assert found
+    assert [one.differ for one in found] == sorted((one.differ for one in found), reverse=True)
+    for one in found:
+        assert len(one.says) > 1
+        assert one.differ is (len({says.answer for says in one.says}) > 1)
+        assert all(says.source and says.text for says in one.says)
+
+
+def test_what_was_not_read_is_said_with_its_reason() -> None:
+    request = samples.request_for("lung-bone-pain")
+    del request["prefetch"]["medications"]
+    request["prefetch"]["observations"]["entry"].append(
+        {"resource": {"resourceType": "Observation", "id": "bad", "status": "entered-in-error", "code": {"text": "x"}}}
+    )
+    data = dossier_of(DESK, json.dumps(request).encode(), "en").data
+    assert "medications" in data.undelivered
+    assert any("Observation/bad" in row.resources for row in data.notes)
+    missing = {row.name: row.remark for row in data.of("missing")}
+    assert missing
+    assert all(missing.values())
+
+
+def test_the_same_chart_is_asked_the_same_each_time() -> None:
+    first, second = (dossier("femur-mirels-incomplete").asks for _ in range(2))
+    assert first == second
+    assert first
+
+
+def test_a_refused_request_is_refused_here_too(tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text('{"hook": "patient-view"}', encoding="utf-8")
+    done = CliRunner().invoke(main, ["dossier", "--request", str(file)])
+    assert done.exit_code == 1
+    assert "Refused (400)" in done.stderr
+
+
+def test_the_command_writes_one_file(tmp_path: Path) -> None:
+    file, page = tmp_path / "request.json", tmp_path / "page.html"
+    file.write_text(json.dumps(samples.request_for("femur-and-cord")), encoding="utf-8")
+    done = CliRunner().invoke(main, ["dossier", "--request", str(file), "-o", str(page), "--language", "zh-CN"])
+    assert done.exit_code == 0, done.output
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert '<html lang="zh-CN">' in page.read_text(encoding="utf-8")
+
+
+# --- pictures -----------------------------------------------------------------------------------------------
+
+
+def test_every_site_can_be_pointed_at_on_both_sides() -> None:
+    places = [spot for site in SITES if site != "bone" for spot in drawing.spots(site, "")]
+    assert all(drawing.spots(site, "") for site in SITES if site != "bone")
+    for one, other in itertools.combinations(places, 2):
+        assert math.dist(one, other) >= drawing.NEAREST, (one, other)
+    for site in ("femur", "rib"):
+        (right,), (left,) = drawing.spots(site, "right"), drawing.spots(site, "left")
+        assert right[0] < drawing.MIDDLE < left[0]  # the patient faces the reader
+
+
+def test_everything_is_drawn_inside_the_picture() -> None:
+    for name in ("smouldering-that-is-active", "lung-denosumab-low-calcium", "femur-and-cord"):
+        found = dossier(name)
+        for wide in (True, False):
+            svg = drawing.time_axis(found.timeline, found.speaker, wide=wide)
+            width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())  # type: ignore[union-attr]
+            circles = re.findall(r'<circle[^>]* cx="([\d.]+)" cy="([\d.]+)"', svg)
+            assert circles
+            assert all(0 <= float(x) <= width and 0 <= float(y) <= height for x, y in circles)
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    data = tomllib.loads(resources.files("hooks.dossier").joinpath("texts.toml").read_text(encoding="utf-8"))
+    for key, row in data.items():
+        assert set(row) == {"en", "zh-CN"}, key
+        assert all(text.strip() for text in row.values()), key
+    wanted = {f"why_{reason}" for reason in get_args(Reason)}
+    wanted |= {f"op_{op}" for op in get_args(get_type_hints(Criterion)["op"])} - {"op_leaf", "op_not"}
+    for kind, name in ((Course, "status"), (Event, "type"), (Study, "modality"), (Order, "kinds")):
+        annotation = str(kind.__annotations__[name])
+        wanted |= {f"word_{word}" for word in re.findall(r"['\"]([a-z-]+)['\"]", annotation)}
+    assert wanted <= set(texts("en"))
+
+
+# --- weight -------------------------------------------------------------------------------------------------
+
+
+def heavy() -> dict[str, Any]:
+    """A chart of 500 resources: one sample's, with its results of two years."""
+    request = samples.request_for("smouldering-that-is-active")
+    entries = request["prefetch"]["observations"]["entry"]
+    numbers = [one for one in entries if "valueQuantity" in one["resource"]]
+    for place in range(500 - len(entries)):
+        resource = json.loads(json.dumps(numbers[place % len(numbers)]["resource"]))
+        day = dt.date(2026, 11, 1) - dt.timedelta(2 + place)
+        resource |= {"id": f"more-{place}", "effectiveDateTime": day.isoformat()}
+        entries.append({"resource": resource})
+    request["prefetch"]["observations"]["total"] = len(entries)
+    return request
+
+
+def test_a_chart_of_500_resources_weighs_less_than_400_kb() -> None:
+    found = dossier_of(DESK, json.dumps(heavy()).encode(), "en")
+    assert sum(len(panel.points) for panel in found.timeline.panels) > 100
+    assert len(gzip.compress(fragment(found).encode())) < 400_000
+    assert len(gzip.compress(whole_page(found).encode())) < 400_000
