@@ -22,7 +22,7 @@ from recommenders.patient import derived
 from recommenders.vocabulary.guidance import VOICES, Hook, Recommender, Voice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PREFIX = "ONCOBONE_"
 CONFIG = "ONCOBONE_CONFIG"
@@ -48,7 +48,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ServiceSettings(_Section):
@@ -90,8 +90,7 @@ class ClientSettings(_Section):
     organisations it may speak for (empty: not looked at); `fhir_servers` the FHIR bases that may be called
     for it; `calls_per_second` how often it may call; `feedback_audience` whether the `aud` of a feedback token is
     the URL of the feedback, as CDS Hooks has it, or may be that of the service; `shadow` that its calls are judged
-    and recorded and no card is shown.
-    the URL of the feedback, as CDS Hooks has it, or may be that of the service; `fhir_anonymous` whether its FHIR
+    and recorded and no card is shown; `fhir_anonymous` whether its FHIR
     servers are read also where a call brings no token.
     """
 
@@ -108,75 +107,96 @@ class ClientSettings(_Section):
 
 
 class Settings(_Section):
-    """
-    What a site can set.
-
-    `host`, `port`: where the CDS base is served. `now`: the moment of the evaluation, for tests and replays.
-    `queue_seconds`: how long a call may have waited for a free thread before it is refused as overload.
-    `fetch_seconds`: the time for all fetching of one call together. `fhir_anonymous`: whether `fhir_servers` are read
-    without a token too (open mode). `strict`: a `fhirServer` that is not listed is refused, and not passed over.
-    `observation_search`: how results are looked for (`hooks.fhir_server.results`). `ca_file`: PEM certificates to
-    trust at FHIR servers, instead of the public ones. `drain_seconds`: how long /readyz is red
-    before a stopping server takes no more calls; `stop_seconds`: how long running calls may take to end;
-    `last_words_seconds`: how long after that a stopping server tries to store what still waits for the database.
-    `site`: the hospital's own choices, `topic.limit` -> number. `mapping`: its own codes, names and units
-    (`fhir_mapping.terms.site`). `pharmacists`: `userId`s who read dose cards as a verification. `otlp_endpoint`: the
-    OpenTelemetry collector that gets traces (`oncobone[otel]`).
-    `most_cards`: how many cards a chart opens with, alerts aside; `full_evaluation`: what knowing each missing fact
-    would change is written into the evaluation; `both_languages`: the headline in the other one too.
-    `quiet_days`: how long a card that was answered for a patient is not shown to the same patient again (alerts are);
-    `quiet_reasons`: the same by code of an override reason, alerts included.
-    `shadow`: every call is judged and recorded, and no card is shown.
-    `voice`: the site's own voice of a rule, by id; `decided_by` names who decided that an alert is quieter.
-    `smart_client_id`: the id under which the EHR knows the form at `/ask` (None: it is not offered).
-    `smart_auth_origins`: other origins than the FHIR servers' own where their sign-in may be;
-    `smart_frame_ancestors`: origins of EHRs that may show the form inside their own page.
-    """
+    """What a site can set; the README's table is made of these lines."""
 
     host: str = "127.0.0.1"
+    """Where the CDS base is served: the address."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """And the port."""
     now: dt.datetime | None = None
+    """A fixed moment of evaluation, for tests and replays."""
     timezone: str = "UTC"
+    """Where the calendar day is taken."""
     language: Language = "en"
+    """`en` or `zh-CN`, when the caller asks for none."""
     auth: Auth = "open"
+    """`open`, or `signed` (CDS client JWTs); `signed` when not on loopback."""
     allow_open: bool = False
+    """`on` lets open mode listen elsewhere than on loopback (isolated networks)."""
     cors_origins: Words = ()
+    """Origins that browser clients may have; all in open mode on loopback."""
     operator_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Where `/metrics` listens when the host is not loopback."""
     max_body_mb: Annotated[float, Field(gt=0, le=1024)] = 16
+    """The largest request, in MB."""
     fhir_servers: Words = ()
+    """FHIR bases that may be called in open mode."""
     database_url: str | None = None
+    """The SQLAlchemy URL of the store; a SQLite file when not given."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes."""
     threads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Threads of each process."""
     console: bool = False
+    """The console at `/`; on in open mode on loopback."""
     public_url: str | None = None
+    """Our own address, for `aud` and for links on cards."""
     most_cards: Annotated[int, Field(ge=1, le=20)] = 3
+    """How many cards a chart opens with, alerts aside."""
     full_evaluation: bool = False
+    """Write into the evaluation what knowing each missing fact would change."""
     shadow: bool = False
+    """Every call is judged and recorded, and no card is shown."""
     both_languages: bool = False
+    """The headline in the other language too."""
     quiet_days: Annotated[float, Field(ge=0, le=366)] = 30
+    """How long a card that was answered for a patient is not shown to the same patient again (alerts are)."""
     queue_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """How long a call may wait for a free thread before it is refused as overload."""
     fetch_seconds: Annotated[float, Field(ge=0.5, le=LONGEST_BUDGET_S)] = 3.0
+    """The time for all fetching of one call together."""
     fhir_anonymous: bool = False
+    """Read the FHIR servers also where a call brings no token; on in open mode on loopback."""
     strict: bool = False
+    """Refuse a call whose `fhirServer` is not listed, instead of passing it over."""
     observation_search: Literal["two", "all", "coded"] = "two"
+    """How results are looked for: `two` (by code, and the rest newest first), `all`, `coded`."""
     ca_file: str | None = None
+    """PEM certificates to trust at FHIR servers, instead of the public ones."""
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """How long `/readyz` is red before a stopping server takes no more calls."""
     stop_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
+    """How long running calls may take to end."""
     last_words_seconds: Annotated[float, Field(ge=0, le=300)] = 20.0
+    """How long after that a stopping server tries to store what still waits for the database."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """`debug`, `info`, `warning` or `error`."""
     pharmacists: Words = ()
+    """`userId`s who read dose cards as a verification."""
     services: tuple[ServiceSettings, ...] | None = None
+    """Services of the site's own making, instead of one for each hook (`[[services]]`)."""
     clients: tuple[ClientSettings, ...] = ()
+    """The EHRs that may call in signed mode (`[[clients]]`)."""
     site: dict[str, Decimal] = {}
+    """The hospital's own choices, `topic.limit` = number (`[site]`)."""
     mapping: dict[str, Any] = {}
+    """Its own codes, names and units (`[mapping]`)."""
     audit_key_file: str | None = None
+    """The key of the audit record; beside the database when not given."""
     otlp_endpoint: str | None = None
+    """The OpenTelemetry collector that gets traces (`oncobone[otel]`)."""
     smart_client_id: str | None = None
+    """The id under which the EHR knows our SMART app; without it the dossier and the form are off."""
     smart_auth_origins: Words = ()
+    """Further origins on which an EHR's sign-in may live."""
     smart_frame_ancestors: Words = ()
+    """Origins that may show the app in a frame of their own."""
     voice: dict[str, Voice] = {}
+    """The site's own voice of a rule, by its id (`[voice]`)."""
     decided_by: str | None = None
+    """Who decided that an alert is quieter."""
     quiet_reasons: dict[str, Annotated[float, Field(ge=0, le=366)]] = {}
+    """The same as `quiet_days` by code of an override reason, alerts included (`[quiet_reasons]`)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -473,3 +493,21 @@ def refuse_unsafe_start(settings: Settings) -> str | None:
 
 
 HOOKS: tuple[Hook, ...] = get_args(Hook)
+
+
+def table() -> Iterator[str]:
+    """Give the table of all settings in Markdown, in the order of the model: name, meaning, default."""
+    yield "| name | meaning | default |"
+    yield "|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        shown = f"`{PREFIX}{name.upper()}`" if name not in TABLES else f"`{name}` (file only)"
+        meaning = (field.description or "").rstrip(".")
+        yield f"| {shown} | {meaning} | {_default(field.get_default())} |"
+
+
+def _default(value: object) -> str:
+    if value in (None, (), {}):
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"

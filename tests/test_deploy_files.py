@@ -142,6 +142,7 @@ def test_upgrade_rollback_backup_and_restore_on_postgresql(cluster: Cluster, tmp
 
 def test_the_retention_commands_run_as_written(tmp_path: Path) -> None:
     settings = {"ONCOBONE_DATABASE_URL": f"sqlite:///{tmp_path / 'oncobone.sqlite'}"}
+    open_store(settings["ONCOBONE_DATABASE_URL"]).close()
     for beginning in ("oncobone purge --older-than 10y --dry-run", "oncobone purge --older-than 10y --yes"):
         done = run(written(beginning), tmp_path, **settings)
         assert done.returncode == 0, done.stderr

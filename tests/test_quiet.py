@@ -86,6 +86,18 @@ def test_an_alert_is_never_quiet_unless_its_reason_has_a_period_of_its_own(tmp_p
     assert card["summary"] not in [each["summary"] for each in called(other, ALARMED_SAMPLE, "3")["cards"]]
 
 
+def test_what_did_not_come_is_said_however_often_it_was_answered(tmp_path: Path) -> None:
+    site = client(tmp_path, quiet_reasons={"other": 3})
+    delivered = request_for(QUIET_SAMPLE, "patient-view")["prefetch"]
+    broken = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+    changes = {"prefetch": delivered | {"medications": broken}}
+    first = called(site, **changes)
+    assert [card["indicator"] for card in first["cards"]] == ["info"]
+    answer(site, first["cards"][0], "overridden", "other")
+    second = called(site, instance="2", **changes)
+    assert [card["summary"] for card in second["cards"]] == [card["summary"] for card in first["cards"]]
+
+
 def test_another_patient_with_the_same_card_hears_it(tmp_path: Path) -> None:
     site = client(tmp_path)
     card = first_quiet(called(site))
