@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hooks.store.store import FeedbackCount
+    from hooks.store.issued import FeedbackCount
     from tests.browser import Console
     from tests.conftest import Server
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from fhir_mapping.terms.queries import templates
 from hooks.errors import WORDS
-from hooks.settings import VARIABLES, Settings
+from hooks.settings import VARIABLES, Settings, table
 from hooks.tools import workshop
 from hooks.tools.cli import main
 from tests.conftest import environment
@@ -54,6 +54,7 @@ def run(command: str, server: Server, folder: Path) -> subprocess.CompletedProce
     binaries = folder / "bin"
     binaries.mkdir(exist_ok=True)
     script = binaries / "oncobone"
+    command = command.replace(".venv/bin/oncobone", "oncobone")
     script.write_text(
         f"#!{sys.executable}\nfrom hooks.tools.cli import main\nmain(prog_name='oncobone')\n", encoding="utf-8"
     )
@@ -103,7 +104,7 @@ def test_the_answer_in_the_readme_is_what_the_command_prints(server: Server, tmp
     assert text.count(BEGIN) == text.count(END) == 1
     before = text.partition(BEGIN)[0]
     block = re.findall(r"^```sh\n(.*?)^```", before, re.MULTILINE | re.DOTALL)[-1]
-    command = next(each for each in commands(block) if each.startswith("oncobone call"))
+    command = next(each for each in commands(block) if each.startswith(".venv/bin/oncobone call"))
     done = run(command, server, tmp_path)
     assert done.returncode == 0, done.stderr
     printed = f"```text\n{done.stdout.strip()}\n```"
@@ -117,6 +118,18 @@ def test_the_answer_in_the_readme_is_what_the_command_prints(server: Server, tmp
 def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+SETTINGS = re.compile(r"(<!-- settings: begin -->\n).*?(<!-- settings: end -->)", re.DOTALL)
+
+
+def test_the_table_of_settings_is_made_of_the_model() -> None:
+    text = README.read_text(encoding="utf-8")
+    written = SETTINGS.sub(lambda found: found[1] + "\n".join(table()) + "\n" + found[2], text)
+    if os.environ.get(RENEW):
+        README.write_text(written, encoding="utf-8")
+        return
+    assert text == written, f"run: {RENEW}=1 pytest tests/test_readme.py"
 
 
 def test_every_setting_that_the_readme_names_is_one() -> None:
@@ -176,7 +189,7 @@ def test_every_command_that_the_documents_name_is_one() -> None:
     text = README.read_text(encoding="utf-8") + "".join(
         page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))
     )
-    named = set(re.findall(r"(?:^|`|\s{2})oncobone ([a-z]+)", text, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`|\s{2})(?:\.venv/bin/)?oncobone ([a-z]+)", text, re.MULTILINE))
     assert {command.name for command in workshop.COMMANDS} <= set(main.commands)
     assert named <= set(main.commands), named - set(main.commands)
     for name in sorted(named):

@@ -181,7 +181,7 @@ def server() -> Iterator[Server]:
             found = [one[0] for one in population[2 * page : 2 * page + 2]]
             more = [{"relation": "next", "url": f"{told.base}/Patient?page={page + 1}"}] if 2 * page + 2 < 5 else []
         else:
-            who = query.partition("patient=")[2]
+            who = query.partition("patient=")[2].partition("&")[0]
             found, more = [one for one in by_id[who] if one["resourceType"] == kind], []
         entries = [{"resource": one} for one in found]
         handler.send(
