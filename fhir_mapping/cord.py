@@ -77,7 +77,9 @@ def _weakness(reader: ObservationReader, conditions: ConditionReader) -> None:
     if path in reader.changes:
         return
     found = [
-        one for one in conditions.diagnoses if one.state == "current" and one.spoken.get("leg_weakness") == "present"
+        one
+        for one in conditions.diagnoses
+        if one.state == "current" and one.spoken.get("leg_weakness") == "present" and not one.is_trap
     ]
     if not found:
         return

@@ -35,7 +35,9 @@ def test_a_topic_that_fails_is_named_and_the_others_still_speak(monkeypatch: pyt
 
     topics = tuple(replace(topic, rules=broken) if topic.name == "workup" else topic for topic in TOPICS)
     monkeypatch.setattr(assessment, "TOPICS", topics)
-    case = next(case for case in CASES if case.topic == "bone_protection" and "BP-002" in case.expected.get("fires", ()))
+    case = next(
+        case for case in CASES if case.topic == "bone_protection" and "BP-002" in case.expected.get("fires", ())
+    )
     found = assess(case.facts, case.hook)
     assert found.failed == ("workup",)
     assert "BP-002" in found.of("fired")

@@ -262,7 +262,7 @@ def test_a_unit_that_cannot_be_read_is_named_with_what_was_sent(unit: str) -> No
         ({"valueString": "阴性"}, False, None),
         ({"valueString": "trace"}, None, "suspected"),
         ({"valueString": "±"}, None, "suspected"),
-        ({"valueString": "see comment"}, None, "missing"),
+        ({"valueString": "see comment"}, None, "no-value"),
     ],
 )
 def test_blood_on_the_dipstick(value: Json, answer: object, reason: str | None) -> None:
@@ -277,7 +277,7 @@ def test_blood_on_the_dipstick(value: Json, answer: object, reason: str | None) 
         (quantity("10.1", code="/[HPF]"), True, None),
         (quantity(45, "个/HP"), True, None),
         (quantity(10, code="/[HPF]", comparator=">"), True, None),
-        (quantity(50, code="/[HPF]", comparator="<"), None, "missing"),
+        (quantity(50, code="/[HPF]", comparator="<"), None, "no-value"),
         (quantity(45, code="/uL"), None, "unit"),
         (quantity(45), None, "unit"),
     ],

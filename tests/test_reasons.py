@@ -293,8 +293,8 @@ def test_an_mri_whose_report_was_not_understood_was_done_and_is_unread(conclusio
     assert study.is_unread
     assert mapped.facts.mm.mri_focal.reason == "unread"
     assert any(reason.startswith("unread") for reason in reasons(mapped)["DiagnosticReport/r"])
-    assert "2026-11-20 was not read" in said(mapped.facts, mapped.facts.mm.mri_focal, "en")
-    assert "2026-11-20" in said(mapped.facts, mapped.facts.mm.mri_focal, "zh-CN")
+    assert "of 20 Nov was not read" in said(mapped.facts, mapped.facts.mm.mri_focal, "en")
+    assert "11月20日" in said(mapped.facts, mapped.facts.mm.mri_focal, "zh-CN")
 
 
 def test_an_mri_that_was_understood_is_read() -> None:

@@ -107,7 +107,9 @@ def test_a_condition_that_only_looks_like_one_of_ours_claims_nothing(concept: st
     for system, code, display in trap_rows("Condition")[concept]:
         for text in (None, display):
             facts = chart(condition("c", coded(system, code, text or None), recorded=2)).facts
-            assert claims(facts) <= NOTHING, (code, display)
+            # a stromal tumour is no sarcoma of ours, and a cancer all the same
+            allowed = NOTHING | {"dx.any_cancer"} if concept == "gist_TRAP" else NOTHING
+            assert claims(facts) <= allowed, (code, display)
             assert facts.sre == ()
 
 

@@ -214,6 +214,8 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
         return False
     if is_doubted(one):
         return None if "suspected" in one.spoken.values() else False
+    if _IN_REMISSION & one.concepts and not one.concepts & MALIGNANT:
+        return False  # its words name the cancer that is gone
     told = (
         bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS))
         or gist
@@ -232,6 +234,7 @@ def _is_cancer_code(coding: Mapping[str, Any], context: ReadingContext) -> bool:
     )
 
 
+_IN_REMISSION = frozenset({"haematological_malignancy_remission"})
 _OTHER_CANCERS = frozenset(
     {"malignancy_unspecified", "sarcoma_nos", "bone_sarcoma_nos", "ewing_sarcoma", "chondrosarcoma", "waldenstrom"}
     | {"lymph_node_metastasis", "skin_metastasis"}

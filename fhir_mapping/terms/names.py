@@ -77,7 +77,7 @@ def _match(concept: str, form: str, text: str, kinds: tuple[str, ...]) -> Match:
     for kind in kinds or ("",):
         rows = _rows(kind).get(concept, ())
         if rows:
-            _, system, code, display = next((row for row in rows if row[0] == form), rows[0])
+            _, system, code, display = next((row for row in rows if row[0] == form or row[0] in forms(text)), rows[0])
             return Match(concept, normal_system(system), code, display)
     return Match(concept, "", "", text)
 
