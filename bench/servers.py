@@ -40,7 +40,7 @@ CALLS = 300
 SLOW = 64
 LONGEST_S = 45
 FACTORY = """
-from hooks.running import observability
+from hooks.watching import observability
 from hooks.running.warming import make_app
 from hooks.settings import load
 observability.start_logging("error")

@@ -705,7 +705,7 @@ def _density(reader: ObservationReader) -> None:
 _M_CATEGORY = compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
 
 
-def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:
+def _metastatic(reader: ObservationReader, conditions: ConditionReader) -> None:  # noqa: C901 - one question, asked of each list in turn
     """M1 and stage IV say metastatic, organ unknown; M0 says not, unless a Condition names a metastasis."""
     if "dx.metastatic" in conditions.changes:
         for candidate in reader.candidates("dx.metastatic", "m-category", "stage"):

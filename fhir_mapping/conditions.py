@@ -227,7 +227,7 @@ class ConditionReader:
 
     # --- metastases, histology ---
 
-    def _metastases(self) -> None:
+    def _metastases(self) -> None:  # noqa: C901 - one pass over the conditions, each kind of metastasis in its line
         sure: dict[str, list[str]] = {}
         maybe: set[str] = set()
         metastatic: list[Diagnosis] = []

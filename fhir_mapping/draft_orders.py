@@ -79,7 +79,7 @@ MOST_DRAFTS, MOST_DRUGS = 500, 100
 """Of one call: a large order set has some dozens. Each drug is judged beside all others, so the work grows faster."""
 
 
-def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, context: ReadingContext) -> Drafts:
+def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, context: ReadingContext) -> Drafts:  # noqa: C901 - one draft after the other, each fault named in its place
     """
     Read `context.draftOrders`.
 

@@ -227,7 +227,7 @@ def _dosing(
     return dosing.read(resource.get(element), product, context=context, resource=name, notes=told)
 
 
-def _request(
+def _request(  # noqa: C901 - one element after the other, in FHIR's order
     resource: Mapping[str, Any], name: str, status: str, context: ReadingContext, notes: list[Note]
 ) -> Entry | None:
     if status in {"entered-in-error", "cancelled"}:

@@ -106,7 +106,7 @@ class ObservationReader:
             if found is not None:
                 yield found
 
-    def _at_one_time(
+    def _at_one_time(  # noqa: C901 - who wins among results of one time is decided in one place
         self, group: Sequence[Candidate], read: Callable[[Candidate], Fact | None], *, highest: bool
     ) -> Fact | None:
         answers: list[tuple[Candidate, Fact]] = []

@@ -288,7 +288,7 @@ def _site(item: ProposedService, language: str) -> Json:
 # --- a draft with a correction ------------------------------------------------------------------------------
 
 
-def _changed(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Json:
+def _changed(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Json:  # noqa: C901 - one changed element after the other
     """Give the draft with the correction; everything else stays as it was sent, its version too."""
     sent = drafts.get(item.order)
     if sent is None or sent.get("resourceType") != "MedicationRequest":

@@ -10,16 +10,16 @@ from flask import Flask, Response, g, request
 from flask.json.provider import JSONProvider
 from flask_compress import Compress
 
-from hooks import console, errors, views
+from hooks import console, errors, recording, views
 from hooks.dossier import pages as reference_pages
 from hooks.dossier.form import pages as app_pages
-from hooks.running import observability, telemetry
 from hooks.settings import MIB
-from hooks.store import feedback, quiet, recording
+from hooks.store import feedback, quiet
 from hooks.store.database import StoreUnavailable
 from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, Strangers, refuse_overload
 from hooks.trust.launching import is_on
+from hooks.watching import observability, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,10 +20,10 @@ from hooks.cards.language import reader_language
 from hooks.errors import Refused
 from hooks.fhir_server.gather import NEEDED, gather
 from hooks.protocol import read_call
-from hooks.running import observability
 from hooks.services import discovery, find_services, services_of
 from hooks.store.quiet import EXTENSION as QUIET
 from hooks.trust.launching import launch_url
+from hooks.watching import observability
 from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ import psycopg
 import pytest
 import requests
 
-from hooks.running.observability import FIELDS, Metrics
 from hooks.running.processes import SLACK_S
 from hooks.settings import MIB, VARIABLES, load, refuse_unsafe_start
 from hooks.store.database import GRANTS
+from hooks.watching.observability import FIELDS, Metrics
 from tests import postgres
 from tests.conftest import ROOT, environment, oncobone
 from tests.site import CALL, DEPLOY, WORKERS, Load, Site, nginx, token, until

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hooks.running.observability import Metrics
 from hooks.running.processes import SLACK_S
 from hooks.settings import Settings
 from hooks.store.store import open_store
+from hooks.watching.observability import Metrics
 from tests import postgres
 from tests.conftest import ROOT, environment, oncobone
 from tests.postgres import Cluster

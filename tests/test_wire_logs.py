@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.application import create_app
-from hooks.running import observability
-from hooks.running.observability import FIELDS, JsonLines
 from hooks.settings import Settings
 from hooks.views import DESK
+from hooks.watching import observability
+from hooks.watching.observability import FIELDS, JsonLines
 from tests.wire import call_body, check_outcome, patient, with_
 
 if TYPE_CHECKING:

@@ -149,7 +149,7 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def make(blank: Fact, value: Any, today: dt.date) -> Fact:
+def make(blank: Fact, value: Any, today: dt.date) -> Fact:  # noqa: C901 - one key of a vignette after the other
     """Make a fact of a plain value or of a table ({value, date, unknown, low, high, rivals …})."""
     table: dict[str, Any] = dict(value) if isinstance(value, dict) else {"value": value}
     resource = (f"Observation/{blank.name.replace('.', '-').replace('[]', '').replace('_', '-')}",)

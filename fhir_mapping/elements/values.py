@@ -344,7 +344,7 @@ _INTERPRETED: dict[str, Answer] = {
 }
 
 
-def answer_of(element: Mapping[str, Any], context: ReadingContext, *, presence: bool = True) -> Answer | Reason:
+def answer_of(element: Mapping[str, Any], context: ReadingContext, *, presence: bool = True) -> Answer | Reason:  # noqa: C901 - one answer in each of the forms that FHIR has
     """Give what a presence-type result says; the reason when it says nothing."""
     if isinstance(element.get("valueBoolean"), bool):
         return "positive" if element["valueBoolean"] else "negative"
@@ -378,7 +378,7 @@ _ANSWERS: dict[str, Answer] = {
 }
 
 
-def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, blank: Finding | None = None) -> Finding:
+def finding_of(element: Mapping[str, Any], path: str, context: ReadingContext, blank: Finding | None = None) -> Finding:  # noqa: C901 - one answer in each of the forms that FHIR has
     """
     Give a yes/no or a word of the fact's list from an Observation or component.
 

@@ -28,10 +28,10 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 from hooks.application import create_operator_app
 from hooks.errors import outcome
-from hooks.running import observability
 from hooks.settings import MIB
 from hooks.trust.gate import WAITED
 from hooks.views import is_cds
+from hooks.watching import observability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,10 +19,10 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
-from hooks.running import observability
 from hooks.running.front import BACKLOG, Front
 from hooks.running.warming import make_app
 from hooks.settings import SettingsError
+from hooks.watching import observability
 
 if TYPE_CHECKING:
     import socket

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds, sd_notify
 
-from hooks.running import observability
 from hooks.running.front import BACKLOG, Front, raise_file_limit
 from hooks.running.warming import make_app
 from hooks.settings import Settings, SettingsError, refuse_unsafe_start
+from hooks.watching import observability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

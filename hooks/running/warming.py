@@ -9,12 +9,12 @@ import msgspec
 
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES
-from hooks.running import observability
 from hooks.settings import SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError
 from hooks.store.store import store_for
 from hooks.views import DESK
+from hooks.watching import observability
 
 if TYPE_CHECKING:
     from flask import Flask

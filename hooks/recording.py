@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
-from hooks.running import observability
 from hooks.store.audit import Auditor, CallRecord
 from hooks.store.issued import IssuedCard
 from hooks.store.store import Store
 from hooks.views import OPEN_TENANT
+from hooks.watching import observability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

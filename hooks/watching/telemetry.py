@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Response, g, request
 
-from hooks.running import observability
 from hooks.settings import Settings, SettingsError
+from hooks.watching import observability
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
