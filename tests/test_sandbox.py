@@ -181,6 +181,9 @@ def test_every_suggestion_is_accepted_by_a_fhir_server_as_it_is(service: Server,
             for hook in ("patient-view", "order-sign"):
                 for card in service.call(samples.request_for(sample.name, hook)).json()["cards"]:
                     for action in (a for suggestion in card.get("suggestions", ()) for a in suggestion["actions"]):
+                        if action["type"] == "delete":  # of the draft that was sent, which no server holds
+                            assert action["resourceId"].split("/")[0] in {"MedicationRequest", "ServiceRequest"}
+                            continue
                         resource = action["resource"]
                         assert resource["subject"]["reference"] == f"Patient/{sample.patient_id}"
                         url = f"{base}/{resource['resourceType']}"
