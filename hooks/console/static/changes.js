@@ -65,7 +65,7 @@ export function draw(place, request, originals, words, changed) {
     made.className = "field";
     const what = document.createElement("span");
     what.className = "what";
-    what.textContent = row.name + (row.unit ? ` (${row.unit})` : "");
+    what.textContent = row.name + (row.unit && !row.unit.startsWith("{") ? ` (${row.unit})` : "");
     const was = document.createElement("span");
     was.className = "was";
     made.append(what);
