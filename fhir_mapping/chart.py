@@ -16,7 +16,7 @@ from fhir_mapping.delivery.items import Item, Selected, relative
 from fhir_mapping.delivery.notes import Notes
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
-from fhir_mapping.elements import values
+from fhir_mapping.elements import medication_entries, values
 from fhir_mapping.elements.plasma_cells import is_of_family
 from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
@@ -278,7 +278,7 @@ class _Chart:
             if copy is not None:
                 resources.append(copy)
         resources += standing
-        drafted = [medications.reference_of(one) for one in _resources_of(drafts)]
+        drafted = [medication_entries.reference_of(one) for one in _resources_of(drafts)]
         self.context = replace(self.context, truncated=self.context.truncated | self._faulty_keys())
         found = medications.read_medications(resources, context=self.context, drafted=drafted)
         self._add(found.notes)

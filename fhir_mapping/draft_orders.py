@@ -10,7 +10,7 @@ from fhir_mapping import medications, service_orders
 from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.delivery.items import is_patient
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.elements import dosing
+from fhir_mapping.elements import dosing, medication_entries
 from fhir_mapping.elements.amounts import words
 from fhir_mapping.elements.dosing import BLANK
 from fhir_mapping.elements.indications import indications
@@ -101,7 +101,7 @@ def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, 
         kind = words(resource.get("resourceType"))
         if kind not in ORDERED:
             if kind not in SUPPORTING:
-                notes.append(note(medications.reference_of(resource) or "draftOrders", "type-not-read"))
+                notes.append(note(medication_entries.reference_of(resource) or "draftOrders", "type-not-read"))
             continue
         name, has_id = _name(resource, place, taken, notes)
         if _is_draft(resource, name, notes):
@@ -175,7 +175,7 @@ class _Shelf:
     def __init__(self, entries: Sequence[Placed]) -> None:
         self._by_name: dict[str, dict[str, Any]] = {}
         for _, url, resource in entries:
-            for name in (url, medications.reference_of(resource)):
+            for name in (url, medication_entries.reference_of(resource)):
                 if name:
                     self._by_name.setdefault(name, resource)
 
@@ -208,7 +208,7 @@ def _refuse_others(resource: Mapping[str, Any], place: int, shelf: _Shelf, conte
 def _name(resource: Mapping[str, Any], place: int, taken: set[str], notes: list[Note]) -> tuple[str, bool]:
     kind, identity = words(resource.get("resourceType")), code_text(resource.get("id"))
     name = f"{kind}/{identity}"
-    if not medications.USUAL_ID.fullmatch(identity):
+    if not medication_entries.USUAL_ID.fullmatch(identity):
         return f"{kind}#{place}", False
     if name in taken:
         notes.append(note(name, "same-id-twice"))
@@ -297,7 +297,7 @@ def _medication(
         diluent = exactly(diluent, delivered.diluent_ml, date=context.today, resources=(name,))
     unjudged = _unjudged(delivered, doses)
     if unjudged is not None:
-        notes.append(note(name, medications.UNIDENTIFIED if unjudged == "drug" else "dose-not-told"))
+        notes.append(note(name, medication_entries.UNIDENTIFIED if unjudged == "drug" else "dose-not-told"))
     order = Order(
         reference=name,
         kinds=_kinds(product),
@@ -406,7 +406,7 @@ def _indication(reason: str | None, name: str, context: ReadingContext) -> Any: 
 
 
 def _replaced(resource: Mapping[str, Any]) -> tuple[str, ...]:
-    return medications.references(resource, "priorPrescription", "replaces")
+    return medication_entries.references(resource, "priorPrescription", "replaces")
 
 
 # --- one service --------------------------------------------------------------------------------------------
