@@ -82,7 +82,7 @@ HELD: dict[str, tuple[str, ...]] = {
         PREFETCH + "an_optional_list_that_is_empty_is_known_to_be_empty",
         GATHER + "nothing_is_fetched_for_null_and_empty",
     ),
-    "Q6": (PREFETCH + "an_optional_list_that_did_not_come_is_named_on_the_card",),
+    "Q6": (PREFETCH + "an_optional_list_that_did_not_come_is_named",),
     "Q8": (GATHER + "only_what_is_missing_is_fetched",),
     "Q9": (
         PREFETCH + "a_needed_key_that_is_not_there_is_412_and_named",

@@ -136,7 +136,8 @@ def test_an_error_of_ours_is_a_500_without_detail_and_a_log_line_without_value(
     answered = broken.post(PATH, json=call_body())
     assert answered.status_code == 500
     check_outcome(answered.get_json())
-    failure, call = (json.loads(line) for line in log.getvalue().splitlines())
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    failure, call = next(line for line in lines if "error" in line), lines[-1]
     assert failure["error"] == "ValueError"
     assert failure["request_id"] == call["request_id"] == answered.headers["X-Request-Id"]
     assert any("test_wire_logs.py" in place for place in failure["where"])
