@@ -83,7 +83,8 @@ class Server:
 
 def _is_for_people(path: str, response: requests.Response) -> bool:
     """Pages and metrics are not JSON, and a schema may be empty; nothing of CDS Hooks and no refusal is among them."""
-    return response.status_code == 200 and path in {"/", "/rules", "/metrics", "/openapi.json"}
+    pages = {"/", "/rules", "/metrics", "/openapi.json"}
+    return response.status_code == 200 and (path in pages or path.startswith("/rules/"))
 
 
 def environment(**settings: str) -> dict[str, str]:
