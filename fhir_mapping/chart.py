@@ -30,7 +30,7 @@ from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, round_half_up, stated
+from recommenders.vocabulary.facts import Fact, Finding, Reading, Reason, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
 from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions, Requests
 
@@ -407,8 +407,8 @@ class _Chart:
         """
         A closed-world "no" holds only where the list it would stand in came, and came whole.
 
-        What only Observations tell is not "not on record" while their list is cut, and the first of something is
-        not known from a part.
+        What only Observations tell is not "not on record" while their list is cut or did not come, and the first of
+        something is not known from a part.
         """
         whole = self.found.delivered - self.found.truncated - self._faulty_keys()
         cut = self.found.cut.keys()
@@ -416,9 +416,8 @@ class _Chart:
         for path, keys in dictionary.CLOSED.items():
             if path not in changes and not whole.issuperset(keys):
                 found[path] = self._unsaid(path, keys, whole)
-        if "observations" in cut:
-            for path in _OBSERVED - found.keys():
-                found[path] = dictionary.blank(path).forget("list-cut")
+        if why := self._why_unobserved():
+            found |= {path: dictionary.blank(path).forget(why) for path in _OBSERVED - found.keys()}
         if "procedures" in cut:
             for path in _PERFORMED:
                 found[path] = found.get(path, dictionary.blank(path)).forget("list-cut")
@@ -426,6 +425,12 @@ class _Chart:
             if key in cut:
                 found |= {path: found[path].forget("list-cut") for path in paths if path in found}
         return found
+
+    def _why_unobserved(self) -> Reason | None:
+        """Tell why an Observation that is not there may exist all the same; None where their list came whole."""
+        if "observations" not in self.found.delivered:
+            return "not-delivered"
+        return "list-cut" if "observations" in self.found.cut else None
 
     def _unsaid(self, path: str, keys: Sequence[str], whole: set[str]) -> Finding:
         """Give a closed-world fact of which nothing is said, and why that is no "no"."""

@@ -91,11 +91,11 @@ class Fact:
         """
         Tell whether it is known and its date lies at most so many days back.
 
-        Closed: not found is no; but of a list that was cut nobody knows whether there is one.
+        Closed: not found is no; but of a list that was cut, or did not come, nobody knows whether there is one.
         """
         span = days if isinstance(days, int) else int(days.value)
         recent: Truth = self.is_known and self.date is not None and as_of - self.date <= dt.timedelta(span)
-        if self.reason == "list-cut":
+        if self.reason in {"list-cut", "not-delivered"}:
             recent = None
         return leaf(Condition(self.name, "within", days, self, recent))
 
