@@ -70,7 +70,12 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
     "recommenders": (
         ("vocabulary", "what rules are written in: facts, logic, guidance"),
         ("patient", "what several topics know of one patient"),
-        ("ordering", "what is checked of an order"),
+        ("ordering", "the rules of order safety, by what is ordered"),
+        ("operating", "the rules of surgical timing, by what is looked at"),
+        ("protecting", "the rules of bone protection in myeloma, and of its start and stop"),
+        ("staging", "the rules of myeloma: class, stage, risk"),
+        ("irradiating", "what radiotherapy is judged by"),
+        ("working_up", "the rules of imaging and of the team"),
         (".", "the topics"),
         ("assessing", "runs the topics, and settles who speaks"),
     ),

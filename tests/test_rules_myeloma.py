@@ -507,6 +507,10 @@ def test_a_fall_of_the_phase_into_history_keeps_the_relapse() -> None:
             STAGING,
             (
                 "myeloma_staging",
+                "staging.classes",
+                "staging.parts",
+                "staging.smouldering",
+                "staging.stages",
                 "patient.explanations",
                 "patient.myeloma_class",
                 "patient.myeloma_models",

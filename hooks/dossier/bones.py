@@ -10,8 +10,8 @@ from hooks.dossier.reading import said
 from hooks.dossier.texts import texts
 from hooks.dossier.trees import found
 from hooks.reference.safe import plain
+from recommenders.operating.parts import GUIDANCE as SURGERY
 from recommenders.patient.fracture_risk import fracture_risks
-from recommenders.surgical_timing import GUIDANCE as SURGERY
 from recommenders.vocabulary.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
