@@ -42,7 +42,7 @@ LONGEST_S = 45
 FACTORY = """
 from hooks.watching import observability
 from hooks.running.warming import make_app
-from hooks.settings import load
+from hooks.configuration import load
 observability.start_logging("error")
 app = make_app(load())
 """

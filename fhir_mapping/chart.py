@@ -22,10 +22,11 @@ from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
-from fhir_mapping.terms import dates, decode, dictionary
+from fhir_mapping.terms import dates, decode, dictionary, exact
 from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
-from fhir_mapping.terms.decode import Delivered, ResourceFaultError
+from fhir_mapping.terms.decode import Delivered
 from fhir_mapping.terms.dictionary import MYELOMA
+from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
@@ -237,7 +238,7 @@ class _Chart:
     def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give a resource that is contained, or was delivered; None when it is neither."""
         if reference.startswith("#"):
-            for inner in decode.listed((containing or {}).get("contained")):
+            for inner in exact.listed((containing or {}).get("contained")):
                 if inner.get("id") == reference[1:]:
                     return self._checked(inner)
             return None
@@ -251,7 +252,7 @@ class _Chart:
 
     def _decoded(self, raw: msgspec.Raw | bytes) -> dict[str, Any] | None:
         try:
-            return self._checked(decode.whole(raw))
+            return self._checked(exact.whole(raw))
         except ResourceFaultError:
             return None
 
@@ -516,7 +517,7 @@ def _other_uses(
 
 
 def _drafts(raw: bytes | None) -> Mapping[str, Any] | None:
-    return None if raw is None or raw.strip() == b"null" else decode.whole(raw)
+    return None if raw is None or raw.strip() == b"null" else exact.whole(raw)
 
 
 def _resources_of(bundle: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

@@ -17,9 +17,11 @@ from fhir_mapping.elements.indications import indications
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.medications import Drafted, Medications
 from fhir_mapping.terms import dates
+from fhir_mapping.terms.bma_classes import bma_class
 from fhir_mapping.terms.codes import code_text, texts_of
-from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
-from fhir_mapping.terms.drugs import DRUGS, bma_class, mentions
+from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.drug_names import DRUGS, mentions
+from fhir_mapping.terms.exact import ResourceFaultError, listed
 from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, stated

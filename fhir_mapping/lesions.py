@@ -15,7 +15,8 @@ from fhir_mapping.places.laterality import one_side, sides_of_extensions, sides_
 from fhir_mapping.places.sites import NOWHERE, Place, place_of, place_of_structure
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, normal_system, text_of
-from fhir_mapping.terms.decode import TooManyEntriesError, is_number
+from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import results
 from fhir_mapping.words.fold import fold
 from recommenders.vocabulary.bones import REGIONS, same_bone, same_site

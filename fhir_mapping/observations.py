@@ -13,7 +13,7 @@ from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import tested, values
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
-from fhir_mapping.terms.decode import is_number
+from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import durations
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, round_half_up

@@ -85,6 +85,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("delivery", "what came, whole or cut"),
         ("places", "which bone, which side"),
         ("elements", "what one element says: a dose, a value, a product"),
+        ("writing", "how an order is written"),
         (".", "one reader for each FHIR resource, the chart, the way out"),
     ),
     "hooks": (
@@ -92,6 +93,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("errors", "what is said to a caller when something is wrong"),
         ("cards", "what the reader sees"),
         ("settings", "what a site can set"),
+        ("configuration", "how settings are read"),
         ("protocol", "what CDS Hooks sends and takes"),
         ("services", "which services there are"),
         ("fhir_server", "what we read elsewhere"),

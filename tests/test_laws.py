@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hooks.cards.arranging import arrange
 from hooks.cards.cards import answer
 from hooks.cards.identity import CallIdentity
+from hooks.configuration import load
 from hooks.reference.samples import request_for, samples
 from hooks.services import find_services
-from hooks.settings import load
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts

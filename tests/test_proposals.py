@@ -18,7 +18,8 @@ from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.draft_orders import read_drafts
-from fhir_mapping.proposals import ProposalError, resource_for
+from fhir_mapping.proposals import resource_for
+from fhir_mapping.writing.parts import ProposalError
 from recommenders.assessing import safety
 from recommenders.assessing.assessment import Assessment, assess
 from recommenders.assessing.safety import as_draft_order, corrected, unsafe_because

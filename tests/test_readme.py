@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from fhir_mapping.terms.queries import templates
+from hooks.configuration import VARIABLES
 from hooks.errors import WORDS
-from hooks.settings import VARIABLES, Settings, table
+from hooks.settings import Settings, table
 from hooks.tools import workshop
 from hooks.tools.cli import main
 from tests.conftest import environment

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from recommenders import myeloma_staging, myeloma_treatment
 from recommenders.assessing.assessment import Assessment, assess
 from recommenders.patient.advice import Phrase, ProposedService
-from recommenders.patient.derived import involved_chain, involved_of_chains, light_chain_ratio
+from recommenders.patient.light_chains import involved_chain, involved_of_chains, light_chain_ratio
 from recommenders.patient.myeloma_class import myeloma_class
 from recommenders.patient.series import columns_of, history, series_table
 from recommenders.patient.trends import evolving

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.context import Note
-from fhir_mapping.terms import decode
-from fhir_mapping.terms.decode import ResourceFaultError
+from fhir_mapping.terms import exact
+from fhir_mapping.terms.exact import ResourceFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Notes:
         self._found: set[tuple[str, str]] = set()
         self._nameless: Counter[tuple[str, str]] = Counter()
         self._counts: Counter[str] = Counter()
-        self._left = decode.MAX_WORK_OF_A_CALL
+        self._left = exact.MAX_WORK_OF_A_CALL
 
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
@@ -48,7 +48,7 @@ class Notes:
 
     def spend(self, raw: msgspec.Raw | bytes) -> None:
         """Take note of the work that a resource costs; raises `ResourceFaultError` when a call has had its share."""
-        self._left -= decode.work(raw)
+        self._left -= exact.work(raw)
         if self._left < 0:
             raise ResourceFaultError("too-long: this call holds more than can be read in its time")
 

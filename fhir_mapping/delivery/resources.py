@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
 from fhir_mapping.delivery.tidying import PERIOD, Tidy, a_day, a_time, codeable
 from fhir_mapping.terms import dates
-from fhir_mapping.terms.decode import ResourceFaultError
+from fhir_mapping.terms.exact import ResourceFaultError
 
 _SUBJECT = {"AllergyIntolerance": "patient", "BodyStructure": "patient"}
 _NEEDS_NO_SUBJECT = frozenset({"Patient", "Medication", "Observation"})

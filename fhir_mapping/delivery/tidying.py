@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fhir_mapping.terms import dates
-from fhir_mapping.terms.decode import MAX_DIGITS, MAX_MAGNITUDE, ResourceFaultError
+from fhir_mapping.terms.exact import MAX_DIGITS, MAX_MAGNITUDE, ResourceFaultError
 
 Tidy = Callable[[Any, dt.tzinfo], Any]
 """Makes one element tidy; None means that nothing usable is left of it."""

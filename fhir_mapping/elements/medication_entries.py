@@ -12,13 +12,10 @@ from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
-from fhir_mapping.terms.decode import listed
-from fhir_mapping.terms.drugs import (
-    Identified,
-    identify,
-    plain,
-)
+from fhir_mapping.terms.drugs import Identified, identify
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import replace

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
-from fhir_mapping.terms.decode import is_number
+from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import assertions, grades, results
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.proposals import ProposalError, proposed_name, resource_for
+from fhir_mapping.proposals import proposed_name, resource_for
+from fhir_mapping.writing.parts import ProposalError
 from hooks.cards.budgets import MOST_BUTTONS
 from hooks.cards.wording import number
 from recommenders.assessing.safety import unsafe_because

@@ -8,10 +8,11 @@ from typing import BinaryIO
 import click
 
 from hooks.cards.wording import LANGUAGES, Language
+from hooks.configuration import load
 from hooks.dossier.page import whole_page
 from hooks.dossier.whole import dossier_of
 from hooks.errors import Refused
-from hooks.settings import SettingsError, load
+from hooks.settings import SettingsError
 from hooks.views import Desk
 
 

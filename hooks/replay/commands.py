@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from hooks.cards.wording import LANGUAGES, Language
+from hooks.configuration import load
 from hooks.replay import comparing, engines, fetching, plan, running, sources, summary
 from hooks.replay.errors import REFUSED, ReplayError
-from hooks.settings import HOOKS, Settings, SettingsError, load
+from hooks.settings import HOOKS, Settings, SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.store import store_for

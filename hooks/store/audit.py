@@ -15,7 +15,8 @@ from typing import Any, TextIO
 
 import click
 
-from hooks.settings import SettingsError, load
+from hooks.configuration import load
+from hooks.settings import SettingsError
 from hooks.store.backlog import Backlog
 from hooks.store.chain import AuditKeyError, Chain, Verification, verify
 from hooks.store.database import StoreError, StoreUnavailable

@@ -14,7 +14,8 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from hooks.settings import SettingsError, load
+from hooks.configuration import load
+from hooks.settings import SettingsError
 from hooks.store.file import DatabaseFile, FileChangedError
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from typing import Any, Final, Literal
 import click
 from flask import Blueprint, g, request
 
+from hooks.configuration import load
 from hooks.errors import Refused
-from hooks.settings import SettingsError, load
+from hooks.settings import SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.issued import FeedbackCount, FeedbackItem

@@ -18,7 +18,8 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from hooks.settings import SettingsError, load
+from hooks.configuration import load
+from hooks.settings import SettingsError
 from hooks.store.chain import AuditKeyError, chain_for
 from hooks.store.database import DEFAULT_DATABASE_URL, StoreError, StoreUnavailable, engine_for, migrate, word_for
 from hooks.store.issued import Issued

@@ -18,11 +18,12 @@ import requests
 from hooks import replay
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
+from hooks.configuration import load
 from hooks.dossier import commands as dossier_commands
 from hooks.errors import Refused
 from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
-from hooks.settings import HOOKS, Settings, SettingsError, is_loopback, load
+from hooks.settings import HOOKS, Settings, SettingsError, is_loopback
 from hooks.store import audit, database, feedback, purging
 from hooks.tools import checking, workshop
 from hooks.trust import keys

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 import click
 
 from fhir_mapping.terms.site import site_mapping
+from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.reference import catalogue, samples, validating
-from hooks.settings import Settings, SettingsError, load
+from hooks.settings import Settings, SettingsError
 from hooks.tools import doctor, sandbox
 
 REFUSED = 1

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from hooks.settings import Settings, SettingsError, load
+from hooks.configuration import load
+from hooks.settings import Settings, SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.store import existing_store
