@@ -30,19 +30,14 @@ from fhir_mapping.writing.parts import (
 from recommenders.patient.advice import ChangedOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fhir_mapping.terms.drugs import Identified
 
 
-def corrected(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Json:  # noqa: C901 - one changed element after the other
+def corrected(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Json:
     """Give the draft with the correction; everything else stays as it was sent, its version too."""
-    sent = drafts.get(item.order)
-    if sent is None or sent.get("resourceType") != "MedicationRequest":
-        raise ProposalError("The draft order to correct is not among those of the call.")
-    if not code_text(sent.get("id")):
-        raise ProposalError("The draft order has no id, so it cannot be updated.")
-    draft: Json = copy.deepcopy(dict(sent))
+    draft = _copy_of(drafts.get(item.order))
     product = _product(draft)
     steps = listed(draft.get("dosageInstruction"))
     if not steps:
@@ -51,19 +46,20 @@ def corrected(item: ChangedOrder, drafts: Mapping[str, Mapping[str, Any]]) -> Js
     if item.dose_mg is not None:
         _change_dose(steps, product, item.dose_mg)
     for step in steps:
-        if item.route is not None:
-            _change_route(step, item.route)
-        if item.interval_days is not None:
-            _change_interval(step, item.interval_days)
-        if item.infusion_min is not None:
-            _change_infusion(step, item.infusion_min)
-        if item.diluent_ml is not None:
-            _change_diluent(step, item.diluent_ml)
-        if item.starts is not None:
-            _change_start(step, item.starts)
+        for element, change in _CHANGES.items():
+            if (new := getattr(item, element)) is not None:
+                change(step, new)
     _drop_narrative(draft)
     _read_back(draft, product, item)
     return validated(without_empty(draft))
+
+
+def _copy_of(sent: Mapping[str, Any] | None) -> Json:
+    if sent is None or sent.get("resourceType") != "MedicationRequest":
+        raise ProposalError("The draft order to correct is not among those of the call.")
+    if not code_text(sent.get("id")):
+        raise ProposalError("The draft order has no id, so it cannot be updated.")
+    return copy.deepcopy(dict(sent))
 
 
 def _context() -> ReadingContext:
@@ -251,6 +247,16 @@ def _change_diluent(step: Json, millilitres: int) -> None:
         raise ProposalError("The draft order does not tell the volume in a place that can be changed.")
     chinese = _is_chinese(text)
     step["text"] = infusions.replace_diluent(text, say("diluent", "zh-CN" if chinese else "en", value=millilitres))
+
+
+_CHANGES: Mapping[str, Callable[[Json, Any], None]] = {
+    "route": _change_route,
+    "interval_days": _change_interval,
+    "infusion_min": _change_infusion,
+    "diluent_ml": _change_diluent,
+    "starts": _change_start,
+}
+"""What a rule may correct in each step of a dosage, by the element of `ChangedOrder` that says it."""
 
 
 def _drop_narrative(draft: Json) -> None:
