@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
+from fhir_mapping.words import forms
 from fhir_mapping.words.fold import compiled, fold
 from fhir_mapping.words.targets import LONGEST, TARGETS, Mention, find
 
@@ -293,7 +294,7 @@ def judge_all(folded: str, mentions: Sequence[Mention], *, needs_evidence: bool 
     With `needs_evidence` a mention that nothing confirms is `unread`, as in laboratory and genetics; without, it is
     `present`, as on a problem list.
     """
-    text = _one_line(folded)
+    text, unticked = forms.read(_one_line(folded))
     order = sorted(range(len(mentions)), key=lambda number: mentions[number].start)
     verdicts: list[Verdict] = ["unread"] * len(mentions)
     position = 0
@@ -304,6 +305,10 @@ def judge_all(folded: str, mentions: Sequence[Mention], *, needs_evidence: bool 
             position += 1
         if inside:
             _judge_sentence(text[begin:stop], begin, inside, mentions, verdicts, needs_evidence=needs_evidence)
+    for box in unticked:
+        for number, one in enumerate(mentions):
+            if one.start < box.end and box.start < one.end:
+                verdicts[number] = "absent" if box.answered else "unread"
     return verdicts
 
 
