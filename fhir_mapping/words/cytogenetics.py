@@ -88,18 +88,34 @@ _STEMS = (
 _KARYOTYPE = compiled(r"(?<!\d)\d{2}(?:[~-]\d{2,3})?(?:<\dn>)?,[xy]{1,4}[^ \n。]{0,400}")
 _PERCENT = compiled(r"(?P<words>[^\d%,;<>≤≥()|]{0,24})(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%")
 _LIMIT = compiled(r"cut-? ?off|threshold|reference|normal|\bref\b|阈值|界值|临界|截断值|参考|正常")
-_WITHIN = compiled(r"within (?:the )?(?:normal|reference)|(?:below|under) (?:the )?(?:\w+ )?(?:cut-? ?off|threshold)|正常(?:值|参考)?范围[之以]?内|低于")
+_WITHIN = compiled(
+    r"within (?:the )?(?:normal|reference)|(?:below|under) (?:the )?(?:\w+ )?(?:cut-? ?off|threshold)|正常(?:值|参考)?范围[之以]?内|低于"
+)
 _BEFORE = compiled(
     r"(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%(?: of)?(?: (?:the|all|plasma|analy[sz]ed|counted|tumou?r))*"
     r"(?: (?:cells|nuclei))?(?: (?:with|showed|show|had|have|carr(?:y|ied)|were|positive for))*(?: (?:a|an))? ?\Z"
     r"|(?P<zh>\d{1,3}(?:\.\d{1,2})?) ?%的?(?:浆|肿瘤|分析)?(?:细胞)?(?:可?见|存在|检出|有|呈)? ?\Z"
 )
-_CELLS = compiled(r"(?<![\d/])(?P<cells>\d{1,4}) ?(?:/|of|out of) ?(?P<of>\d{2,4})(?![\d/])")
+_CELLS = compiled(r"(?<![\d/a-z.])(?P<cells>\d{1,4}) ?(?:/|of|out of) ?(?P<of>\d{2,4})(?![\d/a-z])")
 _COPIES = compiled(
-    r"(?P<sign>[≥>]=?)? ?(?P<number>\d) ?(?:-|~)?\d? ?(?:个|份)?(?:copies|copy|拷贝)|[x×] ?(?P<times>\d)(?!\d)"
-    r"|\b(?P<spelt>two|three|four|five|six) copies\b|(?P<zh>[二两三四五六])个?拷贝"
+    r"(?P<sign>[≥>]=?)? ?(?P<number>\d) ?(?:-|~)?\d? ?(?:个|份)?(?:copies|copy|signals?\b|拷贝|信号)|[x×] ?(?P<times>\d)(?!\d)"
+    r"|\b(?P<spelt>one|two|three|four|five|six) (?:copies|copy|signals?)\b|(?P<zh>[一二两三四五六])个?(?:拷贝|信号)"
 )
-_SPELT = {"two": 2, "二": 2, "两": 2, "three": 3, "三": 3, "four": 4, "四": 4, "five": 5, "五": 5, "six": 6, "六": 6}
+_SPELT = {
+    "one": 1,
+    "一": 1,
+    "two": 2,
+    "二": 2,
+    "两": 2,
+    "three": 3,
+    "三": 3,
+    "four": 4,
+    "四": 4,
+    "five": 5,
+    "五": 5,
+    "six": 6,
+    "六": 6,
+}
 _DEFINITION = compiled(r"^ ?\([^()]{0,12}(?:[≥>]=?|at least|or more|以上)[^()]{0,16}\)")
 """What an amplification is, behind its name: not how many copies were counted."""
 _CELL_ENDS = compiled(
@@ -276,11 +292,18 @@ def _weighed(verdict: Verdict, around: _Around, one: Abnormality, cutoffs: Mappi
     if verdict not in {"present", "absent", "unread"}:
         return Told(verdict, copies)
     counted = _by_share(around, one, cutoffs)
-    if counted is None and copies is not None:
-        counted = "present" if copies > 2 else "absent"
+    if one.change != "fusion" and around.copies is not None and _is_usual(around.copies, one):
+        counted = "absent" if around.share is None or around.share >= 100 - one.limit else None
+    elif counted is None and copies is not None:
+        counted = "present"
     if counted is None or counted == verdict:
         return Told(verdict, copies)
     return Told(counted, copies) if verdict == "unread" else Told("contradictory")
+
+
+def _is_usual(copies: int, one: Abnormality) -> bool:
+    """Tell whether so many copies are no change: a share beside them is one of normal cells."""
+    return copies <= 2 if one.change == "gain" else copies >= 2
 
 
 def _by_share(around: _Around, one: Abnormality, cutoffs: Mapping[str, Decimal]) -> Verdict | None:
