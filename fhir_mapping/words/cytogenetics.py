@@ -89,7 +89,8 @@ _KARYOTYPE = compiled(r"(?<!\d)\d{2}(?:[~-]\d{2,3})?(?:<\dn>)?,[xy]{1,4}[^ \n。
 _PERCENT = compiled(r"(?P<words>[^\d%,;<>≤≥()|]{0,24})(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%")
 _LIMIT = compiled(r"cut-? ?off|threshold|reference|normal|\bref\b|阈值|界值|临界|截断值|参考|正常")
 _WITHIN = compiled(
-    r"within (?:the )?(?:normal|reference)|(?:below|under) (?:the )?(?:\w+ )?(?:cut-? ?off|threshold)|正常(?:值|参考)?范围[之以]?内|低于"
+    r"within (?:the )?(?:normal|reference)|(?:below|under) (?:the )?(?:\w+ )?(?:cut-? ?off|threshold)"
+    r"|正常(?:值|参考)?范围[之以]?内|低于"
 )
 _BEFORE = compiled(
     r"(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%(?: of)?(?: (?:the|all|plasma|analy[sz]ed|counted|tumou?r))*"
@@ -98,28 +99,17 @@ _BEFORE = compiled(
 )
 _CELLS = compiled(r"(?<![\d/a-z.])(?P<cells>\d{1,4}) ?(?:/|of|out of) ?(?P<of>\d{2,4})(?![\d/a-z])")
 _COPIES = compiled(
-    r"(?P<sign>[≥>]=?)? ?(?P<number>\d) ?(?:-|~)?\d? ?(?:个|份)?(?:copies|copy|signals?\b|拷贝|信号)|[x×] ?(?P<times>\d)(?!\d)"
+    r"(?P<sign>[≥>]=?)? ?(?P<number>\d) ?(?:-|~)?\d? ?(?:个|份)?(?:copies|copy|signals?\b|拷贝|信号)"
+    r"|[x×] ?(?P<times>\d)(?!\d)"
     r"|\b(?P<spelt>one|two|three|four|five|six) (?:copies|copy|signals?)\b|(?P<zh>[一二两三四五六])个?(?:拷贝|信号)"
 )
-_SPELT = {
-    "one": 1,
-    "一": 1,
-    "two": 2,
-    "二": 2,
-    "两": 2,
-    "three": 3,
-    "三": 3,
-    "four": 4,
-    "四": 4,
-    "five": 5,
-    "五": 5,
-    "six": 6,
-    "六": 6,
-}
+_NUMBERS = ("", "one 一", "two 二 两", "three 三", "four 四", "five 五", "six 六")
+_SPELT = {word: number for number, listed in enumerate(_NUMBERS) for word in listed.split()}
 _DEFINITION = compiled(r"^ ?\([^()]{0,12}(?:[≥>]=?|at least|or more|以上)[^()]{0,16}\)")
 """What an amplification is, behind its name: not how many copies were counted."""
 _CELL_ENDS = compiled(
-    r"[;。](?! ?(?:the )?(?:lab\w* |normal )?(?:cut-? ?off|threshold|reference|参考|阈值|界值|临界|截断值))|\n|\.(?= |$)|\|\|"
+    r"[;。](?! ?(?:the )?(?:lab\w* |normal )?(?:cut-? ?off|threshold|reference|参考|阈值|界值|临界|截断值))"
+    r"|\n|\.(?= |$)|\|\|"
 )
 _NO_SHARE = compiled(r"sensitiv|specific|敏感|灵敏|特异|of (?:all )?(?:the )?(?:patients|cases)|的?(?:患者|病例)")
 _OTHER_TEST = compiled(

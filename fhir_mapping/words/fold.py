@@ -39,8 +39,8 @@ def fold(text: str) -> str:
     """
     Give text as the patterns expect it.
 
-    NFKC (full-width forms become usual ones), leading dots as a colon, lower case, traditional Chinese as simplified, accents dropped, single
-    blanks. Line ends stay: they end a sentence.
+    NFKC (full-width forms become usual ones), leading dots as a colon, lower case, traditional Chinese as simplified,
+    accents dropped, single blanks. Line ends stay: they end a sentence.
     """
     if "...." in text or ". . . ." in text:
         text = _LEADERS.sub(": ", text)

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.proposals import ProposalError, proposed_name, resource_for
+from fhir_mapping.proposals import ProposalError, counted_in, proposed_name, resource_for
 from hooks.cards.budgets import MOST_BUTTONS
 from hooks.cards.wording import number
 from recommenders.assessing.safety import unsafe_because
@@ -161,6 +161,7 @@ class SuggestionBuilder:
                 language=self.speaker.language,
                 authored=self.assessment.as_of,
                 requester=self.call.practitioner,
+                counted_in=counted_in(item, self.assessment.facts.lab),
             )
             kind = "update" if isinstance(item, ChangedOrder) else "create"
             description = label if alone else self.described(item)
