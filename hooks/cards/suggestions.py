@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.proposals import proposed_name, resource_for
+from fhir_mapping.proposals import counted_in, proposed_name, resource_for
 from fhir_mapping.writing.parts import ProposalError
 from hooks.cards.budgets import MOST_BUTTONS
 from hooks.cards.wording import number
@@ -162,6 +162,7 @@ class SuggestionBuilder:
                 language=self.speaker.language,
                 authored=self.assessment.as_of,
                 requester=self.call.practitioner,
+                counted_in=counted_in(item, self.assessment.facts.lab),
             )
             kind = "update" if isinstance(item, ChangedOrder) else "create"
             description = label if alone else self.described(item)
