@@ -35,7 +35,12 @@ FACTS = (
     ("72514-3", "Pain severity - 0-10 verbal numeric rating [Score] - Reported", 2, "{score}"),
     ("29265-6", "Calcium [Moles/volume] corrected for albumin in Serum or Plasma", 2.3, "mmol/L"),
     ("1995-0", "Calcium.ionized [Moles/volume] in Serum or Plasma", 1.2, "mmol/L"),
-    ("33914-3", "Glomerular filtration rate/1.73 sq M.predicted by Creatinine-based formula (MDRD)", 78, "mL/min/{1.73_m2}"),
+    (
+        "33914-3",
+        "Glomerular filtration rate/1.73 sq M.predicted by Creatinine-based formula (MDRD)",
+        78,
+        "mL/min/{1.73_m2}",
+    ),
     ("77370-5", "Procollagen type I.N-terminal propeptide [Mass/volume] in Serum or Plasma", 46, "ug/L"),
     ("1989-3", "25-hydroxyvitamin D3 [Mass/volume] in Serum or Plasma", 31, "ng/mL"),
     ("41171-0", "Collagen crosslinked C-telopeptide [Mass/volume] in Serum or Plasma", 300, "pg/mL"),

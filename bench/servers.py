@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
-
 from bodies import body
 
 if TYPE_CHECKING:
