@@ -76,11 +76,8 @@ def test_each_thing_asked_would_decide_a_rule_and_the_rule_is_named() -> None:
         for rule in one.rules[:1]:
             answers = possible_answers(one.item, before.facts, [Decimal("33.3"), Decimal("66.7"), Decimal(3)], ())
             answers += possible_answers(one.item, before.facts, [], ASKABLE[one.item.path])
-            states = {
-                (verdict.state, verdict.indicator)
-                for answer in answers
-                if (verdict := assessed(facts, {one.item: answer}).verdicts.get(rule)) is not None
-            }
+            after = (assessed(facts, {one.item: answer}).verdicts.get(rule) for answer in answers)
+            states = {None if verdict is None else (verdict.state, verdict.indicator) for verdict in after}
             now = before.verdicts[rule]
             assert states - {(now.state, now.indicator)}, (one.item, rule)
 

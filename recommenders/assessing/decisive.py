@@ -194,7 +194,7 @@ def _edges(name: str, verdicts: Iterable[Verdict]) -> tuple[Decimal, ...]:
 def _outcome(verdict: Verdict | None) -> object:
     if verdict is None:
         return None
-    return verdict.state, verdict.indicator, tuple(sorted(str(advice.whole.holds) for advice in verdict.advices))
+    return verdict.state, verdict.indicator, tuple(sorted(str(advice.truth) for advice in verdict.advices))
 
 
 def _weight(*verdicts: Verdict | None) -> Decimal:
