@@ -34,6 +34,7 @@ sandbox: $(VENV)/.sandbox ## A local FHIR server with the sample patients, and t
 
 test: $(VENV)/.dev ## Set everything up and run the tests
 	@sh .ci/system-parts
+	@sh .ci/engines $(CURDIR)/$(VENV)/engines
 	$(BIN)/pytest -n auto --dist loadgroup
 
 check: $(VENV)/.dev ## Format, lint, types
