@@ -174,14 +174,14 @@ def explain_command(token: str, endpoint: str, config: str | None) -> None:
     text = text.partition(" ")[2].strip() if text.lower().startswith("bearer ") else text
     try:
         settings = load({"config": config})
-        if not settings.clients:
-            raise SettingsError(
-                "No client is configured, so no token can be checked: name the file with [[clients]] by --config or"
-                " ONCOBONE_CONFIG."
-            )
         authenticator = Authenticator(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    if not settings.clients:
+        raise click.ClickException(
+            "No client is configured, so no token can be checked: name the file with [[clients]] by --config or"
+            " ONCOBONE_CONFIG."
+        )
     if "://" not in endpoint:
         endpoint = f"{settings.public_url or ''}/{endpoint.lstrip('/')}"
     inspection = authenticator.inspect(text, endpoint, datetime.now(UTC))
