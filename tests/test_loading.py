@@ -124,7 +124,7 @@ def without_ids_of_clients(base: str, *, says_so: bool) -> Iterator[str]:
         asked = session.request(
             request.method,
             f"{base}/{path}".rstrip("/"),
-            params=request.args,
+            params=request.args.to_dict(flat=False),
             data=body,
             headers={"Content-Type": "application/fhir+json"},
             timeout=30,
