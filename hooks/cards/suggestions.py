@@ -152,13 +152,15 @@ class SuggestionBuilder:
                 }
             )
         alone = len(proposal.items) == 1
+        # an order names who gives it (US Core, us-core-21); of anybody else it can only be a proposal
+        ordered = self.call.hook in ORDER_HOOKS and self.call.practitioner is not None
         for item in proposal.items:
             resource = resource_for(
                 item,
                 patient_id=self.call.patient_id,
                 reasons=_reasons(proposal, self.assessment),
                 drafts=self.drafts,
-                intent="order" if self.call.hook in ORDER_HOOKS else "proposal",
+                intent="order" if ordered else "proposal",
                 language=self.speaker.language,
                 authored=self.assessment.as_of,
                 requester=self.call.practitioner,

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO
 
 import click
@@ -17,7 +18,7 @@ from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.reference import catalogue, samples, validating
 from hooks.settings import Settings, SettingsError
-from hooks.tools import doctor, sandbox
+from hooks.tools import doctor, loading, sandbox
 
 REFUSED = 1
 config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
@@ -132,6 +133,64 @@ def catalogue_command() -> None:
     click.echo(catalogue.markdown(), nl=False)
 
 
+@click.command("samples")
+@click.option("--load", "base", metavar="BASE", help="Load them into this FHIR server.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write them as Bundles.")
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
+@click.option("--token", metavar="TOKEN", help="With --load: an access token that may write.")
+@json_option
+@config_option
+def samples_command(
+    base: str | None,
+    out: Path | None,
+    names: tuple[str, ...],
+    day: dt.datetime | None,
+    token: str | None,
+    raw: bool,
+    config: str | None,
+) -> None:
+    """
+    List the synthetic sample patients, load them into a FHIR server, or write them as transaction Bundles.
+
+    Exit code 1: the server does not take them, or has other patients under their ids.
+    """
+    today = day.date() if day else dt.datetime.now(dt.UTC).date()
+    chosen = _chosen(names)
+    rows = [(one, one.patient_id) for one in chosen]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for one in chosen:
+            text = json.dumps(loading.as_transaction(one, today), ensure_ascii=False, indent=1)
+            (out / f"{one.name}.json").write_text(f"{text}\n", encoding="utf-8")
+    if base is not None:
+        rows = [(one.sample, one.patient_id) for one in _loaded(base, today, chosen, token, _settings(config).ca_file)]
+    if raw:
+        _show([{"patient": patient, "hook": one.hook, "name": one.name} | dict(one.story) for one, patient in rows])
+        return
+    for one, patient in rows:
+        click.echo(f"{patient}  {one.hook:<15} {one.name}: {one.story['en']}")
+    if base is not None:
+        click.echo(f"{len(rows)} patients are at {base}, as of {today.isoformat()}.")
+
+
+def _chosen(names: tuple[str, ...]) -> list[samples.Sample]:
+    try:
+        return [samples.sample(name) for name in names] or list(samples.samples())
+    except KeyError as error:
+        raise click.UsageError(f"--name: {error.args[0]}") from None
+
+
+def _loaded(
+    base: str, today: dt.date, chosen: list[samples.Sample], token: str | None, ca_file: str | None
+) -> list[loading.Loaded]:
+    try:
+        with click.progressbar(length=len(chosen), label="Loading patients", file=sys.stderr) as bar:
+            return loading.load(base, today, chosen, token=token, ca_file=ca_file, told=lambda _: bar.update(1))
+    except loading.LoadError as error:
+        _refuse(str(error))
+
+
 @click.command("sandbox")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The service's port.")
 @click.option("--fhir-port", type=click.IntRange(1, 65535), default=8090, show_default=True, help="The FHIR server's.")
@@ -142,34 +201,35 @@ def sandbox_command(port: int, fhir_port: int, ehr_port: int | None, day: dt.dat
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped in any way, both servers stop too
     try:
-        with sandbox.running(port, fhir_port, today, click.echo, ehr_port) as service:
-            for line in what_to_try(service, f"http://{sandbox.HOST}:{fhir_port}/fhir"):
+        with sandbox.running(port, fhir_port, today, click.echo, ehr_port) as at:
+            for line in what_to_try(at):
                 click.echo(line)
             while True:
                 time.sleep(1)
-    except sandbox.SandboxError as error:
+    except (sandbox.SandboxError, loading.LoadError) as error:
         _refuse(str(error))
     except KeyboardInterrupt:
         click.echo("Stopped; nothing is kept.")
 
 
-def what_to_try(service: str, base: str) -> list[str]:
+def what_to_try(at: sandbox.Addresses) -> list[str]:
     """Say what can be done with a running sandbox."""
     first = samples.samples()[0]
     return [
         "",
-        f"The console:    {service}/",
-        f"The rules:      {service}/rules",
-        f"The services:   {service}/cds-services",
-        f"The patients:   {base}/Patient",
+        f"The console:    {at.service}/",
+        f"The rules:      {at.service}/rules",
+        f"The services:   {at.service}/cds-services",
+        f"The FHIR base:  {at.fhir} (patients: {at.fhir}/Patient)",
+        f"A little EHR:   {at.ehr}/ (launches the dossier and its questions as a SMART app)",
         "",
         "One call, with data that the service fetches itself:",
-        f"  oncobone call --url {service} --fhir {base} --patient {first.patient_id} --hook {first.hook}",
+        f"  oncobone call --url {at.service} --fhir {at.fhir} --patient {first.patient_id} --hook {first.hook}",
         "Can this server give us what we need?",
-        f"  oncobone doctor --fhir {base}",
+        f"  oncobone doctor --fhir {at.fhir}",
         "",
         "Stop with Ctrl-C; nothing is kept.",
     ]
 
 
-COMMANDS = (validate, doctor_command, catalogue_command, sandbox_command)
+COMMANDS = (validate, doctor_command, catalogue_command, samples_command, sandbox_command)

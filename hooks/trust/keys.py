@@ -164,7 +164,8 @@ def token_command(
 @commands.command("explain")
 @click.argument("token", default="-")
 @click.option("--endpoint", required=True, help="The URL or path that was called, such as /cds-services/ID.")
-def explain_command(token: str, endpoint: str) -> None:
+@click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
+def explain_command(token: str, endpoint: str, config: str | None) -> None:
     """
     Say why a token is refused by this configuration; TOKEN, or - to read it from standard input.
 
@@ -173,10 +174,15 @@ def explain_command(token: str, endpoint: str) -> None:
     text = (token if token != "-" else sys.stdin.read()).strip()  # noqa: S105 - no password: it is standard input
     text = text.partition(" ")[2].strip() if text.lower().startswith("bearer ") else text
     try:
-        settings = load()
+        settings = load({"config": config})
         authenticator = Authenticator(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    if not settings.clients:
+        raise click.ClickException(
+            "No client is configured, so no token can be checked: name the file with [[clients]] by --config or"
+            " ONCOBONE_CONFIG."
+        )
     if "://" not in endpoint:
         endpoint = f"{settings.public_url or ''}/{endpoint.lstrip('/')}"
     inspection = authenticator.inspect(text, endpoint, datetime.now(UTC))
