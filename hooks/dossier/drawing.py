@@ -34,6 +34,8 @@ ASIDE = 140
 """Where a limit's source begins, px right of the plot."""
 WIDE_LETTERS = 0x2E80
 """From here on letters are as wide as high (Chinese)."""
+ROOMY = 1.12
+"""For the widest of the fonts that may show it."""
 BOLD = 1.3
 """How much wider a bold one is."""
 
@@ -98,7 +100,7 @@ def time_axis(timeline: Timeline, speaker: Speaker, *, wide: bool) -> Markup:
     """Draw the axis with its lanes and panels."""
     margin = dt.timedelta(max((timeline.last - timeline.first).days // 50, 2))
     frame = Frame(
-        *((960, 150, 286) if wide else (360, 8, 8)),
+        *((960, 146, 326) if wide else (360, 8, 8)),
         timeline.first - margin,
         timeline.last + margin,
         wide,
@@ -266,7 +268,7 @@ def _short_enough(text: str, room: float) -> str:
     """Cut a text to its room; the whole of it stands in the table below."""
     width = 0.0
     for place, letter in enumerate(text):
-        width += LETTER * (2 if ord(letter) > WIDE_LETTERS else 1)
+        width += LETTER * (2 if ord(letter) > WIDE_LETTERS else ROOMY)
         if width > room:
             return f"{text[: place - 1].rstrip()}…"
     return text
