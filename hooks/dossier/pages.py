@@ -15,6 +15,7 @@ from hooks.dossier.texts import texts
 from hooks.errors import Refused
 from hooks.reference import catalogue
 from hooks.reference.attributes import attributes
+from hooks.reference.editions import history_of
 from hooks.reference.limits import limits_of
 from recommenders.vocabulary.guidance import RECOMMENDERS, VERSION, VOICES, Hook, sources
 
@@ -158,7 +159,7 @@ def _offers(section: Section, entry: Entry) -> Mapping[str, tuple[str, ...]]:
 
 def _filters(t: Mapping[str, str], language: Language) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     cited = {key for section in catalogue.sections() for entry in section.entries for key in entry.cited}
-    yield "topic", t["topic"], [(section.name, section.title) for section in catalogue.sections()]
+    yield "topic", t["topic"], [(section.name, t[f"topic_{section.name}"]) for section in catalogue.sections()]
     yield "voice", t["voice"], [(voice, t[f"voice_{voice}"]) for voice in reversed(VOICES)]
     yield "hook", t["hooks"], [(hook, hook) for hook in HOOKS]
     yield (
@@ -182,6 +183,8 @@ def _one(context: dict[str, Any], language: Language, rule: str) -> str:
         section=section,
         entry=entry,
         limits=limits_of(rule),
+        history=history_of(rule),
+        breakable=breakable,
         recommender=catalogue.recommender_title(entry.info.recommender, language),
         filled=filled,
         label=lambda name: label(name, language),
@@ -197,6 +200,11 @@ def filled(text: str) -> Markup:
         for place, part in enumerate(_BRACES.split(text))
     )
     return Markup("").join(made)
+
+
+def breakable(name: str) -> Markup:
+    """Let the name of a limit break between its words, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", name))
 
 
 def _source(cited: str, language: Language) -> Markup:
