@@ -86,6 +86,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("charts", "drawings from numbers"),
         ("errors", "what is said to a caller when something is wrong"),
         ("cards", "what the reader sees"),
+        ("terminal", "what every command shares"),
         ("settings", "what a site can set"),
         ("protocol", "what CDS Hooks sends and takes"),
         ("services", "which services there are"),
