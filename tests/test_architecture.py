@@ -92,6 +92,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("charts", "drawings from numbers"),
         ("errors", "what is said to a caller when something is wrong"),
         ("cards", "what the reader sees"),
+        ("terminal", "what every command shares"),
         ("settings", "what a site can set"),
         ("configuration", "how settings are read"),
         ("protocol", "what CDS Hooks sends and takes"),

@@ -181,7 +181,12 @@ def test_medications_that_orders_refer_to_are_read_and_results_category_by_categ
 ) -> None:
     chart.wants_category = True
     subject = {"reference": f"Patient/{PATIENT}"}
-    order = {"resourceType": "MedicationRequest", "id": "by-name", "status": "active", "intent": "order"}
+    order: dict[str, Any] = {
+        "resourceType": "MedicationRequest",
+        "id": "by-name",
+        "status": "active",
+        "intent": "order",
+    }
     order |= {"medicationReference": {"reference": "Medication/deno"}, "subject": subject, "authoredOn": "2026-11-01"}
     chart.add(order, {"resourceType": "Medication", "id": "deno", "code": {"text": "denosumab 120 mg"}})
     form.driver.get(ehr.launch(f"{served[0]}/dossier/launch", PATIENT))

@@ -121,7 +121,7 @@ def test_a_cohort_is_those_of_whom_the_rule_says_it_on_their_last_call(tmp_path:
     )[0]
     found = summary.cohort(tmp_path / "run", rule, "fired", None, None)
     assert found == [who]
-    assert read_link(link)[who] in {"p1", "p2"}
+    assert read_link(link.read_bytes())[who] in {"p1", "p2"}
     with pytest.raises(ReplayError, match="no rule"):
         summary.cohort(tmp_path / "run", "BP-999", "fired", None, None)
     with pytest.raises(ReplayError, match="no fact"):
@@ -168,7 +168,7 @@ def test_moving_a_limit_changes_just_the_patients_on_that_side_of_it(tmp_path: P
     link = tmp_path / "who.ndjson"
     replay([tmp_path / "in"], tmp_path / "run", arms=arms, link=link)
     database, _, _ = comparing.changes(tmp_path / "run", tmp_path / "run", ("old", "new"))
-    who = read_link(link)
+    who = read_link(link.read_bytes())
     changed = {who[row[0]] for row in database.execute("SELECT DISTINCT patient FROM changes").fetchall()}
     between = {f"m{number}" for number, days in spans.items() if moved < days <= VALUE}
     assert between

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hooks.cards.wording import Language
+    from recommenders.patient.advice import ProposedMedication, ProposedService
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("validator")]
 
@@ -73,7 +74,8 @@ def sent() -> Iterator[tuple[str, Any]]:
         for form, entries in completed_forms(language):
             yield f"form {language}", form
             yield from ((f"entry {language}", entry) for entry in entries)
-        for item in (*MEDICATIONS, *SERVICES):
+        items: tuple[ProposedMedication | ProposedService, ...] = (*MEDICATIONS, *SERVICES)
+        for item in items:
             yield f"proposed {language}", write(item, language)
     for path in sorted(REQUESTS.glob("*.expected.json")):
         for card in json.loads(path.read_text(encoding="utf-8")).get("cards", ()):

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from flask import Blueprint, Response, render_template, request
 from markupsafe import Markup, escape
 
+from hooks.cards.language import page_language
 from hooks.cards.wording import label, unit
 from hooks.dossier.texts import texts
 from hooks.errors import Refused
@@ -38,10 +39,9 @@ LONGEST_QUERY = 80
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
-def reader() -> Language:
-    """Tell the language of the page: the one asked for, else the browser's."""
-    asked = request.values.get("lang") or request.accept_languages.best_match(["en", "zh-CN", "zh"]) or "en"
-    return "zh-CN" if asked.lower().startswith("zh") else "en"
+def reader(settings: Settings) -> Language:
+    """Tell the language of the page: the one asked for (`?lang=`), else the browser's, else the site's."""
+    return page_language(request.values.get("lang"), request.headers.get("Accept-Language"), settings.language)
 
 
 def secured(response: Response) -> Response:
@@ -76,7 +76,7 @@ def blueprint(settings: Settings) -> Blueprint:
         """Show the catalogue: all rules by topic, or those that a filter lets through."""
         asked = tuple(request.args.get(name, "")[:LONGEST_QUERY] for name in (*FILTERS, "q"))
         page = written if not asked[-1] else lambda name, *key: _write(name, settings, *key)  # no cache for free text
-        return str(page("rules", reader(), *asked))
+        return str(page("rules", reader(settings), *asked))
 
     @bp.get("/rules/<rule>")
     def one_rule(rule: str) -> str:
@@ -85,7 +85,7 @@ def blueprint(settings: Settings) -> Blueprint:
             catalogue.entry_of(rule)
         except KeyError:
             raise Refused(404, "There is no rule of this id; /rules lists them all.") from None
-        return str(written("rule", reader(), rule))
+        return str(written("rule", reader(settings), rule))
 
     @bp.get("/attributes")
     def all_attributes() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands for the engineer who connects an EHR: validate, doctor, sandbox, catalogue."""
+"""The commands for the engineer who connects an EHR: validate, doctor, sandbox, catalogue, facts."""
 
 from __future__ import annotations
 
@@ -7,51 +7,39 @@ import json
 import signal
 import sys
 import time
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TextIO
+from typing import BinaryIO, TextIO
 
 import click
 
 from fhir_mapping.terms.site import site_mapping
 from hooks.configuration import load
 from hooks.errors import Refused
-from hooks.reference import catalogue, samples, validating
+from hooks.reference import catalogue, explaining, samples, validating
 from hooks.settings import Settings, SettingsError
+from hooks.terminal import (
+    REFUSED,
+    InputFile,
+    Progress,
+    config_option,
+    harmless,
+    json_option,
+    patience,
+    refuse,
+    show_json,
+)
 from hooks.tools import doctor, loading, sandbox
-
-REFUSED = 1
-config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
-json_option = click.option("--json", "raw", is_flag=True, help="JSON instead of text.")
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(_harmless(message), err=True)
-    sys.exit(REFUSED)
 
 
 def _settings(config: str | None) -> Settings:
     try:
         return load({"config": config, "auth": "open"})
     except SettingsError as error:
-        _refuse(str(error))
-
-
-def _harmless(text: str) -> str:
-    """Leave out what a terminal would take as a command: a chart's text may hold anything."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _show(value: Any) -> None:  # noqa: ANN401 - JSON
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_number))
-
-
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
+        refuse(str(error))
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"), metavar="FILE")
+@click.argument("file", type=InputFile(), metavar="FILE")
 @json_option
 @config_option
 def validate(file: BinaryIO, raw: bool, config: str | None) -> None:
@@ -66,14 +54,14 @@ def validate(file: BinaryIO, raw: bool, config: str | None) -> None:
         look = validating.look_at_text(file.read(), settings, site_mapping(settings.mapping))
     except Refused as refused:
         if raw:
-            _show({"fine": False, "refused": refused.status, "diagnostics": refused.diagnostics})
+            show_json({"fine": False, "refused": refused.status, "diagnostics": refused.diagnostics})
             sys.exit(REFUSED)
-        _refuse(f"Refused ({refused.status}): {refused.diagnostics}")
+        refuse(f"Refused ({refused.status}): {refused.diagnostics}")
     if raw:
-        _show(validating.as_json(look))
+        show_json(validating.as_json(look))
     else:
         for line in validating.as_text(look):
-            click.echo(_harmless(line))
+            click.echo(harmless(line))
     if not look.fine:
         sys.exit(REFUSED)
 
@@ -104,33 +92,41 @@ def doctor_command(
     settings = _settings(config)
     try:
         found = doctor.Doctor(base, token, settings, site_mapping(settings.mapping))
-        found.capability()
-        ids = list(patients) or found.some_patients(count)
-        with click.progressbar(ids, label="Looking at patients", file=sys.stderr) as bar:
-            for patient in bar:
+        with patience(f"Asking {base}"):
+            found.capability()
+            ids = list(patients) or found.some_patients(count)
+        with Progress() as progress:
+            for done, patient in enumerate(ids, 1):
                 found.patient(patient)
-        found.paging()
+                progress("Looking at patients", done, len(ids))
+        with patience(f"Asking {base}"):
+            found.paging()
         report = found.finish()
     except Refused as refused:
-        _refuse(refused.diagnostics)
+        refuse(refused.diagnostics)
     if draft is not None:
         draft.write(doctor.draft(report))
     if raw:
-        _show(doctor.as_json(report))
+        show_json(doctor.as_json(report))
     else:
         for line in doctor.as_text(report, settings.fetch_seconds):
-            click.echo(_harmless(line))
+            click.echo(harmless(line))
         if draft is None:
             click.echo("")
-            click.echo(_harmless(doctor.draft(report)), nl=False)
+            click.echo(harmless(doctor.draft(report)), nl=False)
     if not report.fit:
         sys.exit(REFUSED)
 
 
 @click.command("catalogue")
-def catalogue_command() -> None:
+@json_option
+def catalogue_command(raw: bool) -> None:
     """Write the rule catalogue as Markdown."""
-    click.echo(catalogue.markdown(), nl=False)
+    with patience("Writing the catalogue"):
+        if raw:
+            show_json(catalogue.as_json())
+        else:
+            click.echo(catalogue.markdown(), nl=False)
 
 
 @click.command("samples")
@@ -166,7 +162,7 @@ def samples_command(
     if base is not None:
         rows = [(one.sample, one.patient_id) for one in _loaded(base, today, chosen, token, _settings(config).ca_file)]
     if raw:
-        _show([{"patient": patient, "hook": one.hook, "name": one.name} | dict(one.story) for one, patient in rows])
+        show_json([{"patient": patient, "hook": one.hook, "name": one.name} | dict(one.story) for one, patient in rows])
         return
     for one, patient in rows:
         click.echo(f"{patient}  {one.hook:<15} {one.name}: {one.story['en']}")
@@ -188,7 +184,7 @@ def _loaded(
         with click.progressbar(length=len(chosen), label="Loading patients", file=sys.stderr) as bar:
             return loading.load(base, today, chosen, token=token, ca_file=ca_file, told=lambda _: bar.update(1))
     except loading.LoadError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 @click.command("sandbox")
@@ -197,7 +193,7 @@ def _loaded(
 @click.option("--ehr-port", type=click.IntRange(1, 65535), help="The little EHR's; default a free one.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
 def sandbox_command(port: int, fhir_port: int, ehr_port: int | None, day: dt.datetime | None) -> None:
-    """Run a FHIR server with the sample patients, a little EHR to launch from, and the service, until Ctrl-C."""
+    """Run a FHIR server with the sample patients, and the service, with a little EHR to launch from, until Ctrl-C."""
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped in any way, both servers stop too
     try:
@@ -207,7 +203,7 @@ def sandbox_command(port: int, fhir_port: int, ehr_port: int | None, day: dt.dat
             while True:
                 time.sleep(1)
     except (sandbox.SandboxError, loading.LoadError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     except KeyboardInterrupt:
         click.echo("Stopped; nothing is kept.")
 
@@ -232,4 +228,20 @@ def what_to_try(at: sandbox.Addresses) -> list[str]:
     ]
 
 
-COMMANDS = (validate, doctor_command, catalogue_command, samples_command, sandbox_command)
+@click.command()
+@json_option
+def facts(raw: bool) -> None:
+    """List the facts that may be asked about a patient."""
+    entries = explaining.dictionary()
+    if raw:
+        show_json(entries)
+        return
+    for entry in entries:
+        kind = (
+            entry.get("unit") or ", ".join(entry.get("words", ())) or {"moment": "date"}.get(entry["kind"], "yes / no")
+        )
+        marks = [
+            text for key, text in (("derived", "derived"), ("silence_means_no", "silence means no")) if entry.get(key)
+        ]
+        yes = f" ({'; '.join(marks)})" if marks else ""
+        click.echo(f"{entry['name']}  [{kind}]{yes}  {entry['en']} / {entry['zh-CN']}")

@@ -11,6 +11,7 @@ import msgspec
 from flask import Blueprint, Response, render_template, request
 
 from fhir_mapping.terms.queries import templates
+from hooks.cards.language import page_language
 from hooks.cards.wording import LANGUAGES
 from hooks.dossier.drawing import outline, spots
 from hooks.dossier.form import asking
@@ -188,10 +189,8 @@ def _spots(site: str) -> Iterator[dict[str, Any]]:
 
 
 def _language(settings: Settings) -> Language:
-    asked = request.args.get("language") or request.accept_languages.best_match(["en", "zh-CN", "zh"])
-    if asked is None:
-        return settings.language
-    return "zh-CN" if asked.lower().startswith("zh") else "en"
+    asked = request.args.get("lang") or request.args.get("language")
+    return page_language(asked, request.headers.get("Accept-Language"), settings.language)
 
 
 def _served(settings: Settings) -> str | None:
