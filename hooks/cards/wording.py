@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.advice import Label, Phrase, Why
 from recommenders.patient.faces import variant_of
 from recommenders.patient.fills import FILLS
 from recommenders.patient.fills import GUIDANCE as SHARED
@@ -240,6 +240,8 @@ class Speaker:
             return self.listed([self.fill(part, guidance, advice) for part in value])
         if isinstance(value, Phrase):
             return self.phrase(value, guidance, advice)
+        if isinstance(value, Why):
+            return self.short_reason(value.fact)
         if isinstance(value, Label):
             return label(value.fact, self.language)
         if isinstance(value, Ready):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from recommenders.patient import derived
-from recommenders.vocabulary.facts import Finding, Moment, Reading, known
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, known
 from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, Truth
 
 if TYPE_CHECKING:
@@ -40,7 +40,14 @@ class Phrase:
     fill: Mapping[str, Fill] = field(default_factory=dict)
 
 
-Fill = str | int | Decimal | dt.date | Label | Phrase | Reading | Finding | Moment | tuple["Fill", ...]
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a fact is not known, said in a word or two ("result pending", "list not delivered")."""
+
+    fact: Fact
+
+
+Fill = str | int | Decimal | dt.date | Label | Phrase | Why | Reading | Finding | Moment | tuple["Fill", ...]
 """What a `{name}` in a wording may become; a tuple is a list in the reader's language."""
 
 
