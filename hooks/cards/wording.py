@@ -59,6 +59,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAMES = {spec.name: path for path, spec in reversed(DICTIONARY.items())} | {path: path for path in DICTIONARY}
 """Where a name of the specification sits; of two facts of one name (albumin now, at diagnosis) the plain one."""
+_MEASURED_IN = sorted({spec.unit for spec in DICTIONARY.values() if spec.unit} | {*UNITS}, key=len, reverse=True)
 _ORDER_NAMES = {spec.name: attribute for attribute, spec in ORDER_COMPONENTS.items()}
 
 
@@ -212,7 +213,17 @@ class Speaker:
         text = wording.text(self.language)
         if "{" not in text:
             return text
-        return _BRACES.sub(lambda match: self._brace(match[1], guidance, advice, extra), text)
+        return _BRACES.sub(
+            lambda match: self._without(self._brace(match[1], guidance, advice, extra), text[match.end() :]), text
+        )
+
+    def _without(self, said: str, following: str) -> str:
+        """Leave the unit of a number to the sentence where the sentence says it itself ("{life} months")."""
+        for ucum in _MEASURED_IN:
+            shown = unit(ucum, self.language)
+            if shown and said.endswith(shown) and said[0].isdigit() and following.lstrip().startswith(shown):
+                return said.removesuffix(shown).rstrip()
+        return said
 
     def _brace(self, name: str, guidance: Guidance, advice: Advice | None, extra: Mapping[str, Fill]) -> str:
         for source in (extra, advice.fill if advice else {}, advice.values if advice else {}, self.assessment.values):
