@@ -205,16 +205,9 @@ def test_every_card_of_any_patient_can_be_said_in_both_languages_and_is_short_en
 
 # --- how much a card says, whoever the patient is -------------------------------------------------------------
 
-DRUGS = (
-    "denosumab-120",
-    "denosumab-60",
-    "zoledronic",
-    "zoledronic-5",
-    "ibandronate",
-    "pamidronate",
-    "ifosfamide",
-    "melphalan",
-)
+KIND_OF: Mapping[str, OrderKind] = {"ifosfamide": "ifosfamide", "melphalan": "melphalan"}
+DRUGS = ("denosumab-120", "denosumab-60", "zoledronic", "zoledronic-5", "ibandronate", "pamidronate", *KIND_OF)
+PARTS = {"dose_mg": (3, 4, 60, 120, 140, 9000), "interval_days": (14, 28, 84), "infusion_min": (5, 15, 120)}
 ROUTES = ("IV", "SC", "IM", "PO")
 
 
