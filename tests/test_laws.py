@@ -31,6 +31,8 @@ from recommenders.vocabulary.records import Course, Courses, Dose, Event, Lesion
 from tests.vignettes import load_all
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hooks.cards.wording import Language
     from recommenders.assessing.assessment import Assessment
     from recommenders.vocabulary.guidance import Hook
