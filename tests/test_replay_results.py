@@ -226,7 +226,8 @@ def test_patients_lines_that_a_stopped_run_left_are_told_with_their_age(tmp_path
 def test_the_page_has_its_seven_sections_and_asks_nothing_of_others(run: Path, language: str) -> None:
     page = report.page(run, language)
     assert re.findall(r"<h2>(\d) ·", page) == list("1234567")
-    assert page.count("<svg") >= 4
+    assert page.count("<svg") >= 8
+    assert page.count('<figure class="wide">') == page.count('<figure class="narrow">') >= 4
     assert all('role="img" aria-label="' in svg for svg in re.findall(r"<svg[^>]*>", page))
     assert not re.search(r"<script|<img|<link|@import|url\((?!#)|href=\"(?!#)", page)
     assert not re.findall(r"https?://(?!www\.w3\.org/|hl7|loinc)[\w.]+", page)
