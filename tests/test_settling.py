@@ -39,7 +39,6 @@ def said(rule: str, voice: Voice, *, order: str | None = None, bone: str | None 
         recommender=info.recommender,
         state="fired",
         advices=(advice,),
-        criterion=YES,
         hook="order-sign",
     )
     return Utterance(verdict=verdict, advice=advice, hook="order-sign", voice=voice)

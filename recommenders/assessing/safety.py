@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +9,7 @@ from recommenders.assessing.assessment import assess_seen, seen_at
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
 from recommenders.patient.precautions import calcium_too_high_for_supplements, jaw_at_risk
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import exactly, stated
+from recommenders.vocabulary.facts import exactly, replace, stated
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import DENOSUMAB, Order
 
