@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import random
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from hooks.settings import load
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Course, Courses, Dose, Event, Lesion, Lesions, Order
 from tests.vignettes import load_all
 

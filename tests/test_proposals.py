@@ -6,7 +6,6 @@ import copy
 import csv
 import datetime as dt
 import json
-from dataclasses import replace
 from decimal import Decimal
 from importlib.resources import files
 from itertools import product
@@ -25,7 +24,7 @@ from recommenders.assessing.safety import as_draft_order, corrected, unsafe_beca
 from recommenders.patient.advice import ChangedOrder, Item, ProposedMedication, ProposedService, Service
 from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Fact, Finding, exactly, stated
+from recommenders.vocabulary.facts import Fact, Finding, exactly, replace, stated
 from recommenders.vocabulary.records import Course, Courses, Dose, Order
 from tests.wire import empty_members
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +18,7 @@ from recommenders.assessing.assessment import Assessment, assess
 from recommenders.assessing.speaking import utterances
 from recommenders.patient.advice import Advice, ChangedOrder, Phrase, Proposal, ProposedMedication, ProposedService
 from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import INDICATORS, Hook
 from tests.vignettes import FOLDER, facts_of, load
 

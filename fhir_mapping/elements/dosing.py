@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import DRUGS, is_local, plain
 from fhir_mapping.words.fold import compiled
-from recommenders.vocabulary.facts import Finding, Reading
+from recommenders.vocabulary.facts import Finding, Reading, replace
 from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:
