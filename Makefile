@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 HOST   ?= 127.0.0.1
 PORT   ?= 8080
+FHIR_PORT ?= 8090
+EHR_PORT  ?= 8091
 
 .DEFAULT_GOAL := help
 .PHONY: help serve sandbox test check bench soak lock catalogue clean
@@ -30,10 +32,11 @@ serve: $(VENV)/.run $(VENV)/.sandbox ## Set everything up and serve at http://12
 	$(BIN)/oncobone serve --host $(HOST) --port $(PORT)
 
 sandbox: $(VENV)/.sandbox ## A local FHIR server with the sample patients, and the service beside it
-	$(BIN)/oncobone sandbox
+	$(BIN)/oncobone sandbox --port $(PORT) --fhir-port $(FHIR_PORT) --ehr-port $(EHR_PORT)
 
 test: $(VENV)/.dev ## Set everything up and run the tests
 	@sh .ci/system-parts
+	@sh .ci/engines $(CURDIR)/$(VENV)/engines
 	$(BIN)/pytest -n auto --dist loadgroup
 
 check: $(VENV)/.dev ## Format, lint, types

@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
-
-from bench import body
+from bodies import body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +41,7 @@ LONGEST_S = 45
 FACTORY = """
 from hooks.watching import observability
 from hooks.running.warming import make_app
-from hooks.settings import load
+from hooks.configuration import load
 observability.start_logging("error")
 app = make_app(load())
 """

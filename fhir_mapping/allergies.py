@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.terms.decode import listed
 from fhir_mapping.terms.drugs import identify
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, replace, stated

@@ -17,15 +17,17 @@ from fhir_mapping.delivery.notes import Notes
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
 from fhir_mapping.elements import medication_entries, values
+from fhir_mapping.elements.answers import answer_of, imwg_response
 from fhir_mapping.elements.plasma_cells import is_of_family
 from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
-from fhir_mapping.terms import dates, decode, dictionary
+from fhir_mapping.terms import dates, decode, dictionary, exact
 from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
-from fhir_mapping.terms.decode import Delivered, ResourceFaultError
+from fhir_mapping.terms.decode import Delivered
 from fhir_mapping.terms.dictionary import MYELOMA
+from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
@@ -237,7 +239,7 @@ class _Chart:
     def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give a resource that is contained, or was delivered; None when it is neither."""
         if reference.startswith("#"):
-            for inner in decode.listed((containing or {}).get("contained")):
+            for inner in exact.listed((containing or {}).get("contained")):
                 if inner.get("id") == reference[1:]:
                     return self._checked(inner)
             return None
@@ -251,7 +253,7 @@ class _Chart:
 
     def _decoded(self, raw: msgspec.Raw | bytes) -> dict[str, Any] | None:
         try:
-            return self._checked(decode.whole(raw))
+            return self._checked(exact.whole(raw))
         except ResourceFaultError:
             return None
 
@@ -516,7 +518,7 @@ def _other_uses(
 
 
 def _drafts(raw: bytes | None) -> Mapping[str, Any] | None:
-    return None if raw is None or raw.strip() == b"null" else decode.whole(raw)
+    return None if raw is None or raw.strip() == b"null" else exact.whole(raw)
 
 
 def _resources_of(bundle: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
@@ -665,7 +667,7 @@ def _symptoms(reader: ObservationReader) -> None:
         if resource is None:
             return None
         has_value = any(name.startswith("value") for name in resource)
-        answer = values.answer_of(resource, reader.context) if has_value else "positive"
+        answer = answer_of(resource, reader.context) if has_value else "positive"
         if answer not in {"positive", "negative"}:
             return None
         blank = dictionary.blank_finding("clin.bone_pain")
@@ -776,7 +778,7 @@ def _disease_status(reader: ObservationReader) -> None:
 
 def _imwg_word(said: str) -> str | None:
     """Give a response category of myeloma: "complete remission" or "stable" are said of any cancer, VGPR is not."""
-    word = values.imwg_response(said)
+    word = imwg_response(said)
     return word if word in {"sCR", "VGPR", "MR"} or (word and "imwg" in said.lower()) else None
 
 

@@ -17,9 +17,11 @@ from fhir_mapping.elements.indications import indications
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.medications import Drafted, Medications
 from fhir_mapping.terms import dates
+from fhir_mapping.terms.bma_classes import bma_class
 from fhir_mapping.terms.codes import code_text, texts_of
-from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError, listed
-from fhir_mapping.terms.drugs import DRUGS, bma_class, mentions
+from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.drug_names import DRUGS, mentions
+from fhir_mapping.terms.exact import ResourceFaultError, listed
 from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, stated
@@ -79,7 +81,7 @@ MOST_DRAFTS, MOST_DRUGS = 500, 100
 """Of one call: a large order set has some dozens. Each drug is judged beside all others, so the work grows faster."""
 
 
-def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, context: ReadingContext) -> Drafts:  # noqa: C901 - one draft after the other, each fault named in its place
+def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, context: ReadingContext) -> Drafts:
     """
     Read `context.draftOrders`.
 
@@ -95,18 +97,7 @@ def read_drafts(bundle: Mapping[str, Any], selections: Sequence[str] | None, *, 
     shelf = _Shelf(entries)
     for place, _, resource in entries:
         _refuse_others(resource, place, shelf, context)
-    names: dict[int, tuple[str, bool]] = {}
-    taken: set[str] = set()
-    for place, _, resource in entries:
-        kind = words(resource.get("resourceType"))
-        if kind not in ORDERED:
-            if kind not in SUPPORTING:
-                notes.append(note(medication_entries.reference_of(resource) or "draftOrders", "type-not-read"))
-            continue
-        name, has_id = _name(resource, place, taken, notes)
-        if _is_draft(resource, name, notes):
-            names[place] = (name, has_id)
-            taken.add(name)
+    names = _names(entries, notes)
     chosen = _at_hand(selections, [entry for entry in entries if entry[0] in names], notes)
     orders: list[Order] = []
     drafted: list[Drafted] = []
@@ -147,6 +138,23 @@ def with_drafted(read: Medications, drafts: Drafts, *, context: ReadingContext) 
             blank, True, date=context.today, resources=tuple(order.reference for order in invasive)
         )
     return changes
+
+
+def _names(entries: Sequence[Placed], notes: list[Note]) -> dict[int, tuple[str, bool]]:
+    """Name the drafts among the entries: place -> its reference, and whether it came with an id."""
+    names: dict[int, tuple[str, bool]] = {}
+    taken: set[str] = set()
+    for place, _, resource in entries:
+        kind = words(resource.get("resourceType"))
+        if kind not in ORDERED:
+            if kind not in SUPPORTING:
+                notes.append(note(medication_entries.reference_of(resource) or "draftOrders", "type-not-read"))
+            continue
+        name, has_id = _name(resource, place, taken, notes)
+        if _is_draft(resource, name, notes):
+            names[place] = (name, has_id)
+            taken.add(name)
+    return names
 
 
 # --- the bundle ---------------------------------------------------------------------------------------------

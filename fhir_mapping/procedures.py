@@ -14,7 +14,7 @@ from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, plac
 from fhir_mapping.service_orders import fractionation, read_service
 from fhir_mapping.terms import dates, dictionary, units
 from fhir_mapping.terms.codes import HCPCS, texts_of
-from fhir_mapping.terms.decode import is_number
+from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Finding, replace, stated

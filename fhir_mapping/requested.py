@@ -12,8 +12,8 @@ from fhir_mapping.places.sites import body_sites, places_in
 from fhir_mapping.proposals import SERVICE_CODES
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, normal_system, texts_of
-from fhir_mapping.terms.drugs import plain
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 from recommenders.patient.advice import Service
 from recommenders.vocabulary.records import Request
 

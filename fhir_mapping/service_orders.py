@@ -11,10 +11,11 @@ from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.indications import indications
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in
 from fhir_mapping.terms.codes import LOINC, code_text, codings, normal_system, texts_of
-from fhir_mapping.terms.decode import listed
-from fhir_mapping.terms.drugs import mentions, plain
+from fhir_mapping.terms.drug_names import mentions
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.terms.units import spelled
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

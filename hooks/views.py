@@ -12,7 +12,8 @@ from flask import Blueprint, Response, current_app, g, request
 
 from fhir_mapping.chart import read_chart
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
+from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
 from hooks.cards.cards import EVALUATION, PLAIN, Manner, answer
 from hooks.cards.identity import CallIdentity

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Advice, Phrase, Proposal, ProposedService, SourceVerdict
+from recommenders.patient.advice import Advice, Phrase, Proposal, ProposedService
 from recommenders.patient.bone_agents import (
     CALCIUM,
     agent_offered,
@@ -25,55 +24,35 @@ from recommenders.patient.bone_agents import (
     zoledronic_recently,
 )
 from recommenders.patient.cancer import any_cancer
-from recommenders.patient.checklist import CheckItem, calcium_and_creatinine, electrolytes, imaging
-from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.courses import (
-    ZOLEDRONIC,
     at_hand,
     bma,
     bma_orders,
     days_since_dose,
     event_during_bma,
-    first_dose,
     milestone,
     sre_during_bma,
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
-from recommenders.patient.explanations import explanations
-from recommenders.patient.myeloma_bone import (
-    SWITCHABLE,
-    bone_risk_tier,
-    examinations_read,
-    imaged_since,
-    is_after,
-    markers_still_high,
-    smouldering_verdicts,
-    stop_criteria,
-)
-from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class
-from recommenders.patient.myeloma_risk import high_by_mayo
-from recommenders.patient.precautions import (
-    asked_for,
-    bare,
-    is_minor,
-    kidneys_failing,
-    not_asked_for,
-    services,
-    trimmed,
-)
+from recommenders.patient.myeloma_bone import bone_risk_tier
+from recommenders.patient.myeloma_class import may_have_plasma_cells
+from recommenders.patient.precautions import asked_for, bare, kidneys_failing, services, trimmed
 from recommenders.patient.renal import zoledronic_dose
-from recommenders.patient.trends import evolving
+from recommenders.protecting.myeloma import myeloma, myeloma_on_treatment
+from recommenders.protecting.parts import GUIDANCE, is_new
+from recommenders.protecting.plasma_cells import plasma_cell_disease, smouldering_or_mgus
+from recommenders.protecting.starting import starting, stopping_denosumab
 from recommenders.vocabulary.facts import known
-from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
-from recommenders.vocabulary.logic import NO, Criterion, all_of, any_of, decided, documented, given
-from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC
+from recommenders.vocabulary.guidance import CHART_HOOKS
+from recommenders.vocabulary.logic import NO, all_of, decided, documented, given
+from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from recommenders.patient.advice import Case, Fill, Service, Value
+    from recommenders.patient.advice import Case, Fill, Value
 
-GUIDANCE = guidance("bone_protection")
+__all__ = ["GUIDANCE", "rules", "values"]
 
 
 def rules(case: Case) -> Iterator[Advice]:
@@ -215,12 +194,6 @@ def treated_bone_metastases(case: Case) -> Iterator[Advice]:
     yield Advice(rule="BP-035", because=lung_bone_metastasis & facts.meds.ici)
 
 
-def is_new(case: Case, day: dt.date | None) -> bool:
-    """Tell whether something of that day is recent enough to be said unasked."""
-    span = dt.timedelta(int(case.limits(COMMON).result_is_new.value))
-    return day is not None and dt.timedelta(0) <= case.facts.as_of - day <= span
-
-
 # --- hypercalcaemia -----------------------------------------------------------------------------------------
 
 
@@ -272,348 +245,6 @@ def rehydration(case: Case) -> Iterator[Proposal]:
     if not asked_for(case, "hydration").yes:
         item = ProposedService(service="hydration", priority="urgent")
         yield Proposal(button="hydration", items=(item,), reasons=CALCIUM)
-
-
-# --- active myeloma -----------------------------------------------------------------------------------------
-
-MYELOMA = ("dx.mm", "dx.smm", "dx.mgus")
-
-
-def myeloma(case: Case) -> Iterator[Advice]:
-    """BP-020 and BP-024: active myeloma without bone protection."""
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, drugs = facts.dx, case.once(bma)
-    computed, stop = case.once(myeloma_class), case.once(stop_criteria)
-
-    active_myeloma = dx.mm | computed.is_active_mm
-    already_protected, treated_before = drugs.current.any(), drugs.past.any()
-    very_good_response = facts.mm.response.one_of("VGPR", "CR", "sCR")
-    stopped_as_allowed = all_of(
-        (
-            given(drugs.last_drug in ZOLEDRONIC),
-            drugs.months >= limits.imwg_stop_from,
-            very_good_response,
-        )
-    )
-    yield Advice(
-        rule="BP-024",
-        because=all_of(
-            (
-                active_myeloma,
-                ~already_protected,
-                treated_before,
-                drugs.months < limits.two_years,
-                ~documented(stop.met),
-                ~unsafe_to_start(case),
-            )
-        ),
-        holds={"stop-allowed": stopped_as_allowed, "denosumab-last": given(drugs.last_drug in DENOSUMAB)},
-        fill=months_on_treatment(case),
-    )
-
-    by_results_only = computed.is_active_mm & ~documented(dx.mm)
-    may_be_something_else = by_results_only & case.once(explanations).all
-    yield Advice(
-        rule="BP-020",
-        because=all_of(
-            (
-                active_myeloma,
-                ~documented(may_be_something_else),
-                ~documented(treated_before & stop.met),
-                ~unsafe_to_start(case),
-            )
-        ),
-        unless=already_protected | waits_for_calcium(case),
-        holds={
-            "course-finished": treated_before & (drugs.months >= limits.two_years),
-            "by-results-only": by_results_only,
-            "osteoporosis-drug": on_osteoporosis_drug(case),
-            "agent-offered": agent_offered(case),
-            "calcium-unknown": ~calcium_known_for_an_order(case),
-        },
-        fill=months_on_treatment(case),
-        proposals=(*zoledronic_acid(case, MYELOMA), denosumab(MYELOMA), *supplements(case)),
-    )
-
-
-def myeloma_on_treatment(case: Case) -> Iterator[Advice]:
-    """BP-023, BP-026, BP-027 and BP-030: active myeloma on bone protection."""
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, drugs = facts.dx, case.once(bma)
-    computed, stop = case.once(myeloma_class), case.once(stop_criteria)
-
-    active_and_protected = (dx.mm | computed.is_active_mm) & drugs.current.any()
-    on_denosumab = drugs.current.includes(DENOSUMAB)
-    very_good_response = facts.mm.response.one_of("VGPR", "CR", "sCR")
-
-    yield Advice(
-        rule="BP-023",
-        because=active_and_protected & (drugs.months >= limits.two_years),
-        unless=drugs.interval_days > limits.monthly,
-        holds={"denosumab": on_denosumab, "no-deep-response": ~documented(very_good_response)},
-        fill=months_on_treatment(case),
-        proposals=tuple(
-            same_bisphosphonate(
-                case,
-                "every-12-weeks",
-                GUIDANCE.tables["proposed"]["bisphosphonate_longer_interval_days"],
-                MYELOMA,
-            )
-        ),
-    )
-
-    kidneys = documented(stop.kidneys)
-    stable_months = [lesion.stable_months for lesion in facts.lesions if lesion.stable_months.is_known]
-    shortest = min(stable_months, key=lambda stable: stable.low or 0, default=None)
-    yield Advice(
-        rule="BP-026",
-        because=(dx.mm | dx.smm) & drugs.current.any() & stop.met,
-        holds={
-            "kidneys": kidneys,
-            "jaw": documented(stop.jaw),
-            "low-calcium": documented(stop.calcium),
-            "zoledronic-acid-kidneys": kidneys & drugs.current.includes(ZOLEDRONIC),
-            "stable-on-denosumab": documented(stop.efficacy) & on_denosumab,
-            "stable-and-deep-response": documented(stop.efficacy) & very_good_response,
-        },
-        fill={} if shortest is None else {"stable_months": bare(shortest)},
-    )
-    yield Advice(
-        rule="BP-027",
-        because=active_and_protected & very_good_response & (drugs.months < limits.two_years),
-        fill=months_on_treatment(case),
-    )
-
-    still_high = markers_still_high(case)
-    yield Advice(
-        rule="BP-030",
-        because=all_of(
-            (
-                active_and_protected,
-                ~is_minor(case),
-                drugs.current.includes(SWITCHABLE),
-                still_high | facts.mm.bmd_decreased,
-            )
-        ),
-        holds={"only-bone-density": documented(facts.mm.bmd_decreased) & ~documented(still_high)},
-        new=given(is_new(case, facts.bone.ctx.date)),
-    )
-
-
-# --- smouldering myeloma and MGUS ---------------------------------------------------------------------------
-
-
-def smouldering_or_mgus(case: Case) -> Iterator[Advice]:
-    """BP-021, BP-022 and BP-025: smouldering myeloma by source, and MGUS."""
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, drugs = facts.dx, case.once(bma)
-    computed, sources = case.once(myeloma_class), case.once(smouldering_verdicts)
-
-    smouldering = (dx.smm | computed.is_smm) & ~computed.is_active_mm
-    already_protected = drugs.current.any()
-
-    verdicts = {"mayo": sources.mayo, "imwg": sources.imwg, "nccn": sources.nccn, "cn2022": sources.cn2022}
-    yield Advice(
-        rule="BP-021",
-        because=smouldering & sources.any_supports & ~unsafe_to_start(case),
-        unless=already_protected,
-        verdicts=tuple(
-            SourceVerdict(line=line, criterion=verdict)
-            for line, verdict in zip((0, 1, 3, 4), verdicts.values(), strict=True)
-        ),
-        fill={
-            "sources_for": tuple(Phrase(f"source-{name}") for name, verdict in verdicts.items() if verdict.yes),
-            "sources_against": tuple(Phrase(f"source-{name}") for name, verdict in verdicts.items() if verdict.no)
-            or Phrase("none"),
-        },
-    )
-
-    lower_risk = (dx.smm | computed.is_smm) & sources.all_against
-    yield Advice(
-        rule="BP-022",
-        because=all_of(
-            (
-                dx.mgus | computed.is_mgus | lower_risk,
-                ~dx.mm,
-                ~computed.is_active_mm,
-                ~documented(dx.bone_met),
-                examinations_read(case),
-            )
-        ),
-        holds={
-            "osteoporosis": documented(dx.osteoporosis),
-            "smouldering": documented(lower_risk),
-        },
-    )
-
-    two_years = milestone(case, limits.two_years)
-    tests: tuple[Service, ...] = ("m-protein", "free-light-chains")
-    tested = all_of(is_after(fact, two_years) for fact in (facts.mm.m_protein, facts.mm.flcr))
-    imaged = any_of(is_after(fact, two_years) for fact in (facts.mm.mri_focal, facts.mm.pet_focal_active))
-    tested |= asked_for(case, *tests)
-    imaged |= asked_for(case, "mri-whole-body") | asked_for(case, "pet-ct")
-    yield Advice(
-        rule="BP-025",
-        because=smouldering & already_protected & (drugs.months >= limits.two_years),
-        unless=documented(tested & imaged),
-        fill=months_on_treatment(case),
-        proposals=(
-            *(() if tested.yes else (services("tests", *tests, reasons=MYELOMA),)),
-            *(() if imaged.yes else (services("mri", "mri-whole-body", reasons=MYELOMA),)),
-        ),
-    )
-
-
-# --- any plasma-cell disease --------------------------------------------------------------------------------
-
-
-def plasma_cell_disease(case: Case) -> Iterator[Advice]:
-    """BP-028, BP-029, BP-031 and BP-033: what the bones of a patient with plasma-cell disease tell."""
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, mm, drugs = facts.dx, facts.mm, case.once(bma)
-    myeloma_or_smouldering = dx.mm | dx.smm
-
-    seen_during_treatment = any_of(
-        is_after(mm.pet_suvmax, start.date) for start in (drugs.start_date, mm.antimyeloma_start) if start.is_known
-    )
-    yield Advice(
-        rule="BP-028",
-        because=myeloma_or_smouldering & mm.pet_focal_active & (mm.pet_suvmax > limits.suvmax),
-        holds={"not-on-treatment": ~seen_during_treatment},
-        fill={"pet_date": mm.pet_suvmax.date} if mm.pet_suvmax.date else {},
-        new=given(is_new(case, mm.pet_suvmax.date)),
-    )
-
-    tier = case.once(bone_risk_tier)
-    yield Advice(
-        rule="BP-029",
-        because=(myeloma_or_smouldering | dx.mgus) & tier.is_told,
-        holds={"high": given(tier.word == "high"), "mid": given(tier.word == "mid")},
-        fill={"tier": Phrase(f"tier_{tier.word}")} if tier.word else {},
-    )
-
-    yield Advice(rule="BP-031", because=dx.mm & dx.osteoporosis & (facts.patient.age >= limits.older_age))
-
-    trend = case.once(evolving)
-    risen = [change for change in trend.flagged if change.key in {"m-protein", "flc"}]
-    newest = max((change.newest.date for change in risen if change.newest.date), default=None)
-    asked = any_of(asked_for(case, service) for service in SKELETON)
-    yield Advice(
-        rule="BP-033",
-        because=myeloma_or_smouldering & (trend.m_protein | trend.flc),
-        unless=imaged_since(case, newest) | asked,
-        holds={"evolving-smouldering": documented(case.criterion("SMM-006"))},
-        fill={
-            "marker_change": tuple(
-                Phrase(f"marker-{change.key}", {"from": bare(trimmed(change.earlier)), "to": trimmed(change.newest)})
-                for change in risen
-            ),
-            "change_since": min((change.earlier.date for change in risen if change.earlier.date), default=""),
-        },
-        proposals=() if asked.yes else (services("low-dose-ct", "low-dose-ct", reasons=MYELOMA),),
-    )
-
-
-SKELETON: tuple[Service, ...] = ("low-dose-ct", "mri-whole-body", "pet-ct")
-
-
-# --- starting and stopping, whatever the disease ------------------------------------------------------------
-
-
-def starting(case: Case) -> Iterator[Advice]:
-    """BP-008, BP-009, BP-032 and BP-036: what belongs to a start that is advised or being ordered."""
-    start_pressed = case.fired("BP-001") | case.fired("BP-002") | case.fired("BP-020")
-    start_considered = case.fired("BP-021")
-    yield Advice(rule="BP-008", because=start_pressed | start_considered)
-
-    yield from checklist(case, start_pressed, start_considered)
-
-    if may_have_plasma_cells(case) or case.whole:
-        yield from starting_in_myeloma(case)
-
-
-def starting_in_myeloma(case: Case) -> Iterator[Advice]:
-    """BP-032 and BP-036: kidneys and high risk, where a start is advised in a plasma-cell disorder."""
-    facts, limits = case.facts, case.limits(GUIDANCE)
-    dx, drugs = facts.dx, case.once(bma)
-    start_in_myeloma = case.fired("BP-020") | case.fired("BP-021")
-
-    active_myeloma = dx.mm | case.once(myeloma_class).is_active_mm
-    weak_kidneys = (facts.lab.crcl < limits.reduced_clearance) | facts.other.dialysis
-    failing = kidneys_failing(case)
-    yield Advice(
-        rule="BP-032",
-        because=all_of(
-            (active_myeloma, ~is_minor(case), weak_kidneys, start_in_myeloma | drugs.current.includes(BISPHOSPHONATES)),
-        ),
-        holds={
-            "zoledronic-acid-unsuitable": failing & drugs.current.includes(ZOLEDRONIC),
-            "no-start-advised": ~documented(case.fired("BP-020")),
-            "kidneys-failing": failing,
-        },
-    )
-
-    high_risk = dx.mm | (dx.smm & (case.once(smouldering_verdicts).imwg | high_by_mayo(case)))
-    yield Advice(rule="BP-036", because=start_in_myeloma & high_risk, unless=drugs.current.any())
-
-
-def checklist(case: Case, start_pressed: Criterion, start_considered: Criterion) -> Iterator[Advice]:
-    """
-    BP-009: what is still missing before a first dose, advised or being ordered.
-
-    At an order calcium and creatinine have rules of their own (DOSE-010, DOSE-011).
-    """
-    if case.hook in CHART_HOOKS:
-        items = (imaging(case), *calcium_and_creatinine(case), *electrolytes(case))
-        start_advised = start_pressed | start_considered
-        yield _checklist(case, start_advised, items, only_smouldering=~documented(start_pressed))
-    for order in bma_orders(case):
-        yield _checklist(case, first_dose(case, order), (imaging(case), *electrolytes(case)), order=order.reference)
-
-
-def _checklist(
-    case: Case,
-    first_dose_ahead: Criterion,
-    items: tuple[CheckItem, ...],
-    *,
-    only_smouldering: Criterion = NO,
-    order: str | None = None,
-) -> Advice:
-    missing = [item for item in items if not item.there.yes and not_asked_for(case, item.tests)]
-    tests = not_asked_for(case, dict.fromkeys(test for item in missing for test in item.tests))
-    names = tuple(item.name for item in missing)
-    proposals = (Proposal(button="tests", items=tuple(ProposedService(service=test) for test in tests)),)
-    return Advice(
-        rule="BP-009",
-        because=first_dose_ahead,
-        unless=given(not missing),
-        holds={"only-smouldering": only_smouldering},
-        fill={"items": names},
-        proposals=proposals if tests else (),
-        order=order,
-    )
-
-
-def stopping_denosumab(case: Case) -> Iterator[Advice]:
-    """BP-034: stopping or spacing denosumab."""
-    drugs, limits = case.once(bma), case.limits(COURSES)
-
-    on_denosumab = drugs.current.includes({"denosumab-120"})
-    told_to_stop_or_space = case.fired("BP-023") | case.fired("BP-026") | case.fired("BP-006")
-    denosumab_before = drugs.past.includes(DENOSUMAB)
-    since = days_since_dose(case, ONCOLOGIC & DENOSUMAB)
-    another_being_ordered = given(any(order.drug not in DENOSUMAB for order in bma_orders(case)))
-    unprotected = ~drugs.any.any() & ~another_being_ordered
-    yield Advice(
-        rule="BP-034",
-        because=(on_denosumab & told_to_stop_or_space)
-        | (denosumab_before & (since > limits.current_after_last_dose) & unprotected),
-        holds={
-            "long-ago": ~documented(on_denosumab) & (since > limits.course_gap),
-            "spacing-advised": on_denosumab & told_to_stop_or_space,
-            "stopped": ~documented(on_denosumab),
-        },
-    )
 
 
 # --- computed values ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService, Why
 from recommenders.patient.allergies import ifosfamide_allergy, shown_allergy
 from recommenders.patient.mesna import mesna_beside, mesna_per_day, mesna_required, mesna_share, protects_bladder
 from recommenders.patient.remarks import less_safe, plain
@@ -325,9 +325,9 @@ def _why_lacking(case: Case, fact: Fact) -> Phrase:
     what: dict[str, Fill] = {"what": Label(fact.name)}
     if fact.reason == "stale" and fact.date is not None:
         return Phrase("lacking-old", what | {"days": (case.facts.as_of - fact.date).days})
-    if fact.reason in {"missing", "not-delivered"}:
+    if fact.reason == "missing":
         return Phrase("lacking-none", what)
-    return Phrase("lacking-unusable", what)
+    return Phrase("lacking-unusable", what | {"why": Why(fact)})
 
 
 def _counts_and_interactions(case: Case, order: Order) -> Advice:

@@ -52,8 +52,10 @@ class Console:
         )
 
     def open(self, path: str = "/", language: str = "en") -> None:
-        """Open a page."""
+        """Open a page; the console has then told its first story."""
         self.driver.get(f"{self.base}{path}?lang={language}")
+        if path == "/":
+            self.find("#call[data-ready]")
 
     def find(self, css: str) -> WebElement:
         """Give the first element of a kind, waiting for it."""

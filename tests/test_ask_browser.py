@@ -176,6 +176,29 @@ def test_what_a_page_does_not_hold_is_read_page_by_page(
     assert not any("Bearer" in path or "access_token" in path for _, path, _ in chart.seen)
 
 
+def test_medications_that_orders_refer_to_are_read_and_results_category_by_category_where_all_are_refused(
+    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart
+) -> None:
+    chart.wants_category = True
+    subject = {"reference": f"Patient/{PATIENT}"}
+    order: dict[str, Any] = {
+        "resourceType": "MedicationRequest",
+        "id": "by-name",
+        "status": "active",
+        "intent": "order",
+    }
+    order |= {"medicationReference": {"reference": "Medication/deno"}, "subject": subject, "authoredOn": "2026-11-01"}
+    chart.add(order, {"resourceType": "Medication", "id": "deno", "code": {"text": "denosumab 120 mg"}})
+    form.driver.get(ehr.launch(f"{served[0]}/dossier/launch", PATIENT))
+    assert "Mirels" in form.find("#dossier .dossier #bones").text, "the results came"
+    assert "denosumab" in form.find("#dossier").text.lower(), "the drug is known"
+    asked = [path for method, path, _ in chart.seen if method == "GET"]
+    assert any(path.endswith("/Medication/deno") for path in asked)
+    assert sum("&category=" in path for path in asked) >= 9
+    scope = next(path for path in asked if path.startswith("/authorize"))
+    assert "patient%2FMedication.r" in scope
+
+
 # --- saving that fails ----------------------------------------------------------------------------------------
 
 

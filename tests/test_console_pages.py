@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.application import create_app
+from hooks.configuration import load
 from hooks.console import SPOKEN
 from hooks.console.refusals import place_of
 from hooks.console.texts import texts
 from hooks.dossier.whole import dossier_of
 from hooks.reference import safe, samples
-from hooks.settings import Settings, SettingsError, load
+from hooks.settings import Settings, SettingsError
 from hooks.views import Desk
 from tests.wire import DAY
 

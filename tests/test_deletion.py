@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from hooks.configuration import load
 from hooks.reference.catalogue import FIXTURES
 from hooks.services import find_services
-from hooks.settings import load
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.topics import TOPICS

@@ -23,8 +23,9 @@ import psycopg
 import pytest
 import requests
 
+from hooks.configuration import VARIABLES, load
 from hooks.running.processes import SLACK_S
-from hooks.settings import MIB, VARIABLES, load, refuse_unsafe_start
+from hooks.settings import MIB, refuse_unsafe_start
 from hooks.store.database import GRANTS
 from hooks.watching.observability import FIELDS, Metrics
 from tests import postgres

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hooks.configuration import load
 from hooks.fhir_server.breaker import GONE_CALLS, PAUSE_SECONDS, Breakers, CallHealth
 from hooks.fhir_server.fetch import answers, fetch_missing
 from hooks.fhir_server.reasons import sentence
-from hooks.settings import Settings, SettingsError, load
+from hooks.settings import Settings, SettingsError
 from tests import fhir_servers as fhir
 from tests.conftest import wait_until
 from tests.fhir_servers import Server

@@ -27,12 +27,21 @@ ROOMS = sorted((FOLDER / "patient").glob("*.py"))
 """What several topics know of a patient; the lists of the consensus on surgery are written there."""
 
 
+ROOM_OF = {
+    "order_safety": "ordering",
+    "surgical_timing": "operating",
+    "bone_protection": "protecting",
+    "myeloma_staging": "staging",
+    "radiotherapy": "irradiating",
+    "workup": "working_up",
+}
+"""Topics whose rules need more than one module."""
+
+
 def code_of(topic: str) -> str:
-    if topic == "order_safety":  # the rules of order safety have a room of their own
-        rooms = [FOLDER / "order_safety.py", *sorted((FOLDER / "ordering").glob("*.py"))]
-        return "\n".join(path.read_text(encoding="utf-8") for path in rooms)
     name = f"{topic if topic != 'common' else 'derived'}.py"
-    return next(FOLDER.rglob(name)).read_text(encoding="utf-8")
+    room = sorted((FOLDER / ROOM_OF[topic]).glob("*.py")) if topic in ROOM_OF else []
+    return "\n".join(path.read_text(encoding="utf-8") for path in (next(FOLDER.rglob(name)), *room))
 
 
 def test_all_187_rules_of_the_specification_are_here() -> None:

@@ -11,9 +11,9 @@ from fhir_mapping.delivery.notes import NAMED_AT_MOST
 from fhir_mapping.delivery.selection import READ_AT_MOST
 from fhir_mapping.draft_orders import MOST_DRAFTS, MOST_DRUGS
 from fhir_mapping.lesions import MOST_ENTRIES, MOST_LESIONS
+from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.services import find_services
-from hooks.settings import load
 from hooks.views import Desk
 from tests.wire import ATC, DAY, PATIENT, bundle, call_body, condition, observation, zoledronic_order
 

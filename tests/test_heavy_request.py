@@ -17,9 +17,9 @@ import pytest
 
 from hooks import application
 from hooks.application import FORM_BYTES
+from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.running.warming import COLLECT_AFTER
-from hooks.settings import load
 from hooks.trust.gate import Strangers
 from tests.conftest import Server
 from tests.wire import DAY, bundle, call_body, observation

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.services import find_services
-from hooks.settings import load
 from hooks.views import Desk
 from tests.conftest import ROOT
 from tests.fhir import ICD10_CM, LOCAL, SNOMED

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from hooks.application import create_app
-from hooks.settings import Settings, SettingsError, load
+from hooks.configuration import load
+from hooks.settings import Settings, SettingsError
 from hooks.watching import observability, telemetry
 from tests.test_hostile_leaks import CANARIES, NAME, planted
 from tests.wire import call_body

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from fhir_mapping.elements import infusions, intervals
-from fhir_mapping.terms import drugs
+from fhir_mapping.terms import bma_classes, drug_names, drugs
 
 # --- the ways people write it -------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ def test_a_misspelt_name_is_flagged() -> None:
 def test_strength_is_told_by_product_else_by_dose_and_interval(
     text: str, dose: int | None, interval: int | None, told: str
 ) -> None:
-    verdict = drugs.bma_class(
+    verdict = bma_classes.bma_class(
         drugs.identify([], [text]),
         None if dose is None else Decimal(dose),
         interval_days=None if interval is None else Decimal(interval),
@@ -104,7 +104,7 @@ def test_strength_is_told_by_product_else_by_dose_and_interval(
 
 
 def test_every_brand_of_the_table_reads_as_its_drug_and_says_where_it_was_seen() -> None:
-    for row in drugs.brands():
+    for row in drug_names.brands():
         found = drugs.identify([], [row["name"]])
         assert found.drugs == (row["drug"],), row["name"]
         assert (found.product or "") == row["product"], row["name"]

@@ -12,7 +12,8 @@ from fhir_mapping import allergies
 from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.draft_orders import read_drafts
 from fhir_mapping.medications import melphalan_given, read_medications, taken
-from fhir_mapping.proposals import ProposalError, resource_for
+from fhir_mapping.proposals import resource_for
+from fhir_mapping.writing.parts import ProposalError
 from recommenders.patient.advice import ChangedOrder
 from recommenders.vocabulary.records import Allergy, Order
 

@@ -19,7 +19,8 @@ from fhir_mapping.elements import infusions, intervals
 from fhir_mapping.medications import read_medications
 from fhir_mapping.service_orders import fractionation
 from fhir_mapping.terms.codes import shipped_rows
-from fhir_mapping.terms.drugs import DRUGS, KNOWN_CONCEPTS, identify, mentions
+from fhir_mapping.terms.drug_names import DRUGS, KNOWN_CONCEPTS, mentions
+from fhir_mapping.terms.drugs import identify
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly
 from recommenders.vocabulary.records import Order

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_mapping.chart import PREFETCH_KEYS
-from fhir_mapping.terms import codes, dates, decode, dictionary, units
+from fhir_mapping.terms import codes, dates, dictionary, exact, units
+from fhir_mapping.terms.exact import too_deep
 from fhir_mapping.terms.site import SiteMappingError, site_mapping
 from fhir_mapping.words import assertions, durations, results
 from recommenders.vocabulary.dictionary import DICTIONARY
@@ -305,15 +306,15 @@ def test_no_text_breaks_the_reader(said: str) -> None:
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_depth_is_told_without_walking(exact: bool) -> None:
-    assert not decode.too_deep(b"[" * 64 + b"]" * 64, exact=exact)
-    assert decode.too_deep(b"[" * 65 + b"]" * 65, exact=exact)
-    assert decode.too_deep(b'{"a":' * 70 + b"1" + b"}" * 70, exact=exact)
-    assert not decode.too_deep(b'{"a": "' + b"[{" * 500 + b'"}', exact=exact)
+    assert not too_deep(b"[" * 64 + b"]" * 64, exact=exact)
+    assert too_deep(b"[" * 65 + b"]" * 65, exact=exact)
+    assert too_deep(b'{"a":' * 70 + b"1" + b"}" * 70, exact=exact)
+    assert not too_deep(b'{"a": "' + b"[{" * 500 + b'"}', exact=exact)
 
 
 def test_brackets_inside_strings_do_not_hide_depth() -> None:
     hidden = b'["]",' * 100 + b"1" + b',"["]' * 100
-    assert decode.too_deep(hidden)
+    assert too_deep(hidden)
 
 
 @pytest.mark.parametrize(
@@ -331,12 +332,12 @@ def test_brackets_inside_strings_do_not_hide_depth() -> None:
     ],
 )
 def test_a_hostile_resource_is_refused(body: bytes) -> None:
-    with pytest.raises(decode.ResourceFaultError):
-        decode.whole(body)
+    with pytest.raises(exact.ResourceFaultError):
+        exact.whole(body)
 
 
 def test_decimals_stay_exact_and_lone_surrogates_are_replaced() -> None:
-    found = decode.whole(rb'{"value": 0.10, "text": "a\ud800b"}')
+    found = exact.whole(rb'{"value": 0.10, "text": "a\ud800b"}')
     assert found["value"] == Decimal("0.10")
     assert found["text"] == "a\ufffdb"
 

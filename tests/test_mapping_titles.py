@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fhir_mapping.delivery.index import ObservationIndex
-from fhir_mapping.terms import decode, names
+from fhir_mapping.terms import heads, names
 from fhir_mapping.terms.codes import STANDARD, shipped_rows
 from fhir_mapping.terms.site import NO_SITE
 from recommenders.vocabulary.dictionary import DICTIONARY
@@ -76,7 +76,7 @@ def test_a_diagnosis_reads_by_its_title_as_by_its_code(part: int) -> None:
 @pytest.mark.parametrize(("code", "display"), RESULTS)
 def test_a_result_is_known_by_its_title_as_by_its_code(code: str, display: str) -> None:
     index = ObservationIndex(STANDARD, NO_SITE)
-    coded = index.slots(decode.Codeable(coding=[decode.Coding(system=LOINC, code=code)]))
-    named = index.slots(decode.Codeable(text=display))
+    coded = index.slots(heads.Codeable(coding=[heads.Coding(system=LOINC, code=code)]))
+    named = index.slots(heads.Codeable(text=display))
     wanted = {slot.target for slot in coded if not slot.target.endswith("_TRAP")}  # a trap's name claims nothing
     assert wanted <= {slot.target for slot in named}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from fhir_mapping.chart import read_chart
-from hooks.cards.wording import LANGUAGES, Language, Speaker
+from hooks.cards.wording import LANGUAGES, Language, Speaker, has_phrase
 from recommenders.assessing.assessment import assess
 from recommenders.patient.recency import as_seen
+from recommenders.vocabulary.facts import Reason
 from tests.fhir import (
     LOINC,
     NOW,
@@ -301,3 +302,8 @@ def test_an_mri_that_was_understood_is_read() -> None:
     one = report("r", coded(LOINC, "36801-9", "MRI whole spine"), conclusion="No evidence of bone metastasis.")
     (study,) = chart(LUNG, one).facts.studies
     assert not study.is_unread
+
+
+@pytest.mark.parametrize("reason", get_args(Reason))
+def test_each_reason_has_its_own_word_on_the_card(reason: Reason) -> None:
+    assert has_phrase(f"short_{reason}")

@@ -11,11 +11,12 @@ import pytest
 
 from fhir_mapping.delivery.known import as_known
 from hooks.application import create_app
+from hooks.configuration import load
 from hooks.reference.samples import KEY_OF, request_for, samples
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import chart_of, delivery
 from hooks.replay.plan import calls_of, days_of, hooks_of
-from hooks.settings import Settings, load
+from hooks.settings import Settings
 from tests.fhir import coded, condition, observation, patient, quantity
 from tests.replay import people, replay, rows, write_lines
 

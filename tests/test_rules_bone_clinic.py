@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import re
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,18 +15,20 @@ from hypothesis import strategies as st
 from recommenders.assessing.assessment import Assessment, assess
 from recommenders.assessing.plan import GUIDANCE as PLAN
 from recommenders.assessing.plan import order_of_steps
+from recommenders.irradiating.targets import targets
 from recommenders.patient.advice import Advice, Label, Phrase, ProposedService
 from recommenders.patient.fills import GUIDANCE as SHARED
 from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.patient.surgery import surgical_class
-from recommenders.radiotherapy import targets
 from recommenders.vocabulary.bones import same_place, same_site
-from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import INDICATORS, Guidance, guidance, sources
 from recommenders.vocabulary.records import Lesions
 from recommenders.vocabulary.scores import GradedItem, Score
 from tests.vignettes import FOLDER, facts_of, load
+
+if TYPE_CHECKING:
+    from recommenders.vocabulary.dictionary import Facts
 
 TOPICS = ("surgical_timing", "radiotherapy", "workup")
 VIGNETTES = [vignette for topic in TOPICS for vignette in load(FOLDER / f"{topic}.toml")]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recommenders import myeloma_staging, myeloma_treatment
 from recommenders.assessing.assessment import Assessment, assess
 from recommenders.patient.advice import Phrase, ProposedService
-from recommenders.patient.derived import involved_chain, involved_of_chains, light_chain_ratio
+from recommenders.patient.light_chains import involved_chain, involved_of_chains, light_chain_ratio
 from recommenders.patient.myeloma_class import myeloma_class
 from recommenders.patient.series import columns_of, history, series_table
 from recommenders.patient.trends import evolving
@@ -506,6 +506,10 @@ def test_a_fall_of_the_phase_into_history_keeps_the_relapse() -> None:
             STAGING,
             (
                 "myeloma_staging",
+                "staging.classes",
+                "staging.parts",
+                "staging.smouldering",
+                "staging.stages",
                 "patient.explanations",
                 "patient.myeloma_class",
                 "patient.myeloma_models",

@@ -29,7 +29,10 @@ def described(server: Server) -> Any:
     return answered.json()
 
 
-def check(schema: Any, value: Any, whole: Any, path: str = "") -> Iterator[str]:  # noqa: C901 - one keyword of JSON schema after the other
+KINDS = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "null": type(None)}
+
+
+def check(schema: Any, value: Any, whole: Any, path: str = "") -> Iterator[str]:
     """Yield where a value is not as a schema says: of JSON Schema just what the description uses."""
     if "$ref" in schema:
         yield from check(whole["components"]["schemas"][schema["$ref"].rpartition("/")[2]], value, whole, path)
@@ -38,30 +41,40 @@ def check(schema: Any, value: Any, whole: Any, path: str = "") -> Iterator[str]:
         yield f"{path} is not {schema['const']}"
     if "enum" in schema and value not in schema["enum"]:
         yield f"{path} is not one of {schema['enum']}"
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "null": type(None)}
     wanted = schema.get("type", [])
     wanted = [wanted] if isinstance(wanted, str) else wanted
-    if wanted and not isinstance(value, tuple(kinds[kind] for kind in wanted)):
+    if wanted and not isinstance(value, tuple(KINDS[kind] for kind in wanted)):
         yield f"{path} is no {wanted}"
-        return
-    if isinstance(value, dict):
-        yield from (f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value)
-        known = schema.get("properties", {})
-        if schema.get("additionalProperties") is False:
-            yield from (f"{path}.{name} is not described" for name in value if name not in known)
-        for name, inner in value.items():
-            if name in known:
-                yield from check(known[name], inner, whole, f"{path}.{name}")
-    if isinstance(value, list):
-        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
-            yield f"{path} has {len(value)} items"
-        for number, inner in enumerate(value):
-            yield from check(schema.get("items", {}), inner, whole, f"{path}[{number}]")
-    if isinstance(value, str):
-        if len(value) > schema.get("maxLength", len(value)) or len(value) < schema.get("minLength", 0):
-            yield f"{path} has the wrong length"
-        if "pattern" in schema and not re.search(schema["pattern"], value):
-            yield f"{path} does not fit {schema['pattern']}"
+    elif isinstance(value, dict):
+        yield from check_object(schema, value, whole, path)
+    elif isinstance(value, list):
+        yield from check_list(schema, value, whole, path)
+    elif isinstance(value, str):
+        yield from check_text(schema, value, path)
+
+
+def check_object(schema: Any, value: dict[str, Any], whole: Any, path: str) -> Iterator[str]:
+    yield from (f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value)
+    known = schema.get("properties", {})
+    if schema.get("additionalProperties") is False:
+        yield from (f"{path}.{name} is not described" for name in value if name not in known)
+    for name, inner in value.items():
+        if name in known:
+            yield from check(known[name], inner, whole, f"{path}.{name}")
+
+
+def check_list(schema: Any, value: list[Any], whole: Any, path: str) -> Iterator[str]:
+    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+        yield f"{path} has {len(value)} items"
+    for number, inner in enumerate(value):
+        yield from check(schema.get("items", {}), inner, whole, f"{path}[{number}]")
+
+
+def check_text(schema: Any, value: str, path: str) -> Iterator[str]:
+    if len(value) > schema.get("maxLength", len(value)) or len(value) < schema.get("minLength", 0):
+        yield f"{path} has the wrong length"
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        yield f"{path} does not fit {schema['pattern']}"
 
 
 def test_every_route_is_described_and_every_description_has_its_route(described: Any, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from hooks.settings import VARIABLES, Settings, SettingsError, is_loopback, load, refuse_unsafe_start
+from hooks.configuration import VARIABLES, load
+from hooks.settings import Settings, SettingsError, is_loopback, refuse_unsafe_start
 from tests.conftest import environment, oncobone
 
 if TYPE_CHECKING:

@@ -149,7 +149,7 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def make(blank: Fact, value: Any, today: dt.date) -> Fact:  # noqa: C901 - one key of a vignette after the other
+def make(blank: Fact, value: Any, today: dt.date) -> Fact:
     """Make a fact of a plain value or of a table ({value, date, unknown, low, high, rivals …})."""
     table: dict[str, Any] = dict(value) if isinstance(value, dict) else {"value": value}
     resource = (f"Observation/{blank.name.replace('.', '-').replace('[]', '').replace('_', '-')}",)
@@ -168,15 +168,23 @@ def make(blank: Fact, value: Any, today: dt.date) -> Fact:  # noqa: C901 - one k
         day = plain if isinstance(plain, dt.date) else extra["date"]
         return replace(blank, date=None if unknown else day, reason=unknown, resources=resource)
     if isinstance(blank, Finding):
-        extra["possible"] = tuple(table.pop("possible", ()))
-        _spent(blank, table)
-        if unknown:
-            return replace(blank, value=None, reason=unknown, **extra)
-        if not isinstance(plain, bool | str) and not extra["possible"]:
-            raise ValueError(f"{blank.name} wants true, false or a word, not {plain!r}")
-        return replace(blank, value=plain, reason="missing" if plain is None else None, **extra)
-    if not isinstance(blank, Reading):
-        raise TypeError(f"{blank.name} cannot be written in a vignette")
+        return _finding(blank, plain, unknown, table, extra)
+    if isinstance(blank, Reading):
+        return _reading(blank, plain, unknown, table, extra)
+    raise TypeError(f"{blank.name} cannot be written in a vignette")
+
+
+def _finding(blank: Finding, plain: Any, unknown: Any, table: dict[str, Any], extra: dict[str, Any]) -> Finding:
+    extra["possible"] = tuple(table.pop("possible", ()))
+    _spent(blank, table)
+    if unknown:
+        return replace(blank, value=None, reason=unknown, **extra)
+    if not isinstance(plain, bool | str) and not extra["possible"]:
+        raise ValueError(f"{blank.name} wants true, false or a word, not {plain!r}")
+    return replace(blank, value=plain, reason="missing" if plain is None else None, **extra)
+
+
+def _reading(blank: Reading, plain: Any, unknown: Any, table: dict[str, Any], extra: dict[str, Any]) -> Reading:
     for key in ("reference_low", "reference_high", "sent_value"):
         if key in table:
             extra[key] = Decimal(table.pop(key))
@@ -190,15 +198,20 @@ def make(blank: Fact, value: Any, today: dt.date) -> Fact:  # noqa: C901 - one k
     if unknown:
         return replace(blank, low=None, high=None, reason=unknown, **extra)
     if isinstance(plain, str) and plain[:1] in "<>":
-        edge = Decimal(plain.lstrip("<>= "))
-        closed = "=" in plain[:2]
-        if plain[0] == "<":
-            return replace(blank, low=Decimal(0), high=edge, high_open=not closed, reason=None, **extra)
-        return replace(blank, low=edge, low_open=not closed, high=Decimal(100000), reason=None, **extra)
+        return _beyond(blank, plain, extra)
     if bounds:
         ends: dict[str, Any] = {key: Decimal(bounds[key]) for key in ("low", "high") if key in bounds}
         return replace(blank, reason=None, **ends, **{k: v for k, v in bounds.items() if k.endswith("open")}, **extra)
     return exactly(blank, Decimal(plain), **extra)
+
+
+def _beyond(blank: Reading, plain: str, extra: dict[str, Any]) -> Reading:
+    """Make "< 0.1" or ">= 60"."""
+    edge = Decimal(plain.lstrip("<>= "))
+    closed = "=" in plain[:2]
+    if plain[0] == "<":
+        return replace(blank, low=Decimal(0), high=edge, high_open=not closed, reason=None, **extra)
+    return replace(blank, low=edge, low_open=not closed, high=Decimal(100000), reason=None, **extra)
 
 
 def _spent(blank: Fact, table: dict[str, Any]) -> None:

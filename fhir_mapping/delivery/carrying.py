@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fhir_mapping.terms import codes, decode, drugs, names
+from fhir_mapping.terms import codes, drug_names, drugs, heads, names
 from fhir_mapping.words import targets
 
 if TYPE_CHECKING:
     from fhir_mapping.terms.codes import CodeTable
-    from fhir_mapping.terms.decode import Head
+    from fhir_mapping.terms.heads import Head
 
 _DRUG_KINDS = frozenset(drugs.KINDS)
 _LISTS_ALL_DRUGS = frozenset({codes.ATC})
@@ -30,30 +30,30 @@ class Carrying:
         coded = head.medicationCodeableConcept
         if coded is None or coded == [] or self.is_unidentified(coded, _LISTS_ALL_DRUGS):
             return True
-        for coding in decode.codings(coded):
+        for coding in heads.codings(coded):
             code = codes.code_text(coding.code)
             if code and any(kinds & _DRUG_KINDS for _, kinds in self.table.lookup(coding.system or "", code)):
                 return True
-        for codeable in decode.codeables(coded):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
+        for codeable in heads.codeables(coded):
+            for said in (codeable.text, *(coding.display for coding in heads.codings(codeable))):
                 if said:
                     known = self._drug_words.get(said)
                     if known is None:
-                        known = self._drug_words[said] = bool(drugs.mentions(said))
+                        known = self._drug_words[said] = bool(drug_names.mentions(said))
                     if known:
                         return True
         return False
 
     def condition(self, head: Head) -> bool:
         """Tell whether a Condition names a diagnosis that rules know, by code or in words."""
-        for coding in decode.codings(head.code):
+        for coding in heads.codings(head.code):
             code = codes.code_text(coding.code)
             if code and any("Condition" in kinds for _, kinds in self.table.lookup(coding.system or "", code)):
                 return True
             if code and code[0] in "Cc" and self.table.is_icd10(coding.system):
                 return True  # a malignancy of whatever kind
-        for codeable in decode.codeables(head.code):
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable))):
+        for codeable in heads.codeables(head.code):
+            for said in (codeable.text, *(coding.display for coding in heads.codings(codeable))):
                 if said:
                     known = self._condition_words.get(said)
                     if known is None:
@@ -64,15 +64,15 @@ class Carrying:
                         return True
         return False
 
-    def is_unidentified(self, coded: decode.Codeable | list[decode.Codeable] | None, complete: frozenset[str]) -> bool:
+    def is_unidentified(self, coded: heads.Codeable | list[heads.Codeable] | None, complete: frozenset[str]) -> bool:
         """
         Tell whether nobody can say what is meant: no words, and no code that our table, or a system that lists
         everything under the code that it must have, would know.
         """
-        for codeable in decode.codeables(coded):
-            if codeable.text or any(coding.display for coding in decode.codings(codeable)):
+        for codeable in heads.codeables(coded):
+            if codeable.text or any(coding.display for coding in heads.codings(codeable)):
                 return False
-        for coding in decode.codings(coded):
+        for coding in heads.codings(coded):
             code = codes.code_text(coding.code)
             if code and (
                 codes.normal_system(coding.system or "") in complete or self.table.lookup(coding.system or "", code)

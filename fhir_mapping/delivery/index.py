@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.items import Slot
-from fhir_mapping.terms import codes, decode, dictionary, names, units
+from fhir_mapping.terms import codes, dictionary, heads, names, units
 from fhir_mapping.words import assertions, cytogenetics, targets
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY
@@ -40,12 +40,12 @@ class ObservationIndex:
         if len(self._worded) > most:
             self._worded.clear()
 
-    def slots(self, code: decode.Codeable | list[decode.Codeable] | None) -> tuple[Slot, ...]:
+    def slots(self, code: heads.Codeable | list[heads.Codeable] | None) -> tuple[Slot, ...]:
         """Give the slots of a code: any coding that matches counts; words only where no standard code is."""
-        if code.__class__ is decode.Codeable and code.coding.__class__ is list:
-            listed: Iterable[decode.Coding] = code.coding
+        if code.__class__ is heads.Codeable and code.coding.__class__ is list:
+            listed: Iterable[heads.Coding] = code.coding
         else:
-            listed = decode.codings(code)
+            listed = heads.codings(code)
         found: tuple[Slot, ...] = ()
         standard = False
         for coding in listed:
@@ -61,10 +61,10 @@ class ObservationIndex:
             return found if len(found) == 1 else _best_coded(tuple(dict.fromkeys(found)))
         return () if standard else self._by_words(code)
 
-    def _by_words(self, code: decode.Codeable | list[decode.Codeable] | None) -> tuple[Slot, ...]:
-        for codeable in decode.codeables(code):
+    def _by_words(self, code: heads.Codeable | list[heads.Codeable] | None) -> tuple[Slot, ...]:
+        for codeable in heads.codeables(code):
             words = [codeable.text]
-            words += [coding.display for coding in decode.codings(codeable)]
+            words += [coding.display for coding in heads.codings(codeable)]
             for said in words:
                 if said:
                     known = self._worded.get(said)

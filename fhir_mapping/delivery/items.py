@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.notes import usual_name
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.terms import codes, decode
-from fhir_mapping.terms.decode import ResourceFaultError
+from fhir_mapping.terms import codes, exact
+from fhir_mapping.terms.exact import ResourceFaultError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dates import Stamp
-    from fhir_mapping.terms.decode import Head
+    from fhir_mapping.terms.heads import Head
     from recommenders.vocabulary.facts import Reason
 
 
@@ -52,7 +52,7 @@ class Item:
                 notes.spend(self.raw)
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
                 respelled: list[str] = []
-                self._copy = readable(decode.whole(self.raw), timezone, without=without, respelled=respelled)
+                self._copy = readable(exact.whole(self.raw), timezone, without=without, respelled=respelled)
                 for element in respelled:
                     notes.add(self.name, f"date-respelled: {element} is not written as FHIR has it")
             except ResourceFaultError as error:

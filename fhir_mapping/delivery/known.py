@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from fhir_mapping.terms import dates, decode
+from fhir_mapping.terms import dates, exact
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -85,7 +85,7 @@ def as_known(raw: bytes, moment: dt.datetime) -> Known:
     """
     try:
         members = _members(raw)
-    except decode.BROKEN:
+    except exact.BROKEN:
         return Known(raw, "assumed")
     timing = timings().get(_word(members, "resourceType"), _NOTHING_TELLS)
     told = [stamp for name in timing.since if (stamp := _stamp(members, name, moment)) is not None]
@@ -133,7 +133,7 @@ def _taken_back(
             found[timing.status] = before if timing.status == "status" else {"coding": [{"code": before}]}
     notes = _plain(members.get("note"))
     if late := _late(notes, moment):
-        found["note"] = [note for note in decode.listed(notes) if note not in late]
+        found["note"] = [note for note in exact.listed(notes) if note not in late]
     if not found and not gone:
         return raw, False
     kept: dict[str, Any] = {name: value for name, value in members.items() if name not in gone}
@@ -141,7 +141,7 @@ def _taken_back(
 
 
 def _late(notes: object, moment: dt.datetime) -> list[dict[str, Any]]:
-    stamps = [(note, dates.parse(note.get("time"), _zone(moment))) for note in decode.listed(notes)]
+    stamps = [(note, dates.parse(note.get("time"), _zone(moment))) for note in exact.listed(notes)]
     return [note for note, stamp in stamps if stamp is not None and _begins(stamp, moment) > moment]
 
 
@@ -149,11 +149,11 @@ def _late(notes: object, moment: dt.datetime) -> list[dict[str, Any]]:
 
 
 def _plain(raw: msgspec.Raw | None) -> Any:  # noqa: ANN401 - any JSON
-    if raw is None or decode.too_deep(bytes(raw)):
+    if raw is None or exact.too_deep(bytes(raw)):
         return None
     try:
         return msgspec.json.decode(raw)
-    except decode.BROKEN:
+    except exact.BROKEN:
         return None
 
 
@@ -170,7 +170,7 @@ def _code(members: Mapping[str, msgspec.Raw], name: str) -> str:
     if isinstance(found, str):
         return found.strip()
     listed = found.get("coding") if isinstance(found, dict) else None
-    codes = [one.get("code") for one in decode.listed(listed)]
+    codes = [one.get("code") for one in exact.listed(listed)]
     return next((code for code in codes if isinstance(code, str)), "")
 
 

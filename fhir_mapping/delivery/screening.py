@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fhir_mapping.delivery.index import ObservationIndex
-from fhir_mapping.terms import codes, decode, dictionary, drugs, names
+from fhir_mapping.terms import codes, dictionary, drug_names, drugs, exact, heads, names
 from fhir_mapping.terms.site import NO_SITE
 from fhir_mapping.words import targets
 
 if TYPE_CHECKING:
-    from fhir_mapping.terms.decode import Codeable
+    from fhir_mapping.terms.heads import Codeable
     from fhir_mapping.terms.site import SiteMapping
 
 CHART_TYPES = frozenset({"Condition", "Observation", "DiagnosticReport"})
@@ -35,8 +35,8 @@ class Line(msgspec.Struct, gc=False):
     """What the screen reads of a line: elements stay bytes until they are met for the first time."""
 
     resourceType: str = ""  # noqa: N815 - FHIR's own names
-    subject: decode.Ref | None = None
-    patient: decode.Ref | None = None
+    subject: heads.Ref | None = None
+    patient: heads.Ref | None = None
     id: str | int | None = None
     code: msgspec.Raw = msgspec.Raw()
     component: msgspec.Raw = msgspec.Raw()
@@ -47,9 +47,9 @@ class Line(msgspec.Struct, gc=False):
 
 
 line_of = msgspec.json.Decoder(Line).decode
-"""Decode a line; raises one of `decode.BROKEN`."""
-_codeable = msgspec.json.Decoder(decode.Codeable | list[decode.Codeable]).decode
-_parts = msgspec.json.Decoder(list[decode.Part]).decode
+"""Decode a line; raises one of `exact.BROKEN`."""
+_codeable = msgspec.json.Decoder(heads.Codeable | list[heads.Codeable]).decode
+_parts = msgspec.json.Decoder(list[heads.Part]).decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -69,7 +69,7 @@ class Screen:
         """
         try:
             line = line_of(raw)
-        except decode.BROKEN:
+        except exact.BROKEN:
             return True
         return self.concerns(line, orders=orders)
 
@@ -77,7 +77,7 @@ class Screen:
         """Tell the same of a line that is decoded already."""
         try:
             return self._concerns(line, orders=orders)
-        except decode.BROKEN:  # an element of odd shape
+        except exact.BROKEN:  # an element of odd shape
             return True
 
     def _concerns(self, line: Line, *, orders: bool) -> bool:
@@ -126,11 +126,11 @@ class Screen:
             if line.resourceType != "Observation" or line.component or not line.code:
                 return None
             concept = _codeable(line.code)
-        except decode.BROKEN:
+        except exact.BROKEN:
             return None
         if self._index.slots(concept):
             return None
-        for coding in decode.codings(concept):
+        for coding in heads.codings(concept):
             code = codes.code_text(coding.code)
             if code and len(code) <= LONGEST_CODE and not codes.is_standard(coding.system) and " " not in code:
                 return line.resourceType, (coding.system or "")[:LONGEST_SYSTEM], code
@@ -138,16 +138,16 @@ class Screen:
 
     def _known(self, concept: Codeable | list[Codeable], kind: str) -> bool:
         """Tell whether a code, or words beside it, could mean something to a reader of this kind."""
-        if any(self._lookup(coding, kind) for coding in decode.codings(concept)):
+        if any(self._lookup(coding, kind) for coding in heads.codings(concept)):
             return True
         return any(
             self._speaks(kind, said)
-            for codeable in decode.codeables(concept)
-            for said in (codeable.text, *(coding.display for coding in decode.codings(codeable)))
+            for codeable in heads.codeables(concept)
+            for said in (codeable.text, *(coding.display for coding in heads.codings(codeable)))
             if said
         )
 
-    def _lookup(self, coding: decode.Coding, kind: str) -> bool:
+    def _lookup(self, coding: heads.Coding, kind: str) -> bool:
         code = codes.code_text(coding.code)
         if not code:
             return False
@@ -163,7 +163,7 @@ class Screen:
 
     def _speaks(self, kind: str, said: str) -> bool:
         if kind != "Condition":
-            return targets.mentions(said) or any(one.key for one in drugs.mentions(said))
+            return targets.mentions(said) or any(one.key for one in drug_names.mentions(said))
         return targets.occurs(said, *TERMS) or any(
             match.concept not in HARMLESS or self._is_malignancy(match.system, match.code)
             for match in names.titled(said, "Condition")

@@ -25,8 +25,10 @@ from fhir_mapping.delivery.items import (
 from fhir_mapping.delivery.notes import NOT_READ, Notes
 from fhir_mapping.delivery.shapes import ELEMENTS
 from fhir_mapping.delivery.timing import PENDING, status_counts, version, when
-from fhir_mapping.terms import codes, dates, decode, dictionary
-from fhir_mapping.terms.decode import Delivered, Entry, Head, ResourceFaultError, TooManyEntriesError
+from fhir_mapping.terms import codes, dates, decode, dictionary, exact, heads
+from fhir_mapping.terms.decode import Delivered, Entry, TooManyEntriesError
+from fhir_mapping.terms.exact import ResourceFaultError
+from fhir_mapping.terms.heads import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +68,7 @@ class Selection:
         self._urns: dict[str, str] = {}
         self._items: dict[str, Item] = {}
         self.carrying = Carrying(table)
-        self._listed: list[tuple[str, decode.Ref]] = []
+        self._listed: list[tuple[str, heads.Ref]] = []
         self._not_read: list[str] = []
         self._replaced: set[str] = set()
         self._kept = 0
@@ -108,7 +110,7 @@ class Selection:
         for entry in entries:
             if entry.fullUrl and entry.fullUrl.startswith("urn:"):
                 try:
-                    head = decode.head_of(entry.resource)
+                    head = heads.head_of(entry.resource)
                 except ResourceFaultError:
                     continue
                 self._urns[entry.fullUrl] = f"{head.resourceType}/{head.id}"
@@ -133,7 +135,7 @@ class Selection:
 
     def _key(self, key: str, one: Delivered) -> None:
         self._tell_of_list(key, one)
-        decode_head, slots, subjects, not_read = decode.head_of, self.index.slots, self._subjects, self._not_read
+        decode_head, slots, subjects, not_read = heads.head_of, self.index.slots, self._subjects, self._not_read
         for number, entry in enumerate(one.entries):
             raw: msgspec.Raw | bytes = entry.resource
             try:
@@ -179,7 +181,7 @@ class Selection:
         last: dt.date | None = None
         for entry in one.entries:
             try:
-                stamp = when(decode.head_of(entry.resource), entry.resource, self.timezone).stamp
+                stamp = when(heads.head_of(entry.resource), entry.resource, self.timezone).stamp
             except ResourceFaultError:
                 return None
             if stamp is not None and last is not None and stamp.day > last:
@@ -195,7 +197,7 @@ class Selection:
         Observation stays, without its values: it is newer than what came before it, and it is unknown.
         """
         try:
-            resource = decode.whole(raw)
+            resource = exact.whole(raw)
         except ResourceFaultError:
             return raw
         name = name_of(head.resourceType, head)
@@ -247,7 +249,7 @@ class Selection:
             self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came among the entries")
         for number, entry in enumerate(inner.entries):
             try:
-                head = decode.head_of(entry.resource)
+                head = heads.head_of(entry.resource)
             except ResourceFaultError:
                 continue
             if head.resourceType != "Bundle":
@@ -389,7 +391,7 @@ class Selection:
             return  # what a retracted or unfinished report holds is retracted or unfinished too; it is named later
         for raw in head.contained or ():
             try:
-                inner = decode.head_of(raw)
+                inner = heads.head_of(raw)
             except ResourceFaultError:
                 continue
             if inner.resourceType == "Observation" and self._is_ours("Observation", inner):
@@ -409,7 +411,7 @@ class Selection:
         if not self.carrying.is_unidentified(head.code, LISTS_ALL_DISEASES):
             return
         try:
-            status = decode.whole(raw).get("clinicalStatus")
+            status = exact.whole(raw).get("clinicalStatus")
         except ResourceFaultError:
             return
         if {codes.code_text(coding.get("code")) for coding in codes.codings(status)} & _OVER:

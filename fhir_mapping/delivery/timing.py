@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fhir_mapping.terms import dates, decode
-from fhir_mapping.terms.decode import ResourceFaultError
+from fhir_mapping.terms import dates, exact
+from fhir_mapping.terms.exact import ResourceFaultError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dates import Stamp
-    from fhir_mapping.terms.decode import Head
+    from fhir_mapping.terms.heads import Head
 
 
 _COUNTS = frozenset({"final", "amended", "corrected"})
@@ -80,10 +80,10 @@ def _told(head: Head) -> list[tuple[str, str]]:
 
 def _collected(raw: msgspec.Raw | bytes, number: str, timezone: dt.tzinfo) -> Stamp | None:
     try:
-        resource = decode.whole(raw)
+        resource = exact.whole(raw)
     except ResourceFaultError:
         return None
-    for specimen in decode.listed(resource.get("contained")):
+    for specimen in exact.listed(resource.get("contained")):
         if specimen.get("id") == number:
             collection = specimen.get("collection")
             if isinstance(collection, dict):
@@ -98,7 +98,7 @@ def _collected(raw: msgspec.Raw | bytes, number: str, timezone: dt.tzinfo) -> St
 def version(raw: msgspec.Raw | bytes) -> tuple[str, bytes]:
     """Order two versions of one resource: by when they were last updated, then by their bytes."""
     try:
-        meta = decode.whole(raw).get("meta")
+        meta = exact.whole(raw).get("meta")
     except ResourceFaultError:
         return "", bytes(raw)
     told = meta.get("lastUpdated") if isinstance(meta, dict) else None

@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms.codes import code_text
-from fhir_mapping.terms.drugs import plain
 from fhir_mapping.terms.units import MILLIGRAMS_IN, fold
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 from fhir_mapping.elements import dosing
 from fhir_mapping.elements.medication_entries import MANY, Entry, blank_of, counts_as
-from fhir_mapping.terms.drugs import (
-    Identified,
-    elemental_calcium_in,
-    mentions,
-    units_in,
-)
+from fhir_mapping.terms.drug_names import mentions
+from fhir_mapping.terms.drugs import Identified
+from fhir_mapping.terms.strengths import elemental_calcium_in, units_in
 from recommenders.vocabulary.facts import Fact, Finding, Reading, replace
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from fhir_mapping.elements.intervals import (
 )
 from fhir_mapping.elements.routes import route_of, text_route
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.terms.decode import listed
-from fhir_mapping.terms.drugs import DRUGS, is_local, plain
+from fhir_mapping.terms.drug_names import DRUGS, is_local
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 from recommenders.vocabulary.facts import Finding, Reading, replace
 from recommenders.vocabulary.records import Order
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.terms.drugs import Identified
     from recommenders.vocabulary.facts import Reason
+
 ONE_PERCENT = Decimal("0.01")
 LOADING_DOSES = 3
 

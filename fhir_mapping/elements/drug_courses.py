@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fhir_mapping.elements.medication_entries import KEY, Entry
-from fhir_mapping.terms.drugs import (
-    bma_class,
-)
+from fhir_mapping.terms.bma_classes import bma_class
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.records import Course, Courses, Dose

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.elements.amounts import words
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.terms.decode import listed
-from fhir_mapping.terms.drugs import plain
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.words import assertions
+from fhir_mapping.words.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.elements.amounts import NUMBER, TO, VOLUMES, Amount, amount, inner, number, words
 from fhir_mapping.elements.intervals import UNITS_OF_TIME, replace_first, time_unit
 from fhir_mapping.terms.codes import code_text
-from fhir_mapping.terms.decode import listed
-from fhir_mapping.terms.drugs import plain
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.terms.units import MILLIGRAMS_IN, fold
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fhir_mapping.terms.drugs import Identified
+
 A_DAY = Decimal(1440)
 """Minutes; the open end of "at least so long"."""
 _LASTING = rf"(?P<low>\d+(?:\.\d+)?)(?:{TO}(?P<high>\d+(?:\.\d+)?))?"

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.elements.amounts import TO, inner, number, words
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.terms.drugs import plain
 from fhir_mapping.terms.units import fold, ordered_days
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
+
 HOURS_IN_DAY = Decimal(24)
 DAILY, WEEKLY = (Decimal(1), Decimal(1)), (Decimal(7), Decimal(7))
 _CHINESE = {

@@ -12,13 +12,10 @@ from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.products import note, product_of
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
-from fhir_mapping.terms.decode import listed
-from fhir_mapping.terms.drugs import (
-    Identified,
-    identify,
-    plain,
-)
+from fhir_mapping.terms.drugs import Identified, identify
+from fhir_mapping.terms.exact import listed
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import replace
@@ -149,37 +146,42 @@ def _dosing(
     return dosing.read(resource.get(element), product, context=context, resource=name, notes=told)
 
 
-def _request(  # noqa: C901 - one element after the other, in FHIR's order
+def _no_request(resource: Mapping[str, Any], status: str, *, home_list: bool) -> str | None:
+    """Say why a MedicationRequest is none that counts; None for one that does."""
+    if status in {"entered-in-error", "cancelled"}:
+        return status
+    if resource.get("doNotPerform") is True:
+        return "prohibited"
+    intent = words(resource.get("intent")).lower()
+    if intent and intent not in ORDERS and not home_list:
+        return "not-an-order"
+    return "draft-outside-the-call" if status == "draft" else None
+
+
+_STANDING: Mapping[str, Standing] = {
+    "active": "current",
+    "": "current",
+    "on-hold": "on-hold",
+    "completed": "past",
+    "stopped": "past",
+}
+"""Status of a request -> how it stands; any other status is one of which nobody knows."""
+
+
+def _request(
     resource: Mapping[str, Any], name: str, status: str, context: ReadingContext, notes: list[Note]
 ) -> Entry | None:
-    if status in {"entered-in-error", "cancelled"}:
-        notes.append(note(name, status))
-        return None
-    if resource.get("doNotPerform") is True:
-        notes.append(note(name, "prohibited"))
-        return None
-    intent = words(resource.get("intent")).lower()
     reported = resource.get("reportedBoolean") is True or isinstance(resource.get("reportedReference"), dict)
-    home_list = intent == "plan" and reported and status == "active"
-    if intent and intent not in ORDERS and not home_list:
-        notes.append(note(name, "not-an-order"))
-        return None
-    if status == "draft":
-        notes.append(note(name, "draft-outside-the-call"))
+    home_list = words(resource.get("intent")).lower() == "plan" and reported and status == "active"
+    if (reason := _no_request(resource, status, home_list=home_list)) is not None:
+        notes.append(note(name, reason))
         return None
     product = _told(resource, name, context, notes)
     if product is None:
         return None
     doses = _dosing(resource, "dosageInstruction", name, product, context)
-    standing: Standing
-    if status in {"active", ""}:
-        standing = "current"
-    elif status == "on-hold":
-        standing = "on-hold"
-    elif status in {"completed", "stopped"}:
-        standing = "past"
-    else:
-        standing = "unknown"
+    standing = _STANDING.get(status, "unknown")
+    if standing == "unknown":
         notes.append(note(name, "status-unknown"))
     if standing == "current" and _says_not_taken(resource):
         standing = "past"

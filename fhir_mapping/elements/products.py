@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.delivery.context import Note
 from fhir_mapping.elements.amounts import amount, words
 from fhir_mapping.elements.infusions import text_diluent
-from fhir_mapping.terms import drugs
+from fhir_mapping.terms import drugs, strengths
 from fhir_mapping.terms.codes import ATC, code_text, codings, normal_system, texts_of
-from fhir_mapping.terms.decode import listed
+from fhir_mapping.terms.exact import listed
+from fhir_mapping.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,7 +163,7 @@ def _from_medication(
     product = drugs.identify(codeables, [text for text in more if text], table=context.codes, at_hand=at_hand)
     if not product.drugs and active and codeables != active and "display-mismatch" not in product.reasons:
         product = drugs.identify(active, [text for text in more if text], table=context.codes, at_hand=at_hand)
-    if len(product.drugs) == 1 and product.strength == drugs.Strength():
+    if len(product.drugs) == 1 and product.strength == strengths.Strength():
         told = [_strength(ingredient) for ingredient, part in zip(ingredients, parts, strict=True) if part in active]
         if len(told) == 1:
             product = replace(product, strength=told[0])
@@ -196,25 +197,25 @@ def _ingredient_code(ingredient: Mapping[str, Any], find: Callable[[str], Mappin
 
 
 def _is_saline(codeable: object) -> bool:
-    return any(name in drugs.plain(text) for text in texts_of(codeable) for name in _SALINE)
+    return any(name in plain.plain(text) for text in texts_of(codeable) for name in _SALINE)
 
 
-def _strength(ingredient: Mapping[str, Any]) -> drugs.Strength:
+def _strength(ingredient: Mapping[str, Any]) -> strengths.Strength:
     ratio = ingredient.get("strength")
     if not isinstance(ratio, dict):
-        return drugs.Strength()
+        return strengths.Strength()
     above, below = amount(ratio.get("numerator")), ratio.get("denominator")
     if above is None or above.kind != "mg":
-        return drugs.Strength()
+        return strengths.Strength()
     under = amount(below)
     if under is not None and under.kind == "mL" and under.low > 0:
-        return drugs.Strength(above.low / under.low, None)
+        return strengths.Strength(above.low / under.low, None)
     if under is not None and under.kind == "piece" and under.low > 0:
-        return drugs.Strength(None, above.low / under.low)
+        return strengths.Strength(None, above.low / under.low)
     return (
-        drugs.Strength(None, above.low)
+        strengths.Strength(None, above.low)
         if not isinstance(below, dict) or below.get("value") in (1, None)  # not a set: an object cannot be looked up
-        else drugs.Strength()
+        else strengths.Strength()
     )
 
 

@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.terms.drugs import plain
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
+
 _ROUTE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("SC", compiled(r"\b(?:sc|s\.c\.|sq|subq|sub-q|subcut|subcutaneous(?:ly)?)\b|皮下")),
     ("IM", compiled(r"\b(?:im|i\.m\.|intramuscular(?:ly)?)\b|肌注|肌内|肌肉注射")),

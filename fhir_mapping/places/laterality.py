@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms.codes import texts_of
-from fhir_mapping.terms.drugs import plain
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 from recommenders.vocabulary.bones import PAIRED
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.places.laterality import one_side, sides_beside, sides_of_extensions, sides_of_site
 from fhir_mapping.places.levels import LEVELS, canonical, level_of
 from fhir_mapping.terms.codes import SNOMED, code_text, codings, normal_system, texts_of
-from fhir_mapping.terms.drugs import plain
 from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.plain import plain
 from recommenders.vocabulary.bones import SITES, Bone, bone_of, parts_of, site_of_level
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from fhir_mapping.terms import units
-from fhir_mapping.terms.decode import is_number
+from fhir_mapping.terms.exact import is_number
 
 _DATE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"

@@ -1,112 +1,24 @@
-"""Bytes in, resource heads out: decodes what selection needs, entry by entry, so that one fault spoils nothing."""
+"""Bytes in, entries out: opens what one prefetch key brought, entry by entry, so that one fault spoils nothing."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fhir_mapping.terms.exact import BROKEN, plainly
+from fhir_mapping.terms.heads import string
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-MAX_DEPTH = 64
-MAX_DIGITS = 40
-MAX_MAGNITUDE = Decimal(1_000_000_000)
 MAX_ENTRIES = 20_000
-MAX_WORK = 10_000
-"""Of one resource, as `work` counts it; an imaging study of thousands of images is below it."""
-MAX_WORK_OF_A_CALL = 70_000
-"""Of all resources of a call that are read whole: about a second. A result is 10 to 20."""
-MAX_CODINGS = 50
-"""Of one concept; a concept has a handful of translations."""
-_SURELY_LITTLE = 2 * MAX_WORK
-
-BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding may raise on bytes that are not what they should be (ValidationError is a DecodeError)."""
 
 
 class TooManyEntriesError(ValueError):
     """More entries than one call may hold (HTTP 413)."""
-
-
-class ResourceFaultError(ValueError):
-    """A resource that would be used and cannot be; the message names the fault, never a value."""
-
-
-# --- heads --------------------------------------------------------------------------------------------------
-
-
-class Coding(msgspec.Struct, gc=False):
-    """One coding, as sent."""
-
-    system: str | None = None
-    code: str | int | None = None
-    display: str | None = None
-
-
-class Codeable(msgspec.Struct, gc=False):
-    """A CodeableConcept; a single coding may stand where a list belongs."""
-
-    coding: list[Coding] | Coding | None = None
-    text: str | None = None
-
-
-class Ref(msgspec.Struct, gc=False):
-    """A Reference."""
-
-    reference: str | None = None
-
-
-class Period(msgspec.Struct, gc=False):
-    """A Period."""
-
-    start: str | None = None
-    end: str | None = None
-
-
-class _Repeat(msgspec.Struct, gc=False):
-    boundsPeriod: Period | None = None  # noqa: N815 - FHIR's own names
-
-
-class Timing(msgspec.Struct, gc=False):
-    """A Timing, as far as it says when something was."""
-
-    event: list[str] | None = None
-    repeat: _Repeat | None = None
-
-
-class Part(msgspec.Struct, gc=False):
-    """One component of an Observation."""
-
-    code: Codeable | list[Codeable] | None = None
-
-
-class Head(msgspec.Struct, gc=False):
-    """The elements of a resource that selection and ordering look at."""
-
-    resourceType: str = ""  # noqa: N815 - FHIR's own names
-    id: str | int | None = None
-    status: str | None = None
-    code: Codeable | list[Codeable] | None = None
-    subject: Ref | None = None
-    patient: Ref | None = None
-    component: list[Part] | Part | None = None
-    effectiveDateTime: str | None = None  # noqa: N815 - FHIR's own names
-    effectivePeriod: Period | None = None  # noqa: N815 - FHIR's own names
-    effectiveInstant: str | None = None  # noqa: N815 - FHIR's own names
-    effectiveTiming: Timing | None = None  # noqa: N815 - FHIR's own names
-    issued: str | None = None
-    specimen: Ref | None = None
-    modifierExtension: list[msgspec.Raw] | None = None  # noqa: N815 - FHIR's own names
-    contained: list[msgspec.Raw] | None = None
-    result: list[Ref] | None = None
-    hasMember: list[Ref] | None = None  # noqa: N815 - FHIR's own names
-    medicationCodeableConcept: Codeable | list[Codeable] | None = None  # noqa: N815 - FHIR's own names
 
 
 class _Search(msgspec.Struct, gc=False):
@@ -134,7 +46,6 @@ class _Envelope(msgspec.Struct, gc=False):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_head = msgspec.json.Decoder(Head).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -167,15 +78,6 @@ def is_nothing(raw: msgspec.Raw) -> bool:
     return memoryview(raw).nbytes <= 4 and bytes(raw) in {b"", b"null"}
 
 
-def head_of(raw: msgspec.Raw | bytes) -> Head:
-    """Decode the head of a resource; raise `ResourceFaultError` when it is no resource at all, or too long."""
-    _refuse_too_long(raw)
-    try:
-        return _decode_head(raw)
-    except BROKEN:
-        return _tolerant_head(raw)
-
-
 def open_key(raw: bytes) -> Delivered:
     """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
     raw = bytes(raw)
@@ -193,7 +95,7 @@ _LABELS = frozenset({"MASKED", "REDACTED"})
 
 def _top_meta(raw: bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
-        return _plain(_decode_object(raw).get("meta"))
+        return plainly(_decode_object(raw).get("meta"))
     except BROKEN:
         return None
 
@@ -249,9 +151,6 @@ def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link]) 
         elif link.url and link.url.startswith(WHOLE_FROM):
             found.whole_from = link.url.removeprefix(WHOLE_FROM)
     return found
-
-
-# --- what a server says beside its answer -------------------------------------------------------------------
 
 
 class _Coding(msgspec.Struct, gc=False):
@@ -331,7 +230,7 @@ def _open_broken(raw: bytes) -> Delivered:
         members = _decode_object(raw)
     except BROKEN:
         return Delivered(outcome=True, faults=["not JSON"])
-    kind = _plain(members.get("resourceType"))
+    kind = plainly(members.get("resourceType"))
     if kind == "OperationOutcome":
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if kind != "Bundle":
@@ -345,7 +244,7 @@ def _open_broken(raw: bytes) -> Delivered:
         except BROKEN:
             faults.append(f"entry[{number}] is not an object")
             continue
-        full_url, search = _plain(parts.get("fullUrl")), _plain(parts.get("search"))
+        full_url, search = plainly(parts.get("fullUrl")), plainly(parts.get("search"))
         mode = search.get("mode") if isinstance(search, dict) else None
         entries.append(
             Entry(
@@ -354,9 +253,9 @@ def _open_broken(raw: bytes) -> Delivered:
                 search=_Search(mode) if isinstance(mode, str) else None,
             )
         )
-    total, links = _plain(members.get("total")), _plain(members.get("link"))
+    total, links = plainly(members.get("total")), plainly(members.get("link"))
     links = links if isinstance(links, list) else [links]
-    told = [_Link(_string(one.get("relation")), _string(one.get("url"))) for one in links if isinstance(one, dict)]
+    told = [_Link(string(one.get("relation")), string(one.get("url"))) for one in links if isinstance(one, dict)]
     found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told))
     found.faults = faults
     return found
@@ -369,246 +268,3 @@ def _items(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
         return _decode_list(raw)
     except BROKEN:
         return [raw]  # one object where a list belongs
-
-
-def _plain(raw: msgspec.Raw | None) -> Any:  # noqa: ANN401 - any JSON
-    if raw is None or too_deep(bytes(raw)):
-        return None
-    try:
-        return msgspec.json.decode(raw)
-    except BROKEN:
-        return None
-
-
-# --- the tolerant head --------------------------------------------------------------------------------------
-
-
-def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
-    """Build a head from a resource whose elements are not all of their type."""
-    members = _plain(msgspec.Raw(bytes(raw)))
-    if not isinstance(members, dict):
-        raise ResourceFaultError("not a resource")
-    text = {name: _string(members.get(name)) for name in ("resourceType", "status", "issued")}
-    number = members.get("id")
-    return Head(
-        resourceType=text["resourceType"] or "",
-        id=number if isinstance(number, str | int) and not isinstance(number, bool) else None,
-        status=text["status"],
-        code=_codeable(members.get("code")),
-        subject=_ref(members.get("subject")),
-        patient=_ref(members.get("patient")),
-        component=[Part(_codeable(part.get("code"))) for part in listed(members.get("component"))],
-        effectiveDateTime=_string(members.get("effectiveDateTime")),
-        effectivePeriod=_period(members.get("effectivePeriod")),
-        effectiveInstant=_string(members.get("effectiveInstant")),
-        effectiveTiming=_timing(members.get("effectiveTiming")),
-        issued=text["issued"],
-        specimen=_ref(members.get("specimen")),
-        modifierExtension=[msgspec.Raw(b"{}")] if members.get("modifierExtension") else None,
-        contained=[msgspec.Raw(msgspec.json.encode(item)) for item in listed(members.get("contained"))],
-        result=_refs(members.get("result")),
-        hasMember=_refs(members.get("hasMember")),
-        medicationCodeableConcept=_codeable(members.get("medicationCodeableConcept")),
-    )
-
-
-def _string(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def listed(value: object) -> list[dict[str, Any]]:
-    """Give the objects of a list; one object instead of a list is read as a list of one, junk is left out."""
-    found = value if isinstance(value, list) else [value]
-    return [item for item in found if isinstance(item, dict)]
-
-
-def _codeable(value: object) -> list[Codeable]:
-    found: list[Codeable] = []
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, str):
-            found.append(Codeable(text=item))
-        elif isinstance(item, dict):
-            codings = [
-                Coding(
-                    system=_string(coding.get("system")),
-                    code=code if isinstance(code := coding.get("code"), str | int) else None,
-                    display=_string(coding.get("display")),
-                )
-                for coding in listed(item.get("coding"))
-            ]
-            found.append(Codeable(coding=codings, text=_string(item.get("text"))))
-    return found
-
-
-def _ref(value: object) -> Ref | None:
-    if isinstance(value, list):
-        value = value[0] if value else None
-    if isinstance(value, str):
-        return Ref(value)
-    return Ref(_string(value.get("reference"))) if isinstance(value, dict) else None
-
-
-def _refs(value: object) -> list[Ref]:
-    return [found for item in (value if isinstance(value, list) else [value]) if (found := _ref(item)) is not None]
-
-
-def _period(value: object) -> Period | None:
-    return Period(_string(value.get("start")), _string(value.get("end"))) if isinstance(value, dict) else None
-
-
-def _timing(value: object) -> Timing | None:
-    if not isinstance(value, dict):
-        return None
-    events, repeat = value.get("event"), value.get("repeat")
-    told = [one for one in (events if isinstance(events, list) else [events]) if isinstance(one, str)]
-    return Timing(told, _Repeat(_period(repeat.get("boundsPeriod"))) if isinstance(repeat, dict) else None)
-
-
-def codeables(value: Codeable | list[Codeable] | None) -> Iterator[Codeable]:
-    """Yield the CodeableConcepts of a head's element."""
-    if isinstance(value, list):
-        yield from value
-    elif value is not None:
-        yield value
-
-
-def codings(value: Codeable | list[Codeable] | None) -> Iterator[Coding]:
-    """Yield the codings of a head's element."""
-    for codeable in codeables(value):
-        listed = codeable.coding
-        if isinstance(listed, list):
-            yield from listed[:MAX_CODINGS]
-        elif listed is not None:
-            yield listed
-
-
-def work(raw: msgspec.Raw | bytes) -> int:
-    """Tell what a resource costs to read: its objects, each of which is checked, and a little for each element."""
-    body = bytes(raw)
-    return body.count(b"{") + body.count(b",") // 25
-
-
-def _refuse_too_long(raw: msgspec.Raw | bytes) -> None:
-    if memoryview(raw).nbytes > _SURELY_LITTLE and work(raw) > MAX_WORK:
-        raise ResourceFaultError("too-long: more elements than a resource may hold")
-
-
-# --- depth --------------------------------------------------------------------------------------------------
-
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-
-
-def too_deep(body: bytes, limit: int = MAX_DEPTH, *, exact: bool = True) -> bool:
-    """
-    Tell whether JSON nests deeper than `limit`, without walking it.
-
-    Only brackets are kept, and innermost pairs are peeled off layer by layer. Strings are taken out first; with
-    `exact=False` (for a whole body of megabytes) only if a rest stays: brackets hidden in strings can then make
-    deep nesting look shallow, which the decoders' own recursion guard catches at a thousand levels.
-    """
-    if body.count(b"{") + body.count(b"[") <= limit:
-        return False
-    if not exact and not _peel(body.translate(None, _NOT_BRACKETS), limit):
-        return False
-    return _peel(_STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS), limit)
-
-
-def _peel(brackets: bytes, limit: int) -> bool:
-    """Tell whether something is left after peeling `limit` layers."""
-    for _ in range(limit):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"{}", b"\0").replace(b"[]", b"\0").replace(b"\0", b"")
-    return bool(brackets)
-
-
-# --- whole resources ----------------------------------------------------------------------------------------
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ResourceFaultError("duplicate-member: an element is written twice")
-    return found
-
-
-def _integer(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ResourceFaultError("a number of more than 40 digits")
-    number = int(text)
-    if abs(number) > MAX_MAGNITUDE:
-        raise ResourceFaultError("a number larger than 1e9")
-    return number
-
-
-def _decimal(text: str) -> Decimal:
-    if len(text) > MAX_DIGITS:
-        raise ResourceFaultError("a number of more than 40 digits")
-    number = Decimal(text)
-    if number and (number.adjusted() > 9 or number.adjusted() < -MAX_DIGITS or abs(number) > MAX_MAGNITUDE):
-        raise ResourceFaultError("a number larger than 1e9")
-    return number
-
-
-def _constant(_: str) -> NoReturn:
-    raise ResourceFaultError("not a number")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique,
-    parse_int=_integer,
-    parse_float=_decimal,
-    parse_constant=_constant,
-)
-
-
-def whole(raw: msgspec.Raw | bytes) -> dict[str, Any]:
-    """
-    Decode a resource that is to be used: decimals exact, lone surrogates replaced.
-
-    Raises `ResourceFaultError` for nesting deeper than 64, an element written twice, or a number out of all bounds.
-    """
-    _refuse_too_long(raw)
-    body = bytes(raw)
-    if too_deep(body):
-        raise ResourceFaultError(f"nested deeper than {MAX_DEPTH}")
-    try:
-        found = _DECODER.decode(body.decode("utf-8"))
-    except ResourceFaultError:
-        raise
-    except (ValueError, RecursionError, OverflowError) as error:
-        raise ResourceFaultError("not JSON") from error
-    if not isinstance(found, dict):
-        raise ResourceFaultError("not a resource")
-    if b"\\u" in body and _has_surrogates(body):
-        cleaned = _without_surrogates(found)
-        return cleaned if isinstance(cleaned, dict) else found
-    return found
-
-
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONE = re.compile("[\ud800-\udfff]")
-
-
-def _has_surrogates(body: bytes) -> bool:
-    return _SURROGATE.search(body) is not None
-
-
-def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, str):
-        return _LONE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_LONE.sub("\ufffd", name): _without_surrogates(item) for name, item in value.items()}
-    return value
-
-
-def is_number(value: object) -> bool:
-    """Tell whether a decoded JSON value is a finite number (a boolean is none)."""
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int | Decimal):
-        return True
-    return isinstance(value, float) and math.isfinite(value)

@@ -9,10 +9,10 @@ from hooks.cards.wording import label, number
 from hooks.dossier.texts import texts
 from hooks.dossier.trees import ANSWERS, Branch, found, tree
 from hooks.reference.safe import plain
-from recommenders.myeloma_staging import GUIDANCE
 from recommenders.patient.myeloma_class import myeloma_class, plasma_cell_disorder
 from recommenders.patient.myeloma_models import possible_groups
 from recommenders.patient.myeloma_risk import smouldering_risk, staging
+from recommenders.staging.parts import GUIDANCE
 from recommenders.vocabulary.facts import Fact, Reading
 
 if TYPE_CHECKING:

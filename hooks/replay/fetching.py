@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fhir_mapping.chart import Unavailable
-from fhir_mapping.terms import decode
+from fhir_mapping.terms import exact
 from fhir_mapping.terms.queries import templates
 from hooks.fhir_server.addresses import base_of, next_query
 from hooks.fhir_server.breaker import Breakers
@@ -82,7 +82,7 @@ def _as_part(body: bytes) -> bytes:
     """Give a searchset without its links: that more of it exists is said of the patient, who stands elsewhere."""
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except decode.BROKEN:
+    except exact.BROKEN:
         return body
     return msgspec.json.encode({name: value for name, value in members.items() if name not in {"link", "total"}})
 
@@ -103,7 +103,7 @@ def _patients(base: str, token: str) -> Iterator[str]:
     seen: set[str] = set()
     while query is not None:
         page = _page(f"{base}/{query.lstrip('/')}", token)
-        for entry in decode.listed(page.get("entry")):
+        for entry in exact.listed(page.get("entry")):
             resource = entry.get("resource")
             if isinstance(resource, dict) and resource.get("resourceType") == "Patient":
                 identifier = str(resource.get("id"))
@@ -112,7 +112,7 @@ def _patients(base: str, token: str) -> Iterator[str]:
                     yield identifier
         if len(seen) > MOST_PATIENTS:
             raise ReplayError(f"--fhir: more than {MOST_PATIENTS} patients; export them with SMART Fetch instead.")
-        links = [one for one in decode.listed(page.get("link")) if one.get("relation") == "next"]
+        links = [one for one in exact.listed(page.get("link")) if one.get("relation") == "next"]
         query = next_query(str(links[0].get("url")), base) if links else None
 
 
@@ -122,6 +122,6 @@ def _page(url: str, token: str) -> dict[str, Any]:
         found = msgspec.json.decode(download(url, headers, time.monotonic() + PATIENCE_S))
     except FetchError as error:
         raise ReplayError(f"--fhir: the server does not list its patients ({error.reason}).") from None
-    except decode.BROKEN:
+    except exact.BROKEN:
         raise ReplayError("--fhir: the server does not answer in JSON.") from None
     return found if isinstance(found, dict) else {}

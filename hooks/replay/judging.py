@@ -20,8 +20,9 @@ import msgspec
 from fhir_mapping.chart import Mapped, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen
-from fhir_mapping.terms import dates, decode
-from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
+from fhir_mapping.terms import dates, exact
+from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import SiteMapping, site_mapping
 from hooks.cards.arranging import arrange
 from hooks.cards.cards import values_of
@@ -163,7 +164,7 @@ def _encounters(chart: Chart, plan: Plan) -> Iterator[Call]:
                     moment,
                     plan.is_now(moment),
                     line.name,
-                    _reference(*decode.listed(resource.get("participant")), name="individual"),
+                    _reference(*exact.listed(resource.get("participant")), name="individual"),
                     _code(resource.get("serviceType")),
                     assumed=assumed,
                 )
@@ -222,7 +223,7 @@ def _as_draft(raw: bytes) -> bytes:
 
 def _whole(raw: bytes) -> Mapping[str, Any]:
     try:
-        return decode.whole(raw)
+        return exact.whole(raw)
     except ResourceFaultError:
         return {}
 
@@ -236,7 +237,7 @@ def _reference(*holders: Mapping[str, Any], name: str) -> str:
 
 
 def _code(concept: object) -> str:
-    listed = decode.listed(concept.get("coding")) if isinstance(concept, dict) else []
+    listed = exact.listed(concept.get("coding")) if isinstance(concept, dict) else []
     return next((str(one["code"])[:64] for one in listed if isinstance(one.get("code"), str)), "")
 
 
@@ -471,6 +472,6 @@ def _wordings(chart: Chart) -> Iterator[str]:
     for line in chart.of("Condition"):
         concept = _whole(line.raw).get("code")
         concept = concept if isinstance(concept, dict) else {}
-        codes = [f"{one.get('system')}|{one.get('code')}" for one in decode.listed(concept.get("coding"))]
+        codes = [f"{one.get('system')}|{one.get('code')}" for one in exact.listed(concept.get("coding"))]
         said = concept.get("text")
         yield " ".join([*codes, f'"{said[:LONGEST_WORDING]}"' if isinstance(said, str) else ""]).strip()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen, line_of
-from fhir_mapping.terms import decode
+from fhir_mapping.terms import exact, heads
 from hooks.replay.sources import ODD, PART, SHARED, TYPES, Record, Slice, lines, of_line, patient_of, records
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:
     for where, raw in lines(one):
         try:
             line = line_of(raw)
-        except decode.BROKEN:
+        except exact.BROKEN:
             stage.take_all(raw, where)
             continue
         kind, subject = line.resourceType, line.subject or line.patient
@@ -146,7 +146,7 @@ class _Stage:
         """Tell whether an encounter began, or an order was written, within the days that are asked."""
         try:
             told = _happening(raw)
-        except decode.BROKEN:
+        except exact.BROKEN:
             return False
         day = (told.authoredOn or (told.period.start if told.period is not None else None) or "")[:10]
         return told.status not in NO_CALL and self._span[0] <= day <= self._span[1] and len(day) == len("2026-01-01")
@@ -154,7 +154,7 @@ class _Stage:
 
 class _Happening(msgspec.Struct, gc=False):
     status: str | None = None
-    period: decode.Period | None = None
+    period: heads.Period | None = None
     authoredOn: str | None = None  # noqa: N815 - FHIR's own name
 
 
@@ -205,8 +205,8 @@ def part_of(patient: str, parts: int) -> int:
 
 
 class _Drug(msgspec.Struct, gc=False):
-    medicationReference: decode.Ref | None = None  # noqa: N815 - FHIR's own name
-    itemReference: decode.Ref | None = None  # noqa: N815 - FHIR's own name
+    medicationReference: heads.Ref | None = None  # noqa: N815 - FHIR's own name
+    itemReference: heads.Ref | None = None  # noqa: N815 - FHIR's own name
     ingredient: list[_Drug] | None = None
     id: str | int | None = None
 
@@ -285,14 +285,14 @@ def wanted_records(one: Slice, wanted: frozenset[str]) -> Iterator[Record]:
                     is_wanted = patient_of(reference) in wanted
                 if not is_wanted:
                     continue
-        except decode.BROKEN:
+        except exact.BROKEN:
             pass
         yield from (record for record in of_line(raw, where, kinds=OWN) if record.patient in wanted)
 
 
 class _Owner(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815 - FHIR's own name
-    subject: decode.Ref | None = None
+    subject: heads.Ref | None = None
 
 
 _owner = msgspec.json.Decoder(_Owner).decode
@@ -303,7 +303,7 @@ def name_of(record: Record) -> str:
     """Give `Type/id` of a record, as far as it has an id."""
     try:
         return f"{record.kind}/{_drug(record.raw).id}"
-    except decode.BROKEN:
+    except exact.BROKEN:
         return ""
 
 
@@ -311,7 +311,7 @@ def references(raw: bytes) -> Iterator[str]:
     """Yield the Medications that an order, a dose or a product refers to."""
     try:
         drug = _drug(raw)
-    except decode.BROKEN:
+    except exact.BROKEN:
         return
     parts = [drug, *(drug.ingredient or ())]
     for reference in (one for part in parts for one in (part.medicationReference, part.itemReference)):

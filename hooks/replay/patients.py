@@ -11,7 +11,7 @@ import msgspec
 
 from fhir_mapping.chart import PREFETCH_KEYS, Unavailable
 from fhir_mapping.delivery.known import Known, as_known
-from fhir_mapping.terms import dates, decode
+from fhir_mapping.terms import dates, exact, heads
 from hooks.replay.sources import PART
 
 KEY_OF: Mapping[str, str] = {
@@ -115,10 +115,10 @@ def _read(raw: bytes, zone: dt.tzinfo) -> tuple[str, str, dt.datetime]:
     """Give type, name (without an id: the bytes themselves) and the time of the last update."""
     try:
         found = _version(raw)
-    except decode.BROKEN:
+    except exact.BROKEN:
         try:
-            head = decode.head_of(raw)
-        except decode.ResourceFaultError:
+            head = heads.head_of(raw)
+        except exact.ResourceFaultError:
             return "", raw.decode("utf-8", "replace"), _LONG_AGO
         return head.resourceType, str(head.id), _LONG_AGO
     stamp = dates.parse(found.meta.lastUpdated, zone) if found.meta is not None else None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from fhir_mapping.delivery.shapes import ELEMENTS
-from fhir_mapping.terms import decode
+from fhir_mapping.terms import decode, exact, heads
 from hooks.replay.errors import ReplayError
 
 if TYPE_CHECKING:
@@ -126,6 +126,13 @@ class _Manifest(msgspec.Struct):
 _manifest = msgspec.json.Decoder(_Manifest).decode
 
 
+def _require(source: Path) -> None:
+    if str(source) == "-":
+        raise ReplayError("-: a population is read more than once, by several processes; save it to a file first.")
+    if not source.exists():
+        raise ReplayError(f"{source}: there is no such file or folder.")
+
+
 def survey(sources: Sequence[Path]) -> Survey:
     """
     Find all files of the sources.
@@ -137,8 +144,7 @@ def survey(sources: Sequence[Path]) -> Survey:
     deleted: set[str] = set()
     times: list[str] = []
     for source in sources:
-        if not source.exists():
-            raise ReplayError(f"{source}: there is no such file or folder.")
+        _require(source)
         base = source if source.is_dir() else source.parent
         for path in _walk(source):
             real = path.resolve()
@@ -202,7 +208,7 @@ def _as_manifest(path: Path) -> _Manifest | None:
     try:
         with _open(path) as file:
             found = _manifest(file.read())
-    except (*decode.BROKEN, OSError, EOFError):
+    except (*exact.BROKEN, OSError, EOFError):
         return None
     return found if found.transactionTime and found.output is not None else None
 
@@ -222,7 +228,7 @@ def _read_log(path: Path, declared: set[str], times: list[str]) -> None:
         for line in file:
             try:
                 event = msgspec.json.decode(line)
-            except decode.BROKEN:
+            except exact.BROKEN:
                 continue
             detail = event.get("eventDetail") if isinstance(event, dict) else None
             if not isinstance(detail, dict):
@@ -241,9 +247,9 @@ def _deletions(path: Path) -> set[str]:
         for line in file if _form(path) == "lines" else [file.read()]:
             try:
                 bundle = msgspec.json.decode(line)
-            except decode.BROKEN:
+            except exact.BROKEN:
                 continue
-            for entry in decode.listed(bundle.get("entry") if isinstance(bundle, dict) else None):
+            for entry in exact.listed(bundle.get("entry") if isinstance(bundle, dict) else None):
                 request = entry.get("request")
                 url = request.get("url") if isinstance(request, dict) and request.get("method") == "DELETE" else None
                 if isinstance(url, str) and (match := _DELETED_URL.search(url)):
@@ -268,8 +274,8 @@ def slices(files: Sequence[File], size: int = SLICE_BYTES) -> list[Slice]:
 class _Owned(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815 - FHIR's own names
     id: str | int | None = None
-    subject: decode.Ref | None = None
-    patient: decode.Ref | None = None
+    subject: heads.Ref | None = None
+    patient: heads.Ref | None = None
 
 
 _owned = msgspec.json.Decoder(_Owned).decode
@@ -298,7 +304,7 @@ def of_line(line: bytes, where: int, kinds: frozenset[str] = TYPES) -> Iterator[
         return
     try:
         owned = _owned(line)
-    except decode.BROKEN:
+    except exact.BROKEN:
         yield from _tolerant(line, where, kinds)
         return
     kind = owned.resourceType
@@ -370,8 +376,8 @@ def _plain_id(number: str | int | None) -> str | None:
 def _tolerant(line: bytes, where: int, kinds: frozenset[str]) -> Iterator[Record]:
     """A line whose head is not of its types may still be a resource; else it is a fault, and whose is guessed at."""
     try:
-        head = decode.head_of(line)
-    except decode.ResourceFaultError:
+        head = heads.head_of(line)
+    except exact.ResourceFaultError:
         kind, patient = _LOST_TYPE.search(line), _LOST_PATIENT.search(line)
         yield Record(
             kind[1].decode() if kind else "",
@@ -395,7 +401,7 @@ def _document(file: File, kinds: frozenset[str]) -> Iterator[Record]:
         return
     try:
         kind = _owned(body).resourceType
-    except decode.BROKEN:
+    except exact.BROKEN:
         yield from _tolerant(body, 0, kinds)
         return
     if kind == "Bundle":
@@ -419,7 +425,7 @@ def _bundle(body: bytes, where: int, kinds: frozenset[str]) -> Iterator[Record]:
     for number, entry in enumerate(opened.entries):
         try:
             heads.append((number, entry, _owned(entry.resource)))
-        except decode.BROKEN:
+        except exact.BROKEN:
             yield from _tolerant(on_one_line(bytes(entry.resource)), where + number, kinds)
     for fault in opened.faults:
         yield Record("", None, "", b"", where, fault)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import asdict
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hooks.cards.wording import label
 from hooks.replay.errors import ReplayError
@@ -100,6 +101,33 @@ def text(folder: Path, language: str) -> Iterator[str]:
         yield words["not_delivered_line"].format(keys=", ".join(run["not_delivered"]))
     if run["not_yet_in_force"]:
         yield words["not_yet_in_force"].format(limits=", ".join(run["not_yet_in_force"]))
+
+
+def as_json(folder: Path) -> dict[str, Any]:
+    """Give what `text` says as data, and all rules instead of the loudest."""
+    run = Figures(folder).run
+    return {
+        "run": run["run"],
+        "guidance": run["editions"]["guidance"],
+        "days": list(run["plan"]["days"]),
+        "not_delivered": list(run["not_delivered"]),
+        "not_yet_in_force": list(run["not_yet_in_force"]),
+        "arms": {arm: _arm(Figures(folder, arm)) for arm in run["arms"]},
+    }
+
+
+def _arm(figures: Figures) -> dict[str, Any]:
+    return {
+        "patients": figures.patients,
+        "ours": figures.our_patients,
+        "interruptive": asdict(figures.interruptive),
+        "any": asdict(figures.with_cards),
+        "repeats": asdict(figures.repeats),
+        "rules": [
+            {"rule": row["rule"], "indicator": row["indicator"], **asdict(row["share"])} for row in figures.rules()
+        ],
+        "waits": [{"fact": row["fact"], "patients": row["patients"]} for row in figures.most_missing()],
+    }
 
 
 def over_budget(folder: Path, budget: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from recommenders.patient import derived
-from recommenders.vocabulary.facts import Finding, Moment, Reading, known
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, known
 from recommenders.vocabulary.logic import NO, YES, Criterion, Joined, Logical, Truth, both, turned
 
 if TYPE_CHECKING:
@@ -39,7 +39,13 @@ class Phrase(msgspec.Struct, frozen=True):
     fill: Mapping[str, Fill] = msgspec.field(default_factory=dict)
 
 
-Fill = str | int | Decimal | dt.date | Label | Phrase | Reading | Finding | Moment | tuple["Fill", ...]
+class Why(msgspec.Struct, frozen=True):
+    """Why a fact is not known, said in a word or two ("result pending", "list not delivered")."""
+
+    fact: Fact
+
+
+Fill = str | int | Decimal | dt.date | Label | Phrase | Why | Reading | Finding | Moment | tuple["Fill", ...]
 """What a `{name}` in a wording may become; a tuple is a list in the reader's language."""
 
 

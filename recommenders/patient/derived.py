@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from recommenders.patient.cancer import any_cancer
+from recommenders.patient.inputs import bounds_of, flags_of, newest_day, resources_of, unknown_for
+from recommenders.patient.light_chains import light_chain_facts
 from recommenders.vocabulary import formulas
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, round_half_up, stated
@@ -24,13 +25,6 @@ GUIDANCE = guidance("common")
 MANY = Decimal(1000)
 """The upper end of a number of lesions of which only a part is known."""
 AT_LEAST = ("at-least",)
-ENDLESS_RATIO = Decimal(10**9)
-"""The upper end of a light chain ratio that is only known from below."""
-
-F = TypeVar("F", bound=Fact)
-
-
-# --- calculation --------------------------------------------------------------------------------------------
 
 
 def derive(facts: Facts, site: Mapping[str, Decimal] | None = None, guidance_day: dt.date | None = None) -> Facts:
@@ -44,7 +38,7 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None, guidance_day
     facts = facts.with_facts({"patient.age": age_of(facts)})
     facts = facts.with_facts(_measures(facts))
     facts = facts.with_facts(_calcium(facts))
-    facts = facts.with_facts({"lab.creatinine_rise": _rise(facts)} | _light_chains(facts) | _disease(facts, limits))
+    facts = facts.with_facts({"lab.creatinine_rise": _rise(facts)} | light_chain_facts(facts) | _disease(facts, limits))
     return facts.with_facts(_judgements(facts, limits))
 
 
@@ -76,49 +70,18 @@ def safest(
     return derive(facts.with_facts(changes | renewed), site, guidance_day)
 
 
-def _unknown(fact: F, *inputs: Fact, reason: Literal["inputs", "not-applicable"] = "inputs") -> F:
-    lacks = tuple(dict.fromkeys(name for i in inputs if not i.is_known for name in i.lacks or (i.name,)))
-    return replace(fact, reason=reason, lacks=lacks)
-
-
-def _newest(*facts: Fact) -> dt.date | None:
-    return max((fact.date for fact in facts if fact.date is not None), default=None)
-
-
-def _resources(*facts: Fact) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for fact in facts for name in fact.resources))
-
-
-def _flags(*facts: Fact) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(flag for fact in facts for flag in fact.flags))
-
-
 def age_of(facts: Facts) -> Reading:
     """Give the age in years, as told or from the birth date; unknown where it cannot be."""
     age, birth = facts.patient.age, facts.patient.birth_date
     if age.is_known:
         return replace(age, date=age.date or facts.as_of)
     if not birth.is_known or birth.date is None:
-        return _unknown(age, birth)
+        return unknown_for(age, birth)
     born, today = birth.date, facts.as_of
     years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
     if years < 0 or years > GUIDANCE.tables["plausible"]["age_max"]:
         return replace(age, reason="implausible", lacks=(birth.name,))
     return exactly(age, years, date=today, resources=birth.resources)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The ends of an interval in arithmetic."""
-
-    low: Decimal
-    high: Decimal
-
-
-def _bounds(fact: Reading) -> Bounds | None:
-    if not fact.is_known or fact.low is None or fact.high is None:
-        return None
-    return Bounds(fact.low, fact.high)
 
 
 def _measures(facts: Facts) -> dict[str, Fact]:
@@ -130,12 +93,12 @@ def _measures(facts: Facts) -> dict[str, Fact]:
             found["patient.bsa"] = exactly(
                 patient.bsa,
                 area,
-                date=_newest(patient.weight),
-                resources=_resources(patient.weight, patient.height),
+                date=newest_day(patient.weight),
+                resources=resources_of(patient.weight, patient.height),
                 flags=("calculated",),
             )
         else:
-            found["patient.bsa"] = _unknown(patient.bsa, patient.weight, patient.height)
+            found["patient.bsa"] = unknown_for(patient.bsa, patient.weight, patient.height)
     found["lab.crcl"] = _clearance(facts)
     if lab.ca_total.is_known:
         for path, edge in (("lab.ca_lln", lab.ca_total.reference_low), ("lab.ca_uln", lab.ca_total.reference_high)):
@@ -161,10 +124,10 @@ def _clearance(facts: Facts) -> Reading:
     if age.is_known and age.low is not None and age.low < 18:
         return replace(blank, reason="not-applicable")
     if sex.is_known and sex.value not in {"male", "female"}:
-        return replace(_unknown(blank, age, weight, creatinine), lacks=(sex.name,))
-    years, kilograms, level = _bounds(age), _bounds(weight), _bounds(creatinine)
+        return replace(unknown_for(blank, age, weight, creatinine), lacks=(sex.name,))
+    years, kilograms, level = bounds_of(age), bounds_of(weight), bounds_of(creatinine)
     if not (sex.is_known and years and kilograms and level and level.low > 0):
-        return _unknown(blank, creatinine, weight, age, sex)
+        return unknown_for(blank, creatinine, weight, age, sex)
     female = sex.value == "female"
     least = formulas.cockcroft_gault(years.high, kilograms.low, level.high, female=female)
     most = formulas.cockcroft_gault(years.low, kilograms.high, level.low, female=female)
@@ -174,20 +137,20 @@ def _clearance(facts: Facts) -> Reading:
         high=most,
         reason=None,
         date=creatinine.date,
-        resources=_resources(creatinine, weight),
-        flags=("calculated", *_flags(creatinine, weight)),
+        resources=resources_of(creatinine, weight),
+        flags=("calculated", *flags_of(creatinine, weight)),
     )
 
 
 def _calcium(facts: Facts) -> dict[str, Fact]:
     lab = facts.lab
-    total, albumin, corrected = _bounds(lab.ca_total), _bounds(lab.albumin), lab.ca_corr
+    total, albumin, corrected = bounds_of(lab.ca_total), bounds_of(lab.albumin), lab.ca_corr
     if total is None:
         if corrected.is_known:
             return {}
         return {
-            "lab.ca_corr": _unknown(corrected, lab.ca_total),
-            "lab.ca_corr_mg_dl": _unknown(lab.ca_corr_mg_dl, lab.ca_total),
+            "lab.ca_corr": unknown_for(corrected, lab.ca_total),
+            "lab.ca_corr_mg_dl": unknown_for(lab.ca_corr_mg_dl, lab.ca_total),
         }
     if corrected.is_known:  # as told by a clinician's case or by the laboratory
         return {}
@@ -215,8 +178,8 @@ def _calcium(facts: Facts) -> dict[str, Fact]:
             corrected,
             low=low,
             high=high,
-            resources=_resources(lab.ca_total, lab.albumin),
-            flags=("calculated", *_flags(lab.ca_total, lab.albumin)),
+            resources=resources_of(lab.ca_total, lab.albumin),
+            flags=("calculated", *flags_of(lab.ca_total, lab.albumin)),
             **common,
         )
     in_mg = lab.ca_total.sent_value if lab.ca_total.sent_unit == "mg/dL" else None
@@ -234,163 +197,14 @@ def _rise(facts: Facts) -> Reading:
         return lab.creatinine_rise
     now, before = lab.creatinine.rounded, lab.creatinine_baseline.rounded
     if now is None or before is None or not lab.creatinine.is_known or not lab.creatinine_baseline.is_known:
-        return _unknown(lab.creatinine_rise, lab.creatinine, lab.creatinine_baseline)
+        return unknown_for(lab.creatinine_rise, lab.creatinine, lab.creatinine_baseline)
     return exactly(
         lab.creatinine_rise,
         now - before,
         date=lab.creatinine.date,
-        resources=_resources(lab.creatinine, lab.creatinine_baseline),
-        flags=_flags(lab.creatinine),
+        resources=resources_of(lab.creatinine, lab.creatinine_baseline),
+        flags=flags_of(lab.creatinine),
     )
-
-
-MG_PER_L_IN_MG_PER_DL = 10
-FINEST_LIGHT_CHAIN = Decimal("0.001")
-"""mg/L; no assay tells less than this, so a smaller number is "below", and no quotient grows without bound."""
-
-
-def light_chain_ratio(kappa: Reading, lambda_: Reading, ratio: Reading) -> Reading:
-    """
-    Give kappa ÷ lambda as an interval, or the reported ratio where that says more.
-
-    A chain reported as 0 or below a limit never divides by zero: the ratio is then open to one side. The
-    reported ratio is taken when a chain is unknown, when it is newer than a chain, and when it is narrower.
-    """
-    top, bottom = _written(kappa), _written(lambda_)
-    above, below = _bounds(top), _bounds(bottom)
-    if above is None or below is None or (above.low <= 0 and below.low <= 0):
-        return _with_reason_of(ratio, kappa, lambda_)
-    low = above.low / below.high
-    high = above.high / below.low if below.low >= FINEST_LIGHT_CHAIN else max(ENDLESS_RATIO, low)
-    reported = _bounds(ratio)
-    oldest = min((chain.date for chain in (kappa, lambda_) if chain.date is not None), default=None)
-    if reported and ratio.date is not None and oldest is not None:
-        narrower = ratio.date == oldest and reported.high - reported.low < high - low
-        if narrower or ratio.date > oldest:
-            return ratio
-    exact = low == high
-    apart = ("different-days",) if kappa.date != lambda_.date else ()
-    return replace(
-        ratio,
-        low=low,
-        high=high,
-        low_open=not exact and (top.low_open or bottom.high_open),
-        high_open=not exact and (top.high_open or bottom.low_open),
-        reason=None,
-        date=_newest(kappa, lambda_),
-        resources=_resources(kappa, lambda_),
-        flags=("calculated", *apart, *_flags(kappa, lambda_)),
-    )
-
-
-def _written(chain: Reading) -> Reading:
-    """
-    Give a light chain as it is to be divided: one written as 0 lies below one unit of its last written digit.
-
-    A laboratory that prints 0.0 mg/L has measured less than 0.1 mg/L, not nothing.
-    """
-    if not chain.is_known or chain.high is None or chain.high >= FINEST_LIGHT_CHAIN:
-        return chain
-    if chain.high > 0:
-        return replace(chain, low=Decimal(0), high=FINEST_LIGHT_CHAIN, high_open=True)
-    written = chain.sent_value if chain.sent_value is not None else chain.high
-    exponent = written.as_tuple().exponent
-    step = Decimal(1).scaleb(max(-3, min(0, exponent)) if isinstance(exponent, int) else 0)
-    return replace(chain, high=step * (MG_PER_L_IN_MG_PER_DL if chain.sent_unit == "mg/dL" else 1), high_open=True)
-
-
-def _with_reason_of(ratio: Reading, *chains: Reading) -> Reading:
-    # "too old" says more than "missing": the card then shows the old result
-    old = next((chain for chain in chains if chain.reason == "stale"), None)
-    if ratio.is_known or ratio.reason != "missing" or old is None:
-        return ratio
-    return replace(ratio, reason="stale", date=old.date, resources=old.resources)
-
-
-def involved_ratio(ratio: Reading, blank: Reading) -> Reading:
-    """Give involved ÷ uninvolved (1 or more) from kappa ÷ lambda: the ratio itself, or its inverse below 1."""
-    found = _bounds(ratio)
-    if found is None or found.high <= 0:
-        if ratio.reason in {"stale", "contradictory"}:
-            return replace(blank, reason=ratio.reason, date=ratio.date, resources=ratio.resources)
-        return replace(blank, reason="missing")
-    common: dict[str, Any] = {"reason": None, "date": ratio.date, "resources": ratio.resources, "flags": ratio.flags}
-    inverse_low = 1 / found.high
-    inverse_high = 1 / found.low if found.low > 0 else max(ENDLESS_RATIO, inverse_low)
-    if found.low >= 1:
-        return replace(
-            blank, low=found.low, high=found.high, low_open=ratio.low_open, high_open=ratio.high_open, **common
-        )
-    if found.high < 1 or (found.high == 1 and ratio.high_open):
-        return replace(
-            blank, low=inverse_low, high=inverse_high, low_open=ratio.high_open, high_open=ratio.low_open, **common
-        )
-    return replace(blank, low=Decimal(1), high=max(found.high, inverse_high), **common)
-
-
-def involved_of_chains(kappa: Reading, lambda_: Reading, reported: Reading, blank: Reading) -> Reading:
-    """
-    Give involved ÷ uninvolved (1 or more) from both chains, or from the reported kappa/lambda ratio.
-
-    The larger chain is divided by the smaller one: inverting a rounded quotient would shift a value off an edge.
-    """
-    ratio = light_chain_ratio(kappa, lambda_, reported)
-    if "calculated" not in ratio.flags:
-        return involved_ratio(ratio, blank)
-    inverse = light_chain_ratio(lambda_, kappa, reported.forget("missing"))
-    straight, inverted = _bounds(ratio), _bounds(inverse)
-    if straight is None or inverted is None:
-        return involved_ratio(ratio, blank)
-    if straight.low >= 1 or inverted.low >= 1:
-        larger = ratio if straight.low >= 1 else inverse
-        return replace(larger, name=blank.name, unit=blank.unit, decimals=blank.decimals, lacks=())
-    return replace(
-        ratio,
-        name=blank.name,
-        unit=blank.unit,
-        decimals=blank.decimals,
-        low=Decimal(1),
-        high=max(straight.high, inverted.high),
-        low_open=False,
-        high_open=False,
-        lacks=(),
-    )
-
-
-def involved_chain(kappa: Reading, lambda_: Reading, ratio: Reading, blank: Reading) -> Reading:
-    """
-    Give the involved light chain in mg/L: the larger one of both, or the one that the ratio points to.
-
-    `ratio` is kappa ÷ lambda. While it is open which chain is the larger, the result is an interval.
-    """
-    top, bottom = _bounds(kappa), _bounds(lambda_)
-    edges = _bounds(ratio)
-    chain = None if edges is None else kappa if edges.low >= 1 else lambda_ if edges.high < 1 else None
-    if chain is not None and chain.is_known:
-        return replace(chain, name=blank.name, decimals=blank.decimals)
-    if top is None or bottom is None:
-        return blank
-    return replace(
-        blank,
-        low=max(top.low, bottom.low),
-        high=max(top.high, bottom.high),
-        high_open=(kappa if top.high >= bottom.high else lambda_).high_open,
-        reason=None,
-        date=_newest(kappa, lambda_),
-        resources=_resources(kappa, lambda_),
-        flags=_flags(kappa, lambda_),
-    )
-
-
-def _light_chains(facts: Facts) -> dict[str, Fact]:
-    mm = facts.mm
-    ratio = light_chain_ratio(mm.kappa, mm.lambda_, mm.flc_ratio_kl)
-    found: dict[str, Fact] = {}
-    if not mm.flcr.is_known:
-        found["mm.flcr"] = involved_of_chains(mm.kappa, mm.lambda_, mm.flc_ratio_kl, mm.flcr)
-    if not mm.flc_involved.is_known:
-        found["mm.flc_involved"] = involved_chain(mm.kappa, mm.lambda_, ratio, mm.flc_involved)
-    return found
 
 
 def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
@@ -433,8 +247,8 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
             found["sarcoma.setting"] = stated(
                 facts.sarcoma.setting,
                 setting,
-                resources=_resources(dx.metastatic, facts.therapy.prior_lines),
-                date=_newest(facts.therapy.prior_lines),
+                resources=resources_of(dx.metastatic, facts.therapy.prior_lines),
+                date=newest_day(facts.therapy.prior_lines),
                 flags=("derived",),
             )
     return found
@@ -491,13 +305,13 @@ def _isolated(facts: Facts, found: Mapping[str, Fact]) -> Finding:
 
 def _finding(blank: Finding, holds: Truth, *inputs: Fact) -> Finding:
     if holds is None:
-        return _unknown(blank, *inputs)
+        return unknown_for(blank, *inputs)
     return replace(
         blank,
         value=holds,
         reason=None,
-        date=_newest(*inputs),
-        resources=_resources(*inputs),
+        date=newest_day(*inputs),
+        resources=resources_of(*inputs),
         flags=("derived",),
         lacks=(),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from recommenders.patient.derived import involved_of_chains
+from recommenders.patient.light_chains import involved_of_chains
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Reading, replace
 from recommenders.vocabulary.guidance import guidance

@@ -1,0 +1,176 @@
+"""A whole resource out of its bytes: exact numbers, no element twice, not too deep, not too long."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import msgspec
+
+MAX_DEPTH = 64
+MAX_DIGITS = 40
+MAX_MAGNITUDE = Decimal(1_000_000_000)
+MAX_WORK = 10_000
+"""Of one resource, as `work` counts it; an imaging study of thousands of images is below it."""
+MAX_WORK_OF_A_CALL = 70_000
+"""Of all resources of a call that are read whole: about a second. A result is 10 to 20."""
+_SURELY_LITTLE = 2 * MAX_WORK
+
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding may raise on bytes that are not what they should be (ValidationError is a DecodeError)."""
+
+
+class ResourceFaultError(ValueError):
+    """A resource that would be used and cannot be; the message names the fault, never a value."""
+
+
+def plainly(raw: msgspec.Raw | None) -> Any:  # noqa: ANN401 - any JSON
+    """Decode any element as it stands; None for what is nested too deep or no JSON."""
+    if raw is None or too_deep(bytes(raw)):
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except BROKEN:
+        return None
+
+
+def listed(value: object) -> list[dict[str, Any]]:
+    """Give the objects of a list; one object instead of a list is read as a list of one, junk is left out."""
+    found = value if isinstance(value, list) else [value]
+    return [item for item in found if isinstance(item, dict)]
+
+
+def work(raw: msgspec.Raw | bytes) -> int:
+    """Tell what a resource costs to read: its objects, each of which is checked, and a little for each element."""
+    body = bytes(raw)
+    return body.count(b"{") + body.count(b",") // 25
+
+
+def refuse_too_long(raw: msgspec.Raw | bytes) -> None:
+    """Raise `ResourceFaultError` for a resource of more work than one may cost."""
+    if memoryview(raw).nbytes > _SURELY_LITTLE and work(raw) > MAX_WORK:
+        raise ResourceFaultError("too-long: more elements than a resource may hold")
+
+
+# --- depth --------------------------------------------------------------------------------------------------
+
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def too_deep(body: bytes, limit: int = MAX_DEPTH, *, exact: bool = True) -> bool:
+    """
+    Tell whether JSON nests deeper than `limit`, without walking it.
+
+    Only brackets are kept, and innermost pairs are peeled off layer by layer. Strings are taken out first; with
+    `exact=False` (for a whole body of megabytes) only if a rest stays: brackets hidden in strings can then make
+    deep nesting look shallow, which the decoders' own recursion guard catches at a thousand levels.
+    """
+    if body.count(b"{") + body.count(b"[") <= limit:
+        return False
+    if not exact and not _peel(body.translate(None, _NOT_BRACKETS), limit):
+        return False
+    return _peel(_STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS), limit)
+
+
+def _peel(brackets: bytes, limit: int) -> bool:
+    """Tell whether something is left after peeling `limit` layers."""
+    for _ in range(limit):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"{}", b"\0").replace(b"[]", b"\0").replace(b"\0", b"")
+    return bool(brackets)
+
+
+# --- whole resources ----------------------------------------------------------------------------------------
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ResourceFaultError("duplicate-member: an element is written twice")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ResourceFaultError("a number of more than 40 digits")
+    number = int(text)
+    if abs(number) > MAX_MAGNITUDE:
+        raise ResourceFaultError("a number larger than 1e9")
+    return number
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise ResourceFaultError("a number of more than 40 digits")
+    number = Decimal(text)
+    if number and (number.adjusted() > 9 or number.adjusted() < -MAX_DIGITS or abs(number) > MAX_MAGNITUDE):
+        raise ResourceFaultError("a number larger than 1e9")
+    return number
+
+
+def _constant(_: str) -> NoReturn:
+    raise ResourceFaultError("not a number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_int=_integer,
+    parse_float=_decimal,
+    parse_constant=_constant,
+)
+
+
+def whole(raw: msgspec.Raw | bytes) -> dict[str, Any]:
+    """
+    Decode a resource that is to be used: decimals exact, lone surrogates replaced.
+
+    Raises `ResourceFaultError` for nesting deeper than 64, an element written twice, or a number out of all bounds.
+    """
+    refuse_too_long(raw)
+    body = bytes(raw)
+    if too_deep(body):
+        raise ResourceFaultError(f"nested deeper than {MAX_DEPTH}")
+    try:
+        found = _DECODER.decode(body.decode("utf-8"))
+    except ResourceFaultError:
+        raise
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ResourceFaultError("not JSON") from error
+    if not isinstance(found, dict):
+        raise ResourceFaultError("not a resource")
+    if b"\\u" in body and _has_surrogates(body):
+        cleaned = _without_surrogates(found)
+        return cleaned if isinstance(cleaned, dict) else found
+    return found
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+def _has_surrogates(body: bytes) -> bool:
+    return _SURROGATE.search(body) is not None
+
+
+def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return _LONE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_LONE.sub("\ufffd", name): _without_surrogates(item) for name, item in value.items()}
+    return value
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a decoded JSON value is a finite number (a boolean is none)."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | Decimal):
+        return True
+    return isinstance(value, float) and math.isfinite(value)

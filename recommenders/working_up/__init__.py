@@ -1,0 +1,1 @@
+"""The rules of the work-up that need room: imaging and the team; `workup.py` calls them."""

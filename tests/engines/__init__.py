@@ -1,0 +1,61 @@
+"""What public tools say of what we send: HAPI's FHIR validator, and a CQL translator and engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HERE = Path(__file__).parent
+PLACE = Path(sys.prefix) / "engines"
+"""Where `.ci/engines` puts them."""
+LONGEST_S = 600
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def needed(*programs: str) -> None:
+    """Skip, saying why, where the engines are not (with `CI` set that is a failure)."""
+    lacking = [name for name in programs if which(name) is None]
+    if lacking:
+        _without(f"{', '.join(lacking)} is not on this machine")
+    if not (PLACE / ".have").is_file():
+        _without("the public engines were not fetched: run `sh .ci/engines`")
+
+
+def _without(reason: str) -> None:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What the validator said of the resource at a place: severity, FHIRPath, words."""
+
+    place: int
+    severity: str
+    path: str
+    words: str
+
+
+def validated(resources: Iterable[Any]) -> list[Remark]:
+    """Hand resources to HAPI's validator; what has a canonical `url` is known to the others."""
+    needed("javac")
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'validator'}/*", str(HERE / "Validate.java")]
+    told = subprocess.run(  # noqa: S603 - our own program
+        command,
+        input=b"\n".join(_ENCODER.encode(resource) for resource in resources),
+        capture_output=True,
+        check=True,
+        timeout=LONGEST_S,
+    )
+    rows = (line.split("\t", 3) for line in told.stdout.decode().splitlines())
+    return [Remark(int(place), severity, path, words) for place, severity, path, words in rows]
