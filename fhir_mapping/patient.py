@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.words import assertions
-from recommenders.vocabulary.facts import Fact, Finding, stated
+from recommenders.vocabulary.facts import Fact, Finding, replace, stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

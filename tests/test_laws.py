@@ -6,7 +6,6 @@ import copy
 import datetime as dt
 import random
 import statistics
-from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from hooks.services import find_services
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Course, Courses, Dose, Event, Lesion, Lesions, Order
 from tests.vignettes import load_all
 

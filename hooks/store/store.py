@@ -174,7 +174,7 @@ class Store:
 
     def answers(self, tenant: str, keys: Sequence[str]) -> dict[str, issued.Answered]:
         """Gives the newest answer that cards of each of these quiet keys were given, by key."""
-        return self._run(lambda connection: issued.answers(connection, tenant, keys), CALL_PATIENCE, read=True)
+        return self._run(lambda connection: self._issued.answers(connection, tenant, keys), CALL_PATIENCE, read=True)
 
     def seen_token(self, iss: str, jti: str, exp: int) -> bool:
         """True when this token id was used before, by any process; else it is marked as used until `exp` (seconds)."""

@@ -91,7 +91,7 @@ def as_draft_order(item: ProposedMedication, facts: Facts) -> Order:
     parts |= _as_given(order, item, day)
     if _is_for_hypercalcaemia(item):
         parts["indication"] = stated(order.indication, "hypercalcaemia", date=day)
-    return replace(order, **parts)  # type: ignore[arg-type] # each part under its own name
+    return replace(order, **parts)
 
 
 def _is_for_hypercalcaemia(item: ProposedMedication) -> bool:
@@ -124,7 +124,7 @@ def corrected(order: Order, change: ChangedOrder, facts: Facts) -> Order:
     if change.dose_mg is not None and drug == "denosumab-unspecified":
         drug = "denosumab-60" if change.dose_mg == _OSTEOPOROSIS_DOSE else "denosumab-120"
     starts = change.starts or order.starts
-    return replace(order, drug=drug, at_hand=True, starts=starts, **parts)  # type: ignore[arg-type] # each part under its own name
+    return replace(order, drug=drug, at_hand=True, starts=starts, **parts)
 
 
 def _drug(item: ProposedMedication) -> str:
