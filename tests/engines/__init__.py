@@ -49,7 +49,7 @@ class Remark:
 def validated(resources: Iterable[Any]) -> list[Remark]:
     """Hand resources to HAPI's validator; what has a canonical `url` is known to the others."""
     needed("javac")
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'validator'}/*", str(HERE / "Validate.java")]
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'jars'}/*", str(HERE / "Validate.java")]
     told = subprocess.run(  # noqa: S603 - our own program
         command,
         input=b"\n".join(_ENCODER.encode(resource) for resource in resources),
@@ -59,3 +59,20 @@ def validated(resources: Iterable[Any]) -> list[Remark]:
     )
     rows = (line.split("\t", 3) for line in told.stdout.decode().splitlines())
     return [Remark(int(place), severity, path, words) for place, severity, path, words in rows]
+
+
+def translated(cql: Path, into: Path) -> str:
+    """Translate a folder of CQL to ELM in another; give what the translator had to say of it."""
+    needed("javac")
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'jars'}/*", str(HERE / "Translate.java"), cql, into]
+    told = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST_S, text=True)  # noqa: S603 - our own program
+    return told.stdout + (told.stderr if told.returncode else "")
+
+
+def evaluated(elm: Path, questions: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """Ask CQL libraries, each with its parameters; give the values of all expressions, in the same order."""
+    needed("node")
+    lines = [_ENCODER.encode({"library": library, "parameters": given}) for library, given in questions]
+    command = ["node", str(HERE / "evaluate.cjs"), str(elm), str(PLACE)]
+    told = subprocess.run(command, input=b"\n".join(lines), capture_output=True, check=True, timeout=LONGEST_S)  # noqa: S603 - our own program
+    return [msgspec.json.decode(line) for line in told.stdout.splitlines()]
