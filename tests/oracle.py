@@ -93,7 +93,7 @@ def of_an_order(case: Case, order: Order | None, told: Facts) -> Parameters:
 
 
 def _told_clearance(clearance: Reading, told: Facts) -> dict[str, float] | None:
-    """A clearance that the case tells, whoever calculated it; one that follows from creatinine is CQL's to calculate."""
+    """A clearance that the case tells, whoever calculated it; what follows from creatinine CQL calculates."""
     by_us = "calculated" in clearance.flags and not told.lab.crcl.is_known
     return None if by_us else number(clearance)
 
@@ -134,8 +134,8 @@ def of_a_myeloma(case: Case, told: Facts) -> Parameters:
         facts_at(
             facts,
             *("patient.age", "patient.weight", "patient.sex", "dx.mm", "dx.smm", "dx.mgus", "dx.plasmacytoma"),
-            *("dx.pcl", "dx.amyloidosis", "mm.m_protein", "mm.urine_m_protein", "mm.flcr", "mm.flc_involved", "mm.bmpc"),
-            *("mm.mri_focal", "mm.lytic_lesions", "mm.plasmacytoma_biopsy", "mm.b2m", "mm.baseline_albumin"),
+            *("dx.pcl", "dx.amyloidosis", "mm.m_protein", "mm.urine_m_protein", "mm.flcr", "mm.flc_involved"),
+            *("mm.bmpc", "mm.mri_focal", "mm.lytic_lesions", "mm.plasmacytoma_biopsy", "mm.b2m", "mm.baseline_albumin"),
             *("mm.baseline_ldh", "cyto.del17p", "cyto.t4_14", "cyto.t14_16", "cyto.gain1q", "cyto.high_risk_riss"),
         )
         | facts_at(lately, "lab.ca_total", "lab.albumin", "lab.ca_uln", "lab.creatinine", "lab.egfr", "lab.hb")

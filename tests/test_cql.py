@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from tests.oracle import Asked, any_of, ask
 from tests.vignettes import DEFAULT_DAY, Vignette, load_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from recommenders.vocabulary.guidance import Limit
@@ -190,22 +190,31 @@ def moved(vignette: Vignette, unit: str, value: Decimal) -> Iterator[Vignette]:
         fact = facts.fact(path)
         if isinstance(fact, Reading) and fact.unit == unit and fact.value is not None:
             yield replace(vignette, facts=facts.with_facts({path: put(fact)}))
-    for kind in ("orders", "lesions"):
-        parts = list(getattr(facts, kind))
-        for place, part in enumerate(parts):
-            for name in part.__dataclass_fields__:
-                fact = getattr(part, name)
-                if isinstance(fact, Reading) and fact.unit == unit and fact.value is not None:
-                    changed = (*parts[:place], replace(part, **{name: put(fact)}), *parts[place + 1 :])
-                    whole = replace(facts.lesions, items=changed) if kind == "lesions" else changed
-                    yield replace(vignette, facts=replace(facts, **{kind: whole}))
+    for place, order in enumerate(facts.orders):
+        for changed in part_moved(order, unit, put):
+            orders = (*facts.orders[:place], changed, *facts.orders[place + 1 :])
+            yield replace(vignette, facts=replace(facts, orders=orders))
+    for place, lesion in enumerate(facts.lesions.items):
+        for changed in part_moved(lesion, unit, put):
+            items = (*facts.lesions.items[:place], changed, *facts.lesions.items[place + 1 :])
+            yield replace(vignette, facts=replace(facts, lesions=replace(facts.lesions, items=items)))
+
+
+def part_moved(part: Any, unit: str, put: Callable[[Reading], Reading]) -> Iterator[Any]:
+    """An order or a lesion with one of its numbers put elsewhere."""
+    for one in fields(part):
+        fact = getattr(part, one.name)
+        if isinstance(fact, Reading) and fact.unit == unit and fact.value is not None:
+            yield replace(part, **{one.name: put(fact)})
 
 
 def beside_limits() -> Iterator[Vignette]:
     """For each limit cases with a number just under it, at it and just over it."""
     vignettes = load_all()
-    topics = [topic for topics in LIBRARIES.values() for topic in topics]
-    for topic, limit in ((topic, limit) for topic in topics for limit in limits_in_force(topic).values()):
+    every = [
+        (topic, limit) for names in LIBRARIES.values() for topic in names for limit in limits_in_force(topic).values()
+    ]
+    for topic, limit in every:
         if limit.name not in stated_names():
             continue
         concerned = [vignette for vignette in vignettes if vignette.topic in {topic, "order_safety"}]

@@ -64,9 +64,11 @@ def validated(resources: Iterable[Any]) -> list[Remark]:
 def translated(cql: Path, into: Path) -> str:
     """Translate a folder of CQL to ELM in another; give what the translator had to say of it."""
     needed("javac")
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'jars'}/*", str(HERE / "Translate.java"), cql, into]
-    told = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST_S, text=True)  # noqa: S603 - our own program
-    return told.stdout + (told.stderr if told.returncode else "")
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'jars'}/*", str(HERE / "Translate.java")]
+    told = subprocess.run(
+        [*command, str(cql), str(into)], capture_output=True, check=False, timeout=LONGEST_S, text=True
+    )  # noqa: S603 - our own program
+    return f"{told.stdout}{told.stderr if told.returncode else ''}"
 
 
 def evaluated(elm: Path, questions: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
