@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hooks.guideline import CQL, ELM
+from hooks.guideline.libraries import CQL, ELM
 from recommenders.patient.myeloma_risk import staging
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.facts import Reading, exactly

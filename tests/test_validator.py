@@ -1,4 +1,4 @@
-"""HAPI's FHIR validator finds nothing wrong with what we send: the form and its answers, proposed orders, refusals."""
+"""HAPI's FHIR validator finds nothing wrong with what we send: forms and answers, orders, refusals, the package of rules."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hooks.dossier.form.questionnaire import every_item, questionnaire
 from hooks.dossier.form.questions import QUESTIONS, link_id
 from hooks.dossier.form.writing import observations, questionnaire_response
 from hooks.errors import outcome
+from hooks.guideline.package import definitions
 from recommenders.assessing.decisive import LESION
 from recommenders.assessing.decisive import Item as Asked
 from tests.engines import Remark, validated
@@ -83,6 +84,7 @@ def sent() -> Iterator[tuple[str, Any]]:
                 for action in suggestion["actions"]:
                     if "resource" in action:
                         yield f"suggested by {path.stem}", action["resource"]
+    yield from ((f"package {one['id']}", one) for one in definitions())
     for status in (400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 502, 503, 504):
         yield f"refusal {status}", outcome(status, "What was wrong.", field="context.patientId")
 

@@ -20,6 +20,7 @@ from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
 from hooks.dossier import commands as dossier_commands
 from hooks.errors import Refused
+from hooks.guideline.commands import export
 from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback, load
@@ -377,5 +378,6 @@ main.add_command(keys.commands)
 main.add_command(database.commands)
 main.add_command(dossier_commands.dossier)
 main.add_command(replay.group)
+main.add_command(export)
 for command in workshop.COMMANDS:
     main.add_command(command)
