@@ -104,6 +104,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("views", "one call"),
         ("recording", "and its record"),
         ("reference", "pages' and tools' knowledge of the rules and samples"),
+        ("guideline", "the rules as others read them: FHIR definitions, CQL"),
         ("dossier", "everything about one patient, and the form"),
         ("console", "the pages for trying out"),
         ("application", "all of it as a Flask application"),

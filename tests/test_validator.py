@@ -1,4 +1,4 @@
-"""HAPI's FHIR validator finds nothing wrong with what we send: the form and its answers, proposed orders, refusals."""
+"""HAPI's validator finds nothing wrong with what we send: forms, answers, orders, refusals, the package of rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from hooks.dossier.form.questionnaire import every_item, questionnaire
 from hooks.dossier.form.questions import QUESTIONS, link_id
 from hooks.dossier.form.writing import observations, questionnaire_response
 from hooks.errors import outcome
-from recommenders.assessing.decisive import LESION, Item
+from hooks.guideline.package import definitions
+from recommenders.assessing.decisive import LESION
+from recommenders.assessing.decisive import Item as Asked
 from tests.engines import Remark, validated
 from tests.fhir import chart, patient
 from tests.test_ask_writing import LANGUAGES, SPAN_VALUES, answers, occasion, plain_json
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hooks.cards.wording import Language
-    from recommenders.patient.advice import ProposedMedication, ProposedService
+    from recommenders.patient.advice import Item
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("validator")]
 
@@ -55,7 +57,7 @@ def completed_forms(language: Language) -> Iterator[tuple[dict[str, Any], list[d
     """Completed forms, with the entries saved beside them, in which each question has had each of its answers."""
     for turn in count():
         given = [
-            (link_id(Item(path, name)), every_answer(path)[turn])
+            (link_id(Asked(path, name)), every_answer(path)[turn])
             for path in QUESTIONS
             for name in (("new-1", "Observation/l1") if path.startswith(LESION) else ("",))
             if turn < len(every_answer(path))
@@ -74,15 +76,15 @@ def sent() -> Iterator[tuple[str, Any]]:
         for form, entries in completed_forms(language):
             yield f"form {language}", form
             yield from ((f"entry {language}", entry) for entry in entries)
-        items: tuple[ProposedMedication | ProposedService, ...] = (*MEDICATIONS, *SERVICES)
-        for item in items:
-            yield f"proposed {language}", write(item, language)
+        proposed: tuple[Item, ...] = (*MEDICATIONS, *SERVICES)
+        yield from ((f"proposed {language}", write(item, language)) for item in proposed)
     for path in sorted(REQUESTS.glob("*.expected.json")):
         for card in json.loads(path.read_text(encoding="utf-8")).get("cards", ()):
             for suggestion in card.get("suggestions", ()):
                 for action in suggestion["actions"]:
                     if "resource" in action:
                         yield f"suggested by {path.stem}", action["resource"]
+    yield from ((f"package {one['id']}", one) for one in definitions())
     for status in (400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 502, 503, 504):
         yield f"refusal {status}", outcome(status, "What was wrong.", field="context.patientId")
 

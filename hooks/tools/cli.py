@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("hooks.tools.workshop", "doctor_command", "Ask a FHIR server whether it can give us what we need."),
     "dossier": ("hooks.dossier.commands", "dossier", "Write everything that stands behind a call's cards as one page."),
     "explain": ("hooks.tools.calling", "explain", "Show every rule with its verdict."),
+    "export": ("hooks.guideline.commands", "export", "Write the knowledge in a form that others read."),
     "facts": ("hooks.tools.workshop", "facts", "List the facts that may be asked about a patient."),
     "feedback": ("hooks.store.feedback", "commands", "What became of the cards."),
     "keys": ("hooks.trust.keys", "commands", "Keys and tokens of clients in signed mode."),

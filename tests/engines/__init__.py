@@ -49,13 +49,30 @@ class Remark:
 def validated(resources: Iterable[Any]) -> list[Remark]:
     """Hand resources to HAPI's validator; what has a canonical `url` is known to the others."""
     needed("javac")
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'validator'}/*", str(HERE / "Validate.java")]
-    told = subprocess.run(  # noqa: S603 - our own program
-        command,
-        input=b"\n".join(_ENCODER.encode(resource) for resource in resources),
-        capture_output=True,
-        check=True,
-        timeout=LONGEST_S,
-    )
+    told = _java("Validate.java", given=b"\n".join(_ENCODER.encode(resource) for resource in resources))
+    if told.returncode:
+        raise RuntimeError(told.stderr.decode())
     rows = (line.split("\t", 3) for line in told.stdout.decode().splitlines())
     return [Remark(int(place), severity, path, words) for place, severity, path, words in rows]
+
+
+def _java(program: str, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run one of the programs of this folder from its source."""
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{PLACE / 'jars'}/*", str(HERE / program), *arguments]
+    return subprocess.run(command, input=given, capture_output=True, check=False, timeout=LONGEST_S)  # noqa: S603 - our own program
+
+
+def translated(cql: Path, into: Path) -> str:
+    """Translate a folder of CQL to ELM in another; give what the translator had to say of it."""
+    needed("javac")
+    told = _java("Translate.java", str(cql), str(into))
+    return (told.stdout + (told.stderr if told.returncode else b"")).decode()
+
+
+def evaluated(elm: Path, questions: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """Ask CQL libraries, each with its parameters; give the values of all expressions, in the same order."""
+    needed("node")
+    lines = [_ENCODER.encode({"library": library, "parameters": given}) for library, given in questions]
+    command = ["node", str(HERE / "evaluate.cjs"), str(elm), str(PLACE)]
+    told = subprocess.run(command, input=b"\n".join(lines), capture_output=True, check=True, timeout=LONGEST_S)  # noqa: S603 - our own program
+    return [msgspec.json.decode(line) for line in told.stdout.splitlines()]
