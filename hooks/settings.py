@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from fhir_mapping.terms.site import site_mapping
 from hooks.cards.language import language_of
 from hooks.cards.wording import Language
-from recommenders.assessing.topics import TOPICS
+from recommenders.assessing.topics import RECOMMENDERS, TOPICS
 from recommenders.patient import derived
 from recommenders.vocabulary.guidance import VOICES, Hook, Recommender, Voice
 
@@ -78,6 +78,9 @@ class ServiceSettings(_Section):
     def _names_somebody(cls, value: tuple[Recommender, ...] | None) -> tuple[Recommender, ...] | None:
         if value is not None and not value:
             raise ValueError("is empty; leave it out for all recommenders")
+        for name in value or ():
+            if name not in RECOMMENDERS:
+                raise ValueError(f"has {name!r}, which is no recommender; there are: {', '.join(RECOMMENDERS)}")
         return value
 
 

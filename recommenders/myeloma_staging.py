@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from recommenders.patient.myeloma_class import myeloma_class, plasma_cell_disorder
+from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class, plasma_cell_disorder
 from recommenders.patient.myeloma_models import group
 from recommenders.patient.myeloma_risk import smouldering_risk, staging
 from recommenders.staging.classes import class_rules
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recommenders.patient.advice import Advice, Case, Value
     from recommenders.patient.myeloma_models import Tally
 
-__all__ = ["GUIDANCE", "rules", "values"]
+__all__ = ["GUIDANCE", "concerns", "rules", "values"]
 
 
 def rules(case: Case) -> Iterator[Advice]:
@@ -31,6 +31,11 @@ def rules(case: Case) -> Iterator[Advice]:
 
 
 # --- values -------------------------------------------------------------------------------------------------
+
+
+def concerns(case: Case) -> bool:
+    """Leave out charts in which nothing speaks of a plasma-cell disorder."""
+    return may_have_plasma_cells(case)
 
 
 def values(case: Case) -> Mapping[str, Value]:

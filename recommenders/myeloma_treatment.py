@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from recommenders.patient.advice import Advice, Label, Phrase
 from recommenders.patient.courses import bma
 from recommenders.patient.melphalan import MelphalanOrder, melphalan_orders
-from recommenders.patient.myeloma_class import myeloma_class, plasma_cell_disorder
+from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class, plasma_cell_disorder
 from recommenders.vocabulary.facts import Finding, Reading, known
 from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented, given
@@ -237,6 +237,11 @@ def _too_much_in_all(case: Case, melphalan: MelphalanOrder) -> Advice:
 
 def _highest(figures: tuple[Reading, ...]) -> Reading:
     return max(figures, key=lambda figure: figure.high or Decimal(0))
+
+
+def concerns(case: Case) -> bool:
+    """Leave out charts in which nothing speaks of a plasma-cell disorder."""
+    return may_have_plasma_cells(case)
 
 
 def values(case: Case) -> Mapping[str, Value]:

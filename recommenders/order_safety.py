@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.records import Order
 
-__all__ = ["GUIDANCE", "rules", "values"]
+__all__ = ["GUIDANCE", "concerns", "rules", "values"]
 
 BY_DRUG: Mapping[str, Callable[[Case, Order], Iterable[Advice]]] = {
     **dict.fromkeys(sorted(DENOSUMAB), denosumab),
@@ -65,6 +65,11 @@ def _of_one_order(case: Case, order: Order) -> Iterator[Advice]:
     yield from allergic(case, order)
     yield from pushed(case, order)
     yield from extreme_weight(case, order)
+
+
+def concerns(case: Case) -> bool:
+    """Leave out charts in which no bone-modifying agent was ever ordered or given."""
+    return bool(case.facts.courses.items) or not case.facts.courses.delivered
 
 
 def values(case: Case) -> Mapping[str, Value]:

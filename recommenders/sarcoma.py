@@ -53,6 +53,11 @@ def rules(case: Case) -> Iterator[Advice]:
         yield _too_much_in_a_day(case, order)
 
 
+def concerns(case: Case) -> bool:
+    """Leave out charts without osteosarcoma and soft-tissue sarcoma."""
+    return not (case.facts.dx.osteosarcoma | case.facts.dx.sts).no
+
+
 def values(case: Case) -> Mapping[str, Value]:
     """Give the computed values of this topic (specification §1.11) for an ifosfamide order at hand."""
     found: dict[str, Value] = {}

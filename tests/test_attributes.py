@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hooks.reference.attributes import attributes
 from recommenders.assessing.assessment import assess
-from recommenders.vocabulary.guidance import RECOMMENDERS, sources
+from recommenders.assessing.topics import RECOMMENDERS
+from recommenders.vocabulary.guidance import sources
 from recommenders.vocabulary.logic import Criterion
 from tests.vignettes import load_all
 
@@ -41,10 +41,9 @@ def facts_in(criterion: Criterion) -> set[str]:
 
 
 def test_every_recommender_has_its_thirteen_attributes() -> None:
-    assert set(attributes()) == set(RECOMMENDERS)
-    for found in attributes().values():
-        assert len(found.uses.model_dump()) == 9
-        assert all(key in sources() for key in found.sources)
+    for found in RECOMMENDERS.values():
+        assert len(found.attributes.uses.model_dump()) == 9
+        assert all(key in sources() for key in found.attributes.sources)
 
 
 def test_the_mapping_reads_no_demographic_element_that_all_recommenders_deny() -> None:
@@ -55,7 +54,7 @@ def test_the_mapping_reads_no_demographic_element_that_all_recommenders_deny() -
 
 @pytest.mark.parametrize("name", RECOMMENDERS)
 def test_no_rule_reads_an_element_that_its_recommender_denies(name: str) -> None:
-    uses = attributes()[name].uses  # type: ignore[index] # one of RECOMMENDERS
+    uses = RECOMMENDERS[name].attributes.uses
     seen: dict[str, set[str]] = {}
     for case in load_all():
         for verdict in assess(case.facts, case.hook, whole=True).verdicts.values():

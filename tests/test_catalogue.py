@@ -13,12 +13,11 @@ from click.testing import CliRunner
 from hooks.application import create_app
 from hooks.dossier.texts import texts
 from hooks.reference import catalogue, samples
-from hooks.reference.attributes import attributes
 from hooks.reference.editions import Edition, editions, history_of
 from hooks.reference.limits import limits_of
 from hooks.settings import Settings
 from hooks.tools.cli import main
-from recommenders.assessing.topics import TOPICS
+from recommenders.assessing.topics import RECOMMENDERS, TOPICS
 from recommenders.vocabulary.guidance import VERSION, Wording, sources
 
 PAGE = Path(__file__).parent.parent / "docs" / "catalogue.md"
@@ -129,7 +128,7 @@ def test_the_editions_are_told_in_their_order_and_the_newest_is_the_one_in_force
     for one in editions():
         assert {*one.new, *one.changes} <= set(RULES), one.name
         assert one.name in changelog
-    assert {row.released for row in attributes().values()} == {days[0]}
+    assert {row.attributes.released for row in RECOMMENDERS.values()} == {days[0]}
 
 
 def test_the_page_of_a_rule_tells_since_when_it_stands_and_what_became_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,7 @@ from hooks.application import create_app
 from hooks.reference import samples
 from hooks.settings import Settings
 from hooks.store.store import open_store
-from recommenders.assessing.topics import TOPICS
-from recommenders.vocabulary.guidance import RECOMMENDERS
+from recommenders.assessing.topics import RECOMMENDERS, TOPICS
 from tests import browser
 from tests.conftest import start
 from tests.wire import DAY

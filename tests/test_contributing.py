@@ -15,12 +15,15 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "CONTRIBUTING.md"
 PARTS = ("recommenders", "fhir_mapping", "hooks", "fixtures", "tests", "pyproject.toml")
 
-_BLOCK = re.compile(r"<!-- (append to|in) ([\w/.]+)(?:, after: (.*?))? -->\n```\w+\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"<!-- (append to|in|new) ([\w/.]+)(?:, after: (.*?))? -->\n```\w+\n(.*?)```", re.DOTALL)
+RULE, RECOMMENDER, CODE, FACT = "How a rule is made", "A new recommender", "A laboratory code", "A fact"
 
 
-def steps() -> list[tuple[str, str | None, str]]:
-    """Give the printed steps: the file, the line that the block follows (None: at the end), the block."""
-    return [(file, line, block) for _, file, line, block in _BLOCK.findall(PAGE.read_text(encoding="utf-8"))]
+def steps(part: str) -> list[tuple[str, str | None, str]]:
+    """Give the printed steps of a section: the file, the line that the block follows (None: at the end), the block."""
+    page = PAGE.read_text(encoding="utf-8")
+    section = page[page.index(f"## {part}") :].split("\n## ", maxsplit=1)[0]
+    return [(file, line, block) for _, file, line, block in _BLOCK.findall(section)]
 
 
 @pytest.fixture
@@ -36,17 +39,18 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def apply(tree: Path, *, without: str | None = None) -> None:
-    """Do the printed steps, but those that touch a file whose name ends so."""
-    for name, line, block in steps():
+def apply(tree: Path, part: str = RULE, *, without: str | None = None) -> None:
+    """Do the printed steps of a section, but those that touch a file whose name ends so."""
+    for name, line, block in steps(part):
         if without and name.endswith(without):
             continue
         file = tree / name
-        text = file.read_text(encoding="utf-8")
-        if line is None or line == "":
-            file.write_text(f"{text.rstrip()}\n\n{block}", encoding="utf-8")
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        if not line:
+            between = "\n" if name.endswith(".csv") else "\n\n"
+            file.write_text(f"{text.rstrip()}{between}{block}" if text else block, encoding="utf-8")
             continue
-        assert text.count(line) == 1, f"{name}: {line}"
+        assert text.count(f"{line}\n") == 1, f"{name}: {line}"
         file.write_text(text.replace(f"{line}\n", f"{line}\n{block}"), encoding="utf-8")
 
 
@@ -69,7 +73,7 @@ def in_copy(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_example_works_as_printed(tree: Path) -> None:
-    assert len(steps()) == 4
+    assert len(steps(RULE)) == 4
     apply(tree)
     done = run(tree, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/test_vignettes.py", "-k", "bone")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -81,9 +85,7 @@ def test_the_example_works_as_printed(tree: Path) -> None:
 
 def test_a_rule_without_its_vignettes_is_named(tree: Path) -> None:
     apply(tree, without="vignettes/bone_protection.toml")
-    done = run(
-        tree, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/test_vignettes.py", "tests/test_guidance.py"
-    )
+    done = in_copy(tree, "tests/test_guidance.py")
     assert done.returncode != 0
     assert "BP-900" in done.stdout
 
@@ -117,3 +119,137 @@ def test_what_is_wrong_with_a_face_is_said_at_start_with_its_file(tree: Path, fo
     assert done.returncode != 0
     assert "bone_protection.toml" in done.stderr
     assert said in done.stderr
+
+
+def loaded(tree: Path) -> str:
+    """Start the copy, and give what it complains of."""
+    done = run(tree, "-c", "import hooks.application")
+    return done.stderr if done.returncode else ""
+
+
+def test_a_new_recommender_is_its_own_files_and_one_line(tree: Path) -> None:
+    assert [name for name, _, _ in steps(RECOMMENDER)] == [
+        "recommenders/bone_density.toml",
+        "recommenders/bone_density.py",
+        "recommenders/assessing/topics.py",
+        "fixtures/vignettes/bone_density.toml",
+    ]
+    apply(tree, RECOMMENDER)
+    done = in_copy(
+        tree,
+        *("tests/test_vignettes.py", "tests/test_faces.py", "tests/test_guidance.py", "tests/test_architecture.py"),
+        *("-k", "density or BD or every or imports or import_goes"),
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    done = run(tree, "-c", SERVED)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Bone density 骨密度" in done.stdout
+
+
+SERVED = """
+from hooks.application import create_app
+from hooks.settings import Settings
+from hooks.cards.wording import recommender_title
+calls = create_app(Settings()).test_client()
+assert calls.get("/attributes/bone-density").json["purpose"] == "Bone density in plasma-cell disease"
+assert calls.get("/rules").status_code == calls.get("/rules/BD-001").status_code == 200
+print(recommender_title("bone-density", "en"), recommender_title("bone-density", "zh-CN"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ("topics.py", 'recommenders/bone_density.toml is in no list; write "bone_density" into NAMES'),
+        ("bone_density.py", "there is no recommenders/bone_density.py; write it"),
+        ("recommenders/bone_density.toml", "there is no bone_density.toml"),
+    ],
+)
+def test_a_forgotten_part_of_a_recommender_is_said_at_start(tree: Path, without: str, said: str) -> None:
+    apply(tree, RECOMMENDER, without=without)
+    assert said in loaded(tree)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        (
+            "recommenders/bone_density.toml",
+            'recommender = "bone-density"',
+            'recommender = "bone-densitiy"',
+            "bone_density.toml: BD-001: speaks for 'bone-densitiy', which no file declares; write",
+        ),
+        (
+            "recommenders/bone_density.toml",
+            "[recommenders.bone-density.attributes]",
+            "[recommenders.bone-density.forgotten]",
+            "bone_density.toml: recommenders.bone-density.attributes: Field required",
+        ),
+        (
+            "recommenders/bone_density.toml",
+            'title = { en = "Bone density", zh-CN = "骨密度" }',
+            'title = { en = "Bone density" }',
+            "bone_density.toml: recommenders.bone-density.title.zh-CN: Field required",
+        ),
+        (
+            "recommenders/bone_density.toml",
+            "bone-density",
+            "radiotherapy",
+            "the recommender radiotherapy is in radiotherapy.toml already",
+        ),
+        ("recommenders/bone_density.toml", "BD-001", "BP-001", "the rule BP-001 is in bone_protection.toml already"),
+        ("recommenders/bone_density.py", "def rules", "def rule", "recommenders/bone_density.py has no rules; write"),
+    ],
+)
+def test_a_recommender_with_a_mistake_is_refused_by_name(tree: Path, file: str, old: str, new: str, said: str) -> None:
+    apply(tree, RECOMMENDER)
+    place = tree / file
+    place.write_text(place.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert said in loaded(tree)
+
+
+def read(code: str, value: float, unit: str, path: str) -> str:
+    """A program that reads one result and says what it makes of it."""
+    return f"""
+import datetime as dt, json
+from fhir_mapping.chart import read_chart
+result = {{
+    "resourceType": "Observation", "id": "one", "status": "final", "subject": {{"reference": "Patient/p"}},
+    "code": {code}, "effectiveDateTime": "2026-11-20", "valueQuantity": {{"value": {value}, "unit": "{unit}"}},
+}}
+sent = {{"patient": {{"resourceType": "Patient", "id": "p"}}, "observations": [result]}}
+bodies = {{key: json.dumps(value).encode() for key, value in sent.items()}}
+now = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+print(read_chart(bodies, patient_id="p", now=now, timezone=dt.UTC).facts.fact("{path}").rounded)
+"""
+
+
+def test_a_laboratory_code_and_its_unit_are_a_line_each(tree: Path) -> None:
+    assert len(steps(CODE)) == 2
+    apply(tree, CODE)
+    done = in_copy(tree, "tests/test_tables.py")
+    assert done.returncode == 0, done.stdout[-3000:]
+    new = '{"coding": [{"system": "http://loinc.org", "code": "99998-9"}]}'
+    done = run(tree, "-c", read(new, 95, "grams in a litre", "lab.hb"))
+    assert done.stdout.strip() == "95", done.stderr[-3000:]
+
+
+def test_a_code_given_twice_is_refused_at_start(tree: Path) -> None:
+    apply(tree, CODE)
+    table = tree / "fhir_mapping/terms/codes.csv"
+    row = "platelets,Platelets,Observation,http://loinc.org,99998-9,Platelets,,our example"
+    table.write_text(f"{table.read_text(encoding='utf-8').rstrip()}\n{row}\n", encoding="utf-8")
+    assert "99998-9 is given twice, as haemoglobin and as platelets" in loaded(tree)
+
+
+def test_a_fact_is_three_lines_and_each_is_asked_for(tree: Path) -> None:
+    assert len(steps(FACT)) == 3
+    apply(tree, FACT, without="common.toml")
+    assert "common.toml: give each fact a window in [tables.windows]" in loaded(tree)
+    shutil.copy2(ROOT / "recommenders/vocabulary/fact_groups.py", tree / "recommenders/vocabulary/fact_groups.py")
+    shutil.copy2(ROOT / "fhir_mapping/terms/facts.toml", tree / "fhir_mapping/terms/facts.toml")
+    apply(tree, FACT)
+    done = in_copy(tree, "tests/test_tables.py", "tests/test_recency.py", "tests/test_facts.py")
+    assert done.returncode == 0, done.stdout[-3000:]
+    done = run(tree, "-c", read('{"text": "Transferrin"}', 2.5, "g/L", "lab.transferrin"))
+    assert done.stdout.strip() == "2.5", done.stderr[-3000:]

@@ -42,6 +42,7 @@ def test_the_error_names_the_file_and_the_rule() -> None:
         topic = "order_safety"
         rules: ClassVar = {"DOSE-999": RuleInfo.model_validate(WHOLE | {"source_lines": []})}
         fills: ClassVar[dict[str, str]] = {}
+        recommenders: ClassVar = TOPICS[3].guidance.recommenders
 
     with pytest.raises(GuidanceError, match=r"order_safety\.toml: DOSE-999: has no source line"):
         check([One()])  # type: ignore[list-item] # as much of a Guidance as is looked at

@@ -16,9 +16,9 @@ from hooks.cards.suggestions import SuggestionBuilder
 from hooks.cards.trace import because, plain, without_empty
 from hooks.cards.undecided import Undecided, would_change
 from hooks.cards.wishes import NONE as NO_WISHES
-from hooks.cards.wording import Speaker, frame, shortened
+from hooks.cards.wording import Speaker, recommender_title, shortened
 from recommenders.assessing.decisive import lacking
-from recommenders.assessing.values import VALUES_OF
+from recommenders.assessing.topics import RECOMMENDERS
 from recommenders.vocabulary.facts import Fact
 from recommenders.vocabulary.guidance import override_sets, sources
 
@@ -118,7 +118,7 @@ def _evaluation(
 
 def values_of(draft: Draft, assessment: Assessment) -> dict[str, Value]:
     """Give the computed values that belong to a card."""
-    found = {key: assessment.values[key] for key in VALUES_OF[draft.recommender] if key in assessment.values}
+    found = {key: assessment.values[key] for key in RECOMMENDERS[draft.recommender].values if key in assessment.values}
     for said in draft.utterances:
         found.update(said.advice.values)
     return found
@@ -220,7 +220,7 @@ class Writer:
         )
 
     def _topic(self, recommender: Recommender) -> dict[str, str]:
-        display = frame(recommender, self.language, "recommenders")
+        display = recommender_title(recommender, self.language)
         return {"system": RECOMMENDER_SYSTEM, "code": recommender, "display": display}
 
     def _override_reasons(self, draft: Draft) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
+from recommenders.assessing.topics import RECOMMENDERS
 from recommenders.patient.advice import Label, Phrase, Why
 from recommenders.patient.faces import variant_of
 from recommenders.patient.fills import FILLS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from recommenders.patient.advice import Advice, Fill, Value
     from recommenders.patient.reasons import Reason
     from recommenders.vocabulary.dictionary import Facts
-    from recommenders.vocabulary.guidance import Guidance
+    from recommenders.vocabulary.guidance import Guidance, Recommender
     from recommenders.vocabulary.logic import Condition
     from recommenders.vocabulary.records import Order
 
@@ -84,6 +85,11 @@ def frame(key: str, language: Language, part: str = "phrases") -> str:
     Raises KeyError for a phrase that is not there.
     """
     return _frame()[part][key].text(language)
+
+
+def recommender_title(name: Recommender, language: Language) -> str:
+    """Name a recommender."""
+    return RECOMMENDERS[name].title.text(language)
 
 
 def has_phrase(key: str) -> bool:

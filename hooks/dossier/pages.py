@@ -11,14 +11,15 @@ from flask import Blueprint, Response, render_template, request
 from markupsafe import Markup, escape
 
 from hooks.cards.language import page_language
-from hooks.cards.wording import label, unit
+from hooks.cards.wording import label, recommender_title, unit
 from hooks.dossier.texts import texts
 from hooks.errors import Refused
 from hooks.reference import catalogue
-from hooks.reference.attributes import attributes
+from hooks.reference.attributes import as_json
 from hooks.reference.editions import history_of
 from hooks.reference.limits import limits_of
-from recommenders.vocabulary.guidance import RECOMMENDERS, VERSION, VOICES, Hook, sources
+from recommenders.assessing.topics import RECOMMENDERS
+from recommenders.vocabulary.guidance import VERSION, VOICES, Hook, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,15 +91,14 @@ def blueprint(settings: Settings) -> Blueprint:
     @bp.get("/attributes")
     def all_attributes() -> dict[str, Any]:
         """Give the source attributes of every recommender."""
-        return {"recommenders": [row.as_json(name) for name, row in attributes().items()]}
+        return {"recommenders": [as_json(name) for name in RECOMMENDERS]}
 
     @bp.get("/attributes/<recommender>")
     def one(recommender: str) -> dict[str, Any]:
         """Give the source attributes of one recommender."""
-        for name, row in attributes().items():
-            if name == recommender:
-                return row.as_json(name)
-        raise Refused(404, f"There is no recommender of this name. There are: {', '.join(attributes())}.")
+        if recommender not in RECOMMENDERS:
+            raise Refused(404, f"There is no recommender of this name. There are: {', '.join(RECOMMENDERS)}.")
+        return as_json(recommender)
 
     return bp
 
@@ -165,7 +165,7 @@ def _filters(t: Mapping[str, str], language: Language) -> Iterator[tuple[str, st
     yield (
         "recommender",
         t["recommender"],
-        [(name, catalogue.recommender_title(name, language)) for name in RECOMMENDERS],
+        [(name, recommender_title(name, language)) for name in RECOMMENDERS],
     )
     labels = [(key, source.label.text(language)) for key, source in sources().items() if key in cited]
     yield "source", t["source"], sorted(labels, key=lambda pair: pair[1].lower())
@@ -185,7 +185,7 @@ def _one(context: dict[str, Any], language: Language, rule: str) -> str:
         limits=limits_of(rule),
         history=history_of(rule),
         breakable=breakable,
-        recommender=catalogue.recommender_title(entry.info.recommender, language),
+        recommender=recommender_title(entry.info.recommender, language),
         filled=filled,
         label=lambda name: label(name, language),
         units=lambda ucum: unit(ucum, language),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooks.cards.undecided import missing_lines
-from hooks.cards.wording import frame
+from hooks.cards.wording import recommender_title
 from hooks.dossier.texts import texts
 from hooks.dossier.trees import ANSWERS, Answer, Branch, short_tree, tree
 from hooks.reference.safe import plain
@@ -101,7 +101,7 @@ def _row(verdict: Verdict, speaker: Speaker) -> RuleRow:
         title,
         verdict.voice,
         verdict.state.replace(" ", "_"),
-        frame(verdict.recommender, speaker.language, "recommenders"),
+        recommender_title(verdict.recommender, speaker.language),
         true or (title,),
         _each_once(made(advice.whole, speaker) for advice in verdict.advices),
         do=_once(text for kind, text in said if kind == "do"),

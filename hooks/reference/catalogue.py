@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards.wording import frame
 from recommenders.assessing.topics import TOPICS
 from recommenders.vocabulary.evidence import table
 from recommenders.vocabulary.guidance import (
@@ -328,8 +327,3 @@ def _listed(heading: str, lines: tuple[Wording, ...]) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def recommender_title(name: str, language: str) -> str:
-    """Name a recommender in `en` or `zh-CN`."""
-    return frame(name, "zh-CN" if language == "zh-CN" else "en", "recommenders")

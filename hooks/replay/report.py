@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, render_template
 
-from hooks.cards.wording import frame
+from hooks.cards.wording import recommender_title
 from hooks.charts import drawing
 from hooks.charts.drawing import ChartError
 from hooks.replay import comparing
@@ -178,7 +178,7 @@ class _Page:
         """Draw the cards of each recommender."""
         rows = [
             {
-                "name": frame(row["name"], self.language, "recommenders"),  # type: ignore[arg-type] # one of the two languages
+                "name": recommender_title(row["name"], self.language),  # type: ignore[arg-type] # one of the two languages
                 "indicator": self.indicators[row["indicator"]],
                 "value": self.hidden.rounded(int(row["cards"])),
             }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from recommenders.assessing.values import NAMES as VALUES
 from recommenders.patient.faces import AT_CHART, AT_ORDER
 from recommenders.patient.fills import FILLS
 from recommenders.patient.reasons import known_reason
@@ -30,23 +29,45 @@ def check(guidances: Iterable[Guidance]) -> None:
     Check every rule's face.
 
     Raises GuidanceError for the first thing that cannot be: a rule without a source line, a circumstance that is named
-    and not declared or declared and not named, a reason or placeholder that nobody fills, two buttons of one key.
+    and not declared or declared and not named, a reason or placeholder that nobody fills, two buttons of one key, a
+    rule of a recommender that no file declares, a rule or recommender of two files.
     """
-    for guidance in guidances:
-        for rule, info in guidance.rules.items():
-            for fault in faults(rule, info, guidance):
-                raise GuidanceError(f"{guidance.topic}.toml: {rule}: {fault}")
+    files = tuple(guidances)
+    home = _homes(files)
+    values = frozenset(value for file in files for who in file.recommenders.values() for value in who.values)
+    for file in files:
+        for rule, info in file.rules.items():
+            if info.recommender not in home:
+                raise GuidanceError(
+                    f"{file.topic}.toml: {rule}: speaks for {info.recommender!r}, which no file declares; write"
+                    f" [recommenders.{info.recommender}] with title and attributes, or one of {', '.join(home)}"
+                )
+            for fault in faults(rule, info, file, values):
+                raise GuidanceError(f"{file.topic}.toml: {rule}: {fault}")
 
 
-def faults(rule: str, info: RuleInfo, guidance: Guidance) -> Iterator[str]:
-    """Yield what is wrong with one rule's face, each with the cure."""
+def _homes(files: Iterable[Guidance]) -> dict[str, str]:
+    """Give the file of each recommender; refuse one that two files declare, and a rule that two files have."""
+    home: dict[str, str] = {}
+    rules: dict[str, str] = {}
+    for file in files:
+        for found, names, what in ((home, file.recommenders, "recommender"), (rules, file.rules, "rule")):
+            for name in names:
+                if name in found:
+                    raise GuidanceError(f"{file.topic}.toml: the {what} {name} is in {found[name]}.toml already")
+                found[name] = file.topic
+    return home
+
+
+def faults(rule: str, info: RuleInfo, guidance: Guidance, values: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield what is wrong with one rule's face, each with the cure; `values` are the computed ones there are."""
     if not info.source_lines:
         yield f"has no source line; add [[rules.{rule}.source_lines]] with source, where, en and zh-CN"
     yield from _circumstances(rule, info)
     keys = [button.key for button in info.buttons]
     for key in {key for key in keys if keys.count(key) > 1}:
         yield f"has two buttons with the key {key!r}"
-    own = FILLS.keys() | guidance.fills.keys() | BUILT_IN | VALUES | _FACTS | _ORDER
+    own = FILLS.keys() | guidance.fills.keys() | BUILT_IN | values | _FACTS | _ORDER
     for name in (*info.why, *(name for variant in info.variants for name in variant.why or ())):
         if not known_reason(name) and name not in own:
             yield f"gives {name!r} as a reason, which is no fact; declare it under [fills] and fill it in Advice.fill"

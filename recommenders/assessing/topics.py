@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module, resources
 from typing import TYPE_CHECKING
 
-from recommenders import (
-    bone_protection,
-    monitoring,
-    myeloma_staging,
-    myeloma_treatment,
-    order_safety,
-    radiotherapy,
-    sarcoma,
-    surgical_timing,
-    workup,
-)
 from recommenders.assessing.checking import check
-from recommenders.patient.myeloma_class import plasma_cell_disorder
+from recommenders.vocabulary.guidance import GuidanceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from recommenders.patient.advice import Advice, Case, Value
-    from recommenders.vocabulary.guidance import Guidance
+    from recommenders.vocabulary.guidance import Guidance, Recommender, RecommenderInfo
+
+NAMES = (
+    "myeloma_staging",
+    "bone_protection",
+    "monitoring",
+    "order_safety",
+    "surgical_timing",
+    "radiotherapy",
+    "workup",
+    "myeloma_treatment",
+    "sarcoma",
+)
+"""Later topics may ask what earlier ones said (`case.fired`); never the other way round."""
 
 
 def no_values(case: Case) -> Mapping[str, Value]:  # noqa: ARG001 - the shape that topics with values have
@@ -34,21 +37,6 @@ def no_values(case: Case) -> Mapping[str, Value]:  # noqa: ARG001 - the shape th
 def everybody(case: Case) -> bool:  # noqa: ARG001 - the shape that topics with a narrower concern have
     """Leave nobody out."""
     return True
-
-
-def has_plasma_cells(case: Case) -> bool:
-    """Leave out charts in which nothing speaks of a plasma-cell disorder."""
-    return not case.once(plasma_cell_disorder).no
-
-
-def has_sarcoma(case: Case) -> bool:
-    """Leave out charts without osteosarcoma and soft-tissue sarcoma."""
-    return not (case.facts.dx.osteosarcoma | case.facts.dx.sts).no
-
-
-def has_bone_agents(case: Case) -> bool:
-    """Leave out charts in which no bone-modifying agent was ever ordered or given."""
-    return bool(case.facts.courses.items) or not case.facts.courses.delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +55,39 @@ class Topic:
     concerns: Callable[[Case], bool] = everybody
 
 
-TOPICS: tuple[Topic, ...] = (
-    Topic("myeloma_staging", myeloma_staging.rules, myeloma_staging.GUIDANCE, myeloma_staging.values, has_plasma_cells),
-    Topic("bone_protection", bone_protection.rules, bone_protection.GUIDANCE, bone_protection.values),
-    Topic("monitoring", monitoring.rules, monitoring.GUIDANCE),
-    Topic("order_safety", order_safety.rules, order_safety.GUIDANCE, order_safety.values, has_bone_agents),
-    Topic("surgical_timing", surgical_timing.rules, surgical_timing.GUIDANCE, surgical_timing.values),
-    Topic("radiotherapy", radiotherapy.rules, radiotherapy.GUIDANCE, radiotherapy.values),
-    Topic("workup", workup.rules, workup.GUIDANCE),
-    Topic(
-        "myeloma_treatment",
-        myeloma_treatment.rules,
-        myeloma_treatment.GUIDANCE,
-        myeloma_treatment.values,
-        has_plasma_cells,
-    ),
-    Topic("sarcoma", sarcoma.rules, sarcoma.GUIDANCE, sarcoma.values, has_sarcoma),
-)
-"""Later topics may ask what earlier ones said (`case.fired`); never the other way round."""
+def topic(name: str) -> Topic:
+    """
+    Give the topic that a module of this package is: its `rules` and `GUIDANCE`, and `values` and `concerns` if any.
 
-check(topic.guidance for topic in TOPICS)
+    Raises GuidanceError, saying what to write, for one that has no module, or whose module lacks one of the two.
+    """
+    try:
+        module = import_module(f"recommenders.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"recommenders.{name}":
+            raise
+        raise GuidanceError(f"topics.py names {name!r}, and there is no recommenders/{name}.py; write it") from None
+    for needed, line in (("GUIDANCE", f'GUIDANCE = guidance("{name}")'), ("rules", "def rules(case): yield Advice(…)")):
+        if not hasattr(module, needed):
+            raise GuidanceError(f"recommenders/{name}.py has no {needed}; write {line}")
+    own = {part: getattr(module, part) for part in ("values", "concerns") if hasattr(module, part)}
+    return Topic(name, module.rules, module.GUIDANCE, **own)
+
+
+def refuse_unlisted() -> None:
+    """Raise GuidanceError for a guidance file beside the topics that is not in the list: its rules would be silent."""
+    for file in sorted(entry.name for entry in resources.files("recommenders").iterdir()):
+        name = file.removesuffix(".toml")
+        if name != file and name not in NAMES:
+            raise GuidanceError(f'recommenders/{file} is in no list; write "{name}" into NAMES in assessing/topics.py')
+
+
+refuse_unlisted()
+TOPICS: tuple[Topic, ...] = tuple(topic(name) for name in NAMES)
+"""The topics, each with its guidance read and checked."""
+check(each.guidance for each in TOPICS)
+
+RECOMMENDERS: Mapping[Recommender, RecommenderInfo] = {
+    name: info for each in TOPICS for name, info in each.guidance.recommenders.items()
+}
+"""Who speaks: the recommenders, each declared in the guidance file of its topic."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recommenders.vocabulary.attributes import Attributes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
@@ -63,27 +65,8 @@ Hook = Literal["patient-view", "encounter-start", "order-select", "order-sign"]
 CHART_HOOKS: frozenset[str] = frozenset({"patient-view", "encounter-start"})
 ORDER_HOOKS: frozenset[str] = frozenset({"order-select", "order-sign"})
 
-Recommender = Literal[
-    "bone-protection",
-    "order-safety",
-    "radiotherapy",
-    "surgical-timing",
-    "mm-staging",
-    "mm-treatment",
-    "sarcoma-systemic",
-    "workup-support",
-]
-RECOMMENDERS: tuple[Recommender, ...] = (
-    "bone-protection",
-    "order-safety",
-    "radiotherapy",
-    "surgical-timing",
-    "mm-staging",
-    "mm-treatment",
-    "sarcoma-systemic",
-    "workup-support",
-)
-"""In the order in which their cards stand."""
+Recommender = str
+"""Who speaks on a card, by name; the topic files say which there are (`[recommenders.NAME]`)."""
 
 
 class GuidanceError(ValueError):
@@ -226,14 +209,24 @@ class RuleInfo(_Data):
         return INDICATOR_OF[self.voice]
 
 
+class RecommenderInfo(_Data):
+    """One who speaks: the name on its cards, the computed values that they show, and its source attributes."""
+
+    title: Wording
+    values: tuple[str, ...] = ()
+    attributes: Attributes
+
+
 class TopicFile(_Data):
     """
     One topic's TOML, as a whole.
 
+    `recommenders` are those whose home it is; a topic may have none, its rules then speak for another's.
     `fills` are the placeholders that its rules fill themselves (`Advice.fill`): name -> what it shows, with its unit.
     """
 
     title: str
+    recommenders: dict[Recommender, RecommenderInfo] = {}
     limits: dict[str, tuple[LimitEntry, ...]] = {}
     tables: dict[str, Any] = {}
     phrases: dict[str, Wording] = {}
@@ -279,6 +272,7 @@ class Guidance:
     def __init__(self, topic: str, data: TopicFile) -> None:
         self.topic = topic
         self.title = data.title
+        self.recommenders = data.recommenders
         self.rules = data.rules
         self.tables = data.tables
         self.phrases = data.phrases
@@ -390,6 +384,9 @@ def guidance(topic: str) -> Guidance:
         data = TopicFile.model_validate(read_toml(topic))
     except ValidationError as error:
         raise _explain(topic, error) from error
+    for name, who in data.recommenders.items():
+        for cited in who.attributes.sources:
+            _cite(topic, f"recommender {name!r}", cited)
     for name, entries in data.limits.items():
         for entry in entries:
             _cite(topic, f"limit {name!r}", entry.source)
