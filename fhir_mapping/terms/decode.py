@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 MAX_DEPTH = 64
 MAX_DIGITS = 40
@@ -86,11 +86,33 @@ class Part(msgspec.Struct, gc=False):
     code: Codeable | list[Codeable] | None = None
 
 
+class Label(msgspec.Struct, gc=False):
+    """A security label."""
+
+    code: str | int | None = None
+
+
+class Meta(msgspec.Struct, gc=False):
+    """The security labels of a resource or of a list."""
+
+    security: list[Label] | Label | None = None
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether they say that the content was masked or redacted."""
+        labels = self.security if isinstance(self.security, list) else [self.security]
+        return any(label is not None and str(label.code) in _LABELS for label in labels)
+
+
+_LABELS = frozenset({"MASKED", "REDACTED"})
+
+
 class Head(msgspec.Struct, gc=False):
     """The elements of a resource that selection and ordering look at."""
 
     resourceType: str = ""  # noqa: N815 - FHIR's own names
     id: str | int | None = None
+    meta: Meta | None = None
     status: str | None = None
     code: Codeable | list[Codeable] | None = None
     subject: Ref | None = None
@@ -107,6 +129,40 @@ class Head(msgspec.Struct, gc=False):
     result: list[Ref] | None = None
     hasMember: list[Ref] | None = None  # noqa: N815 - FHIR's own names
     medicationCodeableConcept: Codeable | list[Codeable] | None = None  # noqa: N815 - FHIR's own names
+
+
+_ABSENT = msgspec.Raw()
+
+
+class Glance(msgspec.Struct, gc=False):
+    """
+    What tells at a glance whether a result is read, and of when it is.
+
+    Code and subject stay as they were written: a laboratory writes the same analyte the same way each time.
+    """
+
+    resourceType: str = ""  # noqa: N815 - FHIR's own names
+    id: str | int | None = None
+    meta: Meta | None = None
+    status: str | None = None
+    code: msgspec.Raw = _ABSENT
+    subject: msgspec.Raw = _ABSENT
+    effectiveDateTime: str | None = None  # noqa: N815 - FHIR's own names
+    issued: str | None = None
+    component: msgspec.Raw = _ABSENT
+    hasMember: msgspec.Raw = _ABSENT  # noqa: N815 - FHIR's own names
+    modifierExtension: msgspec.Raw = _ABSENT  # noqa: N815 - FHIR's own names
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a result by itself: no panel, nothing that changes its meaning, no label."""
+        return (
+            self.resourceType == "Observation"
+            and self.component is _ABSENT
+            and self.hasMember is _ABSENT
+            and self.modifierExtension is _ABSENT
+            and (self.meta is None or self.meta.security is None)
+        )
 
 
 class _Search(msgspec.Struct, gc=False):
@@ -128,6 +184,7 @@ class _Link(msgspec.Struct, gc=False):
 
 class _Envelope(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815 - FHIR's own names
+    meta: Meta | None = None
     total: int | None = None
     link: list[_Link] | None = None
     entry: list[Entry] | None = None
@@ -135,6 +192,9 @@ class _Envelope(msgspec.Struct, gc=False):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_head = msgspec.json.Decoder(Head).decode
+_decode_glance = msgspec.json.Decoder(Glance).decode
+_decode_code = msgspec.json.Decoder(Codeable | list[Codeable] | None).decode
+_decode_ref = msgspec.json.Decoder(Ref).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -148,8 +208,7 @@ class Delivered:
     `newest_first` when it says that it sorted by date, `whole_from` the first day from which all is here, where
     whoever fetched it says so. `outcome` when an OperationOutcome of an error came (in place of the list or among
     it), `faults` what could not be read.
-    `single` when one resource came in place of a list; `withheld` when some label or code in it says "masked" or
-    "redacted", so that the entries must be looked at for it.
+    `single` when one resource came in place of a list.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -159,7 +218,6 @@ class Delivered:
     outcome: bool = False
     faults: list[str] = field(default_factory=list)
     single: bool = False
-    withheld: bool = False
 
 
 def is_nothing(raw: msgspec.Raw) -> bool:
@@ -176,37 +234,36 @@ def head_of(raw: msgspec.Raw | bytes) -> Head:
         return _tolerant_head(raw)
 
 
-def open_key(raw: bytes) -> Delivered:
-    """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
-    raw = bytes(raw)
-    found = _opened(raw)
-    found.withheld = any(word in raw for word in _WITHHELD)
-    if found.withheld and not found.single and is_withheld({"meta": _top_meta(raw)}):
-        found.truncated = True
-        found.faults.append("masked: the list is labelled as redacted")
-    return found
-
-
-_WITHHELD = (b"MASKED", b"REDACTED", b"masked")
-_LABELS = frozenset({"MASKED", "REDACTED"})
-
-
-def _top_meta(raw: bytes) -> Any:  # noqa: ANN401 - any JSON
+def glance_at(raw: msgspec.Raw) -> Glance | None:
+    """Decode what a result shows at a glance; None for what must be looked at more closely."""
+    if memoryview(raw).nbytes > _SURELY_LITTLE:
+        return None
     try:
-        return _plain(_decode_object(raw).get("meta"))
+        return _decode_glance(raw)
     except BROKEN:
         return None
 
 
-def is_withheld(resource: Mapping[str, Any]) -> bool:
-    """Tell whether a resource's security labels say that its content was masked or redacted."""
-    meta = resource.get("meta")
-    labels = meta.get("security") if isinstance(meta, dict) else None
-    listed = labels if isinstance(labels, list) else [labels]
-    return any(isinstance(label, dict) and str(label.get("code")) in _LABELS for label in listed)
+def code_of(written: bytes) -> Codeable | list[Codeable] | None:
+    """Decode a code as it was written; raises `ResourceFaultError` when it is none."""
+    try:
+        found: Codeable | list[Codeable] | None = _decode_code(written)
+    except BROKEN:
+        raise ResourceFaultError("no code") from None
+    return found
 
 
-def _opened(raw: bytes) -> Delivered:
+def reference_of(written: bytes) -> str | None:
+    """Decode a Reference as it was written; None when there is none in it."""
+    try:
+        return _decode_ref(written).reference
+    except BROKEN:
+        return None
+
+
+def open_key(raw: bytes) -> Delivered:
+    """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
+    raw = bytes(raw)
     start = raw.lstrip()[:1]
     if raw.strip() == b"null":
         return Delivered()
@@ -225,9 +282,8 @@ def _opened(raw: bytes) -> Delivered:
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if envelope.resourceType != "Bundle":
         return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
-    if b"OperationOutcome" not in raw:
-        return _delivered(envelope.entry or [], envelope.total, envelope.link or [])
-    return _without_outcomes(_delivered(envelope.entry or [], envelope.total, envelope.link or []))
+    found = _delivered(envelope.entry or [], envelope.total, envelope.link or [], envelope.meta)
+    return _without_outcomes(found) if b"OperationOutcome" in raw else found
 
 
 NOT_FOLLOWED = "urn:oncobone:not-followed"
@@ -237,7 +293,7 @@ WHOLE_FROM = "urn:oncobone:whole-from:"
 _NEWEST_FIRST = re.compile(r"[?&]_sort=-date(?:&|$)")
 
 
-def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link]) -> Delivered:
+def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link], meta: Meta | None) -> Delivered:
     found = Delivered(entries=entries)
     matches = sum(entry.search is None or entry.search.mode not in {"outcome", "include"} for entry in entries)
     found.truncated = total is not None and total > matches
@@ -248,6 +304,9 @@ def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link]) 
             found.newest_first = bool(link.url and _NEWEST_FIRST.search(link.url))
         elif link.url and link.url.startswith(WHOLE_FROM):
             found.whole_from = link.url.removeprefix(WHOLE_FROM)
+    if meta is not None and meta.is_withheld:
+        found.truncated = True
+        found.faults.append("masked: the list is labelled as redacted")
     return found
 
 
@@ -357,8 +416,9 @@ def _open_broken(raw: bytes) -> Delivered:
     total, links = _plain(members.get("total")), _plain(members.get("link"))
     links = links if isinstance(links, list) else [links]
     told = [_Link(_string(one.get("relation")), _string(one.get("url"))) for one in links if isinstance(one, dict)]
-    found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told))
-    found.faults = faults
+    meta = _meta(_plain(members.get("meta")))
+    found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told, meta))
+    found.faults = faults + found.faults
     return found
 
 
@@ -393,6 +453,7 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
     return Head(
         resourceType=text["resourceType"] or "",
         id=number if isinstance(number, str | int) and not isinstance(number, bool) else None,
+        meta=_meta(members.get("meta")),
         status=text["status"],
         code=_codeable(members.get("code")),
         subject=_ref(members.get("subject")),
@@ -410,6 +471,13 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
         hasMember=_refs(members.get("hasMember")),
         medicationCodeableConcept=_codeable(members.get("medicationCodeableConcept")),
     )
+
+
+def _meta(value: object) -> Meta | None:
+    if not isinstance(value, dict) or value.get("security") is None:
+        return None
+    codes = (label.get("code") for label in listed(value["security"]))
+    return Meta([Label(code if isinstance(code, str | int) else None) for code in codes])
 
 
 def _string(value: object) -> str | None:
