@@ -8,7 +8,7 @@ FHIR_PORT ?= 8090
 EHR_PORT  ?= 8091
 
 .DEFAULT_GOAL := help
-.PHONY: help serve sandbox test check bench soak lock catalogue clean
+.PHONY: help serve sandbox test check bench steady soak lock catalogue clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -47,6 +47,9 @@ check: $(VENV)/.dev ## Format, lint, types
 bench: $(VENV)/.dev ## Time a call beside a bare Flask service, and a replay beside reading the same files
 	$(BIN)/python bench/bench.py
 	$(BIN)/python bench/replay.py
+
+steady: $(VENV)/.dev ## Ten minutes of 60 calls a second of mixed sizes
+	$(BIN)/python bench/steady.py
 
 soak: $(VENV)/.dev ## Run the long proofs whole
 	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak -rA -s && echo "All long proofs hold."

@@ -44,11 +44,11 @@ def order(candidate: Candidate) -> tuple[Any, ...]:
     """Give the sort key of "the newest wins"; at the end trust and place, so that the order of arrival is nothing."""
     item = candidate.item
     place = -1 if candidate.part is None else candidate.part
-    return (*dates.order(candidate.stamp, item.head.status, item.issued, item.name), -_trust(candidate), -place)
+    return (*dates.order(candidate.stamp, item.status, item.issued, item.name), -_trust(candidate), -place)
 
 
 def _status(candidate: Candidate) -> int:
-    return dates.STATUS_RANK.get((candidate.item.head.status or "").strip(), 0)
+    return dates.STATUS_RANK.get(candidate.item.status.strip(), 0)
 
 
 def _trust(candidate: Candidate) -> int:
