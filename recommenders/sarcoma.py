@@ -236,13 +236,21 @@ def _contraindicated(case: Case, order: Order) -> Advice:
 
 def _kidneys(case: Case, order: Order) -> Advice:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
-    crcl, dialysis = facts.lab.crcl, facts.other.dialysis
+    crcl, egfr, dialysis = facts.lab.crcl, facts.lab.egfr, facts.other.dialysis
+    # Cockcroft-Gault does not hold for a child, and wants a weight: then the reported filtration rate tells
+    by_egfr = given(egfr.is_known and not crcl.is_known)
+    impaired, severe = (
+        any_of((crcl < limit, by_egfr & (egfr < limit.value)))
+        for limit in (limits.impaired_clearance, limits.severely_impaired_clearance)
+    )
     return Advice(
         rule="SARC-012",
-        because=(crcl < limits.impaired_clearance) | dialysis,
+        because=impaired | dialysis,
         holds={
-            "severe": (crcl < limits.severely_impaired_clearance) & ~documented(dialysis),
             "dialysis": documented(dialysis),
+            "severe-by-egfr": by_egfr & severe & ~documented(dialysis),
+            "by-egfr": by_egfr,
+            "severe": severe & ~documented(dialysis),
         },
         proposals=(_laboratory("laboratory", "creatinine", "electrolytes", "phosphate", "urinalysis"),),
         order=order.reference,
