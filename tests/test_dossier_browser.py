@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-"""axe-core 4.14.1, unchanged, under the Mozilla Public License 2.0 (its own header says so)."""
 WIDTHS = (1280, 390)
 PAPER = {"preferCSSPageSize": True, "printBackground": False}
 SEEN = ("femur-and-cord", "smouldering-high-risk", "lung-denosumab-low-calcium", "zoledronic-order-crcl-45")
@@ -70,11 +68,7 @@ def look(console: Console, *, width: int, dark: bool) -> None:
 
 def findings(console: Console) -> list[str]:
     """What axe finds wrong on the page as it is now."""
-    console.driver.execute_script(AXE)
-    told: dict[str, Any] = console.driver.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run({resultTypes: ['violations']}).then(done)"
-    )
-    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in told["violations"]]
+    return browser.findings(console.driver)
 
 
 def too_wide(console: Console) -> object:

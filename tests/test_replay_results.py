@@ -219,6 +219,17 @@ def test_patients_lines_that_a_stopped_run_left_are_told_with_their_age(tmp_path
         Figures(tmp_path)
 
 
+def test_a_population_of_which_nobody_is_ours_is_said_in_words_not_in_shares(tmp_path: Path) -> None:
+    """The public ten-patient export is such a one: no denominator, no percentage, no interval from 0 to 100."""
+    write_lines(tmp_path / "in", [patient(), condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "I10"))])
+    replay([tmp_path / "in"], tmp_path / "run")
+    lines = list(summary.text(tmp_path / "run", "en"))
+    assert lines[0].endswith("of 1 patients none is ours: no card would have been shown.")
+    assert not [line for line in lines if "interval" in line or "of 100" in line]
+    assert not list(summary.over_budget(tmp_path / "run", "interruptive=5/100"))
+    assert "none is ours" in report.page(tmp_path / "run", "en")
+
+
 # --- the page -----------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -134,6 +135,28 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
     assert set(seen) == {16 - finished}  # what was done is not done again
     assert tables(to) == tables(plain[1])
     assert not (to / "parts").exists()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_that_is_stopped_again_and_again_anywhere_ends_with_the_same_bytes(
+    plain: tuple[Path, Path], tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    to = tmp_path / "run"
+    for _ in range(3):
+        left = chance.randrange(40)
+
+        def stop(*_: object) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Stopped
+
+        with contextlib.suppress(Stopped):
+            replay([plain[0]], to, progress=stop)
+    replay([plain[0]], to)
+    assert tables(to) == tables(plain[1])
+    assert {path.name for path in to.iterdir()} == {path.name for path in plain[1].iterdir()}
 
 
 def test_a_part_that_was_being_written_when_the_power_went_is_done_again(

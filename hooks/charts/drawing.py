@@ -60,7 +60,8 @@ def narrowed(spec: Mapping[str, Any]) -> dict[str, Any]:
     width = {"step": NARROW_STEP} if isinstance(spec.get("width"), Mapping) else NARROW_WIDTH
     axis = dict(CONFIG["axis"]) | {"labelLimit": NARROW_LABELS}
     legend = dict(CONFIG["legend"]) | {"columns": 3, "labelLimit": 92}
-    return _upright(dict(spec)) | {"width": width, "config": dict(CONFIG) | NARROW | {"axis": axis, "legend": legend}}
+    config = {**CONFIG, **NARROW, "axis": axis, "legend": legend}
+    return {**_upright(spec), "width": width, "config": config}
 
 
 def _upright(part: Any) -> Any:  # noqa: ANN401 - JSON

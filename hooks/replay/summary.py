@@ -52,6 +52,8 @@ def first_sentence(
     repeats: Share | None = None,
 ) -> str:
     """Say the whole in one sentence; counts and shares come as they may be shown."""
+    if not figures.our_patients:
+        return texts(language)["none_ours"].format(when=when(figures, language), patients=patients)
     return texts(language)["first_sentence"].format(
         when=when(figures, language),
         patients=patients,
@@ -86,7 +88,9 @@ def text(folder: Path, language: str) -> Iterator[str]:
             yield f"[{arm}]"
         yield first_sentence(figures, language, patients=f"{figures.patients:,}", ours=f"{figures.our_patients:,}")
         share = figures.interruptive
-        yield words["interval"].format(low=f"{100 * share.low:.1f}", high=f"{100 * share.high:.1f}", of=f"{share.of:,}")
+        if share.of:
+            low, high = f"{100 * share.low:.1f}", f"{100 * share.high:.1f}"
+            yield words["interval"].format(low=low, high=high, of=f"{share.of:,}")
         for row in figures.rules()[:MOST_RULES]:
             found = row["share"]
             yield (
