@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import ipaddress
 import os
 import re
@@ -22,7 +23,7 @@ from recommenders.patient import derived
 from recommenders.vocabulary.guidance import VOICES, Hook, Recommender, Voice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 PREFIX = "ONCOBONE_"
 CONFIG = "ONCOBONE_CONFIG"
@@ -104,6 +105,18 @@ class ClientSettings(_Section):
     feedback_audience: Literal["feedback", "service"] = "feedback"
     shadow: bool = False
     fhir_anonymous: bool = False
+
+    @field_validator("fhir_servers")
+    @classmethod
+    def _are_bases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _check_no_endpoint(value)
+        return value
+
+
+def _check_no_endpoint(bases: tuple[str, ...]) -> None:
+    for base in bases:
+        if base.rstrip("/").endswith("/metadata"):
+            raise ValueError("must be FHIR bases: leave /metadata out, such as https://ehr.example.org/fhir")
 
 
 class Settings(_Section):
@@ -231,6 +244,13 @@ class Settings(_Section):
         zone(value)
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_where_we_begin(cls, value: str | None) -> str | None:
+        if value is not None and value.rstrip("/").endswith("/cds-services"):
+            raise ValueError("is the address before /cds-services, such as https://cds.example.org; leave the rest out")
+        return value
+
     @field_validator("public_url", "otlp_endpoint")
     @classmethod
     def _is_a_base(cls, value: str | None) -> str | None:
@@ -251,6 +271,7 @@ class Settings(_Section):
     @field_validator("fhir_servers")
     @classmethod
     def _are_bases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _check_no_endpoint(value)
         if any(not _URL.fullmatch(base) or ".." in base for base in value):
             raise ValueError("must be FHIR bases, such as https://ehr.example.org/fhir, with commas between")
         return value
@@ -438,7 +459,7 @@ def _file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{CONFIG}: {path} is not TOML: {error}") from None
     for key in data:
         if key not in Settings.model_fields:
-            raise SettingsError(f"{key} in {path} is not a setting; there are: {', '.join(Settings.model_fields)}")
+            raise SettingsError(f"{key} in {path} is not a setting{_nearest(key, Settings.model_fields)}")
     return data
 
 
@@ -449,7 +470,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         if key not in VARIABLES:
             raise SettingsError(
-                f"{key} is not a setting; there are: {', '.join([*VARIABLES, CONFIG])}."
+                f"{key} is not a setting{_nearest(key, [*VARIABLES, CONFIG])}."
                 " (Kubernetes makes such names by itself for a service called oncobone: set enableServiceLinks: false.)"
             )
         if value.strip():  # set but empty is how compose files say "not set"
@@ -457,14 +478,40 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+_PLAINLY: Mapping[str, str] = {
+    "tuple_type": 'must be a list, such as ["…"]',
+    "bool_parsing": "must be on or off",
+    "missing": "is missing",
+    "model_type": "must be an entry with keys of its own",
+    "dict_type": "must be a table with keys of its own",
+}
+"""What is said in the place of pydantic's words, which are for programmers."""
+_LISTED: Mapping[str, type[_Section]] = {"clients": ClientSettings, "services": ServiceSettings}
+
+
 def _told(detail: Any, origin: Mapping[str, str]) -> str:  # noqa: ANN401 - pydantic gives and takes anything
     # Never pydantic's whole message: it would print the value, which may be a password in a database URL.
     place = [str(part) for part in detail["loc"]]
-    name = origin.get(place[0], place[0]) if place else "settings"
+    top = place[0] if place else "settings"
+    name = origin.get(top, top)
+    if top in _LISTED and detail["type"] == "tuple_type" and len(place) == 1:
+        return f"{name}: is written [[{top}]], with two brackets, once for each"
+    if len(place) > 1 and place[1].isdecimal():
+        name = f"{name}, entry {int(place[1]) + 1}"
+        place = place[1:]
     if detail["type"] == "extra_forbidden":
-        return f"{name}: {'.'.join(place[1:])} is not a key that it knows"
+        known = list(_LISTED[top].model_fields) if top in _LISTED else []
+        return f"{name}: {'.'.join(place[1:])} is not a key that it knows{_nearest(place[-1], known)}"
     inner = "".join(f" ({'.'.join(place[1:])})" for _ in place[1:2])
-    return f"{name}{inner}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{name}{inner}: {_PLAINLY.get(detail['type'], detail['msg'].removeprefix('Value error, '))}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant, and all of them."""
+    listed = list(known)
+    near = difflib.get_close_matches(word, listed, 1, 0.7)
+    perhaps = f"; perhaps {near[0]}" if near else ""
+    return perhaps + (f"; there are: {', '.join(listed)}" if listed else "")
 
 
 def refuse_unsafe_start(settings: Settings) -> str | None:

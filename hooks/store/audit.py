@@ -131,15 +131,22 @@ class Auditor:
         return self._backlog.close(seconds)
 
 
+EMPTY = "The audit record is empty: this database has never recorded a call. Is it the one that the service uses?"
+
+
 @click.group("audit")
-@click.pass_context
-def commands(context: click.Context) -> None:
+def commands() -> None:
     """Check and read the audit record of the configured database; nothing is made or changed."""
+
+
+def _opened(context: click.Context) -> Store:
+    """The configured store, until the command ends; opened by the command, so that its --help needs none."""
     try:
-        context.obj = existing_store(load())
+        store = existing_store(load())
     except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
-    context.call_on_close(context.obj.close)
+    context.call_on_close(store.close)
+    return store
 
 
 @commands.command("verify")
@@ -156,9 +163,10 @@ def commands(context: click.Context) -> None:
     type=click.File("r", encoding="utf-8"),
     help="A file of such heads, one a line, as `audit head` prints them; - for stdin.",
 )
-@click.pass_obj
-def verify_command(store: Store, expected: Sequence[str], noted: TextIO | None) -> None:
+@click.pass_context
+def verify_command(context: click.Context, expected: Sequence[str], noted: TextIO | None) -> None:
     """Check that no audit record was changed, taken out or put in."""
+    store = _opened(context)
     lines = [line.strip() for line in noted] if noted else []
     try:
         result = verified(store, [_noted(each) for each in (*expected, *filter(None, lines))])
@@ -171,20 +179,21 @@ def verify_command(store: Store, expected: Sequence[str], noted: TextIO | None) 
     if result.problems:
         raise click.ClickException(f"The audit record is not whole: {len(result.problems)} problems.")
     if not result.entries:
-        raise click.ClickException(
-            "The audit record is empty: this database has never recorded a call. Is it the one that the service uses?"
-        )
+        raise click.ClickException(EMPTY)
     click.echo(f"{result.entries} entries, all in order.", err=True)
 
 
 @commands.command("head")
-@click.pass_obj
-def head_command(store: Store) -> None:
+@click.pass_context
+def head_command(context: click.Context) -> None:
     """Print the newest record of each tenant, to be noted elsewhere: against it a cut end shows."""
+    store = _opened(context)
     try:
         heads = store.audit_heads()
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from error
+    if not heads:
+        raise click.ClickException(EMPTY)
     for tenant, (seq, digest) in heads.items():
         click.echo(f"{tenant}:{seq}:{digest}")
 
@@ -192,11 +201,12 @@ def head_command(store: Store) -> None:
 @commands.command("who")
 @click.argument("patient")
 @click.option("--tenant", help="Whose patient; needed where there are several tenants (`open` in open mode).")
-@click.pass_obj
-def who_command(store: Store, patient: str, tenant: str | None) -> None:
+@click.pass_context
+def who_command(context: click.Context, patient: str, tenant: str | None) -> None:
     """Print the calls about a patient, newest last; users are keyed hashes."""
+    store = _opened(context)
     try:
-        chosen = tenant or _only_tenant(store)
+        chosen = _tenant(store, tenant)
         found = list(about_patient(store, chosen, patient))
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from error
@@ -205,14 +215,16 @@ def who_command(store: Store, patient: str, tenant: str | None) -> None:
     click.echo(f"{len(found)} calls about this patient, of tenant {chosen}.", err=True)
 
 
-def _only_tenant(store: Store) -> str:
-    """The tenant of the record; the same patient id of two tenants is two patients, so that it must be said whose."""
-    tenants = sorted({entry.tenant for entry in store.audit_entries()})
+def _tenant(store: Store, asked: str | None) -> str:
+    """The tenant meant; the same patient id of two tenants is two patients, so that it must be said whose."""
+    tenants = sorted(store.audit_heads())
     if not tenants:
-        raise click.ClickException("The audit record is empty: this database has never recorded a call.")
-    if len(tenants) > 1:
+        raise click.ClickException(EMPTY)
+    if asked is None and len(tenants) > 1:
         raise click.ClickException(f"Whose patient? Say --tenant; the record has {', '.join(tenants)}.")
-    return tenants[0]
+    if asked is not None and asked not in tenants:
+        raise click.ClickException(f"There is no tenant {asked} in this record; it has {', '.join(tenants)}.")
+    return asked or tenants[0]
 
 
 def verified(store: Store, expected: Iterable[tuple[str, int, str]] = ()) -> Verification:

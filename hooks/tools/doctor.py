@@ -19,6 +19,7 @@ from hooks.errors import Refused
 from hooks.fhir_server.addresses import base_of, next_query
 from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.download import FetchError, download
+from hooks.fhir_server.fetch import of_token
 from hooks.fhir_server.gather import GOOD, Reading
 from hooks.fhir_server.reasons import sentence
 from hooks.protocol import Authorization, Call
@@ -161,7 +162,10 @@ class Doctor:
         headers = {"Accept": "application/fhir+json", "Cache-Control": "no-cache"}
         headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
         deadline = time.monotonic() + PATIENCE_S
-        body = download(f"{self.base}/{query}", headers, deadline, ca_file=self.settings.ca_file)
+        try:
+            body = download(f"{self.base}/{query}", headers, deadline, ca_file=self.settings.ca_file)
+        except FetchError as error:
+            raise of_token(error, sent=bool(self.token)) from None
         try:
             found = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):
