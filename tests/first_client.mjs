@@ -39,6 +39,7 @@ async function signedCall() {
   const service = services.find((one) => one.hook === request.hook);
   const address = `${discovery}/${service.id}`;
   const { cards } = await json(await post(address, request, bearer(address)), "call");
+  if (!cards.length) throw new Error("no card: was it answered before? See quiet_days in the guide");
   say(`signed call: ${cards[0].indicator}, ${cards[0].summary}`);
   return { address, card: cards[0] };
 }

@@ -210,7 +210,7 @@ def test_a_server_that_cannot_take_them_is_told_with_the_cure(fault: Answer, wor
 
 
 def test_what_is_no_base_is_refused() -> None:
-    for base in ("ehr.example.org/fhir", "https://u:p@ehr.example.org/fhir", "file:///etc"):
+    for base in ("https://ehr.example.org/fhir?x", "https://u:p@ehr.example.org/fhir", "file:///etc"):
         done = run("--load", base)
         assert done.exit_code == 1
         assert "must be a FHIR base" in done.output

@@ -20,6 +20,7 @@ from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES, Language
 from hooks.dossier import commands as dossier_commands
 from hooks.errors import Refused
+from hooks.fhir_server.addresses import as_written
 from hooks.reference import explaining
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback, load
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30
 UNAUTHORIZED = 401
+NOT_FOUND = 404
 REFUSED = 1
 SIGNS = {"critical": ("CRITICAL", "red"), "warning": ("WARNING", "yellow"), "info": ("INFO", "cyan")}
 OUTCOMES = ("fired", "suppressed", "superseded")
@@ -125,7 +127,8 @@ def call(
     else:
         if patient is None:
             raise click.UsageError("--fhir needs --patient ID")
-        body = made_request(str(base), patient, hook or "patient-view", fhir_token or (None if url else token), drafts)
+        base = as_written(str(base))
+        body = made_request(base, patient, hook or "patient-view", fhir_token or (None if url else token), drafts)
     headers = {"Content-Type": "application/json"}
     headers |= {"Accept-Language": language} if language else {}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
@@ -140,6 +143,8 @@ def call(
         click.echo(f"Refused ({answered.status}): {_diagnostics(answered.body)}", err=True)
         if address and answered.status == UNAUTHORIZED:
             click.echo(_about_token(token, f"{address}/cds-services/…"), err=True)
+        if address and answered.status == NOT_FOUND:
+            click.echo(f"Is {address} the address of the service? It lists its services at /cds-services.", err=True)
     if answered.status != 200:
         sys.exit(REFUSED)
 

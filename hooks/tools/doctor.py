@@ -16,7 +16,7 @@ from fhir_mapping.chart import Unavailable
 from fhir_mapping.terms import units
 from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
-from hooks.fhir_server.addresses import base_of, next_query
+from hooks.fhir_server.addresses import as_written, base_of, next_query
 from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.download import FetchError, download
 from hooks.fhir_server.fetch import of_token
@@ -124,9 +124,10 @@ class Doctor:
     """Looks at one server; every request goes through the service's own way of fetching."""
 
     def __init__(self, base: str, token: str | None, settings: Settings, mapping: SiteMapping) -> None:
+        base = as_written(base)
         if base_of(base) is None:
             raise Refused(400, "--fhir: must be a FHIR base, such as https://ehr.example.org/fhir", field="fhir")
-        self.base = base.rstrip("/")
+        self.base = base
         self.token = token
         self.settings = settings
         self.mapping = mapping

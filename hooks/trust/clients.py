@@ -161,9 +161,9 @@ class KeyRing:
         return self._keys.get(kid) if self._age() < KEYS_STALE else None
 
     @property
-    def count(self) -> int:
-        """How many usable keys there are."""
-        return len(self._keys)
+    def kids(self) -> frozenset[str]:
+        """The ids of the usable keys, as they were last read."""
+        return frozenset(self._keys)
 
     def look(self) -> None:
         """Loads the keys, whenever that was done before; raises when they cannot be had."""
@@ -223,7 +223,7 @@ class Issuer:
                 raise SettingsError(f"{named}: keys_file {path} cannot be read: {error.strerror}") from error
             except KeySetError as error:
                 raise SettingsError(f"{named}: keys_file {path} is not a key set: {error}. {KEYS_CURE}") from error
-            if not ring.count:
+            if not ring.kids:
                 raise SettingsError(
                     f"{named}: keys_file {path} holds no usable key: each needs a `kid` of its own and must be"
                     f" public, for signatures, RSA of 2048 bits or more, P-384 or P-256. {KEYS_CURE}"
@@ -232,6 +232,10 @@ class Issuer:
         if url := self.settings.jku:
             _check_url(url, f"{named}: jku")
             yield KeyRing(lambda: _fetch_keys(url), clock)
+
+    def kids(self) -> list[str]:
+        """The ids of all usable keys, as they were last read."""
+        return sorted({kid for ring in self.rings for kid in ring.kids})
 
     def find(self, kid: str) -> Key | None:
         """The key of this id, from whichever of its key sets has it."""

@@ -175,7 +175,10 @@ class Inspection:
             return
         key = issuer.find(kid)
         if key is None:
-            yield Problem("key", "`kid` is not among the client's usable keys (keys_file, jku), or they cannot be had.")
+            known = ", ".join(issuer.kids()) or "none that can be used"
+            yield Problem(
+                "key", f"`kid` is not among the client's keys (keys_file, jku), as far as they can be had: {known}."
+            )
             return
         if alg not in key.algorithms:
             yield Problem("algorithm", f"The key of this `kid` is for {' or '.join(key.algorithms)}, not for `alg`.")
