@@ -191,6 +191,14 @@ def test_the_command_loads_lists_and_writes(server: str, tmp_path: Path) -> None
     assert "there are: " in wrong.output
 
 
+def test_the_command_writes_the_requests_of_the_stories(tmp_path: Path) -> None:
+    done = run("--requests", str(tmp_path / "requests"), *NAMES, "--day", DAY)
+    assert done.exit_code == 0, done.output
+    for one in TWO:
+        written = json.loads((tmp_path / "requests" / f"{one.name}.json").read_text(encoding="utf-8"))
+        assert written == samples.request_for(one.name)
+
+
 FAULTS: list[tuple[Answer, str]] = [
     (fhir.status(401), "--token"),
     (fhir.status(403), "--token"),

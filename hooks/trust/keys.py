@@ -132,12 +132,12 @@ def new_command(algorithm: str, kid: str | None, directory: Path, others: Path |
     except FileExistsError as error:
         raise click.ClickException(f"{private} is there already; it is not overwritten.") from error
     public = public_jwk(key, algorithm, kid)
-    (directory / "jwks.json").write_text(json.dumps({"keys": [public]}, indent=2) + "\n", "ascii")
     click.echo(f"{private} is the client's secret.")
     if others:
         _replace(others, json.dumps({"keys": [*both, public]}, indent=2) + "\n")
         click.echo(f"{others} has its public half too (kid {public['kid']}); a running service looks again by itself.")
         return
+    (directory / "jwks.json").write_text(json.dumps({"keys": [public]}, indent=2) + "\n", "ascii")
     click.echo(f"{directory / 'jwks.json'} goes into its [[clients]] entry as keys_file (kid {public['kid']}).")
 
 
