@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -11,13 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fhir_mapping.terms.site import SiteMappingError, site_mapping
-from hooks.settings import PREFIX, TABLES, Settings, SettingsError
+from hooks.settings import PREFIX, TABLES, ClientSettings, ServiceSettings, Settings, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CONFIG = "ONCOBONE_CONFIG"
 VARIABLES: Mapping[str, str] = {PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
@@ -90,7 +91,7 @@ def _file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{CONFIG}: {path} is not TOML: {error}") from None
     for key in data:
         if key not in Settings.model_fields:
-            raise SettingsError(f"{key} in {path} is not a setting; there are: {', '.join(Settings.model_fields)}")
+            raise SettingsError(f"{key} in {path} is not a setting{_nearest(key, Settings.model_fields)}")
     return data
 
 
@@ -101,7 +102,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         if key not in VARIABLES:
             raise SettingsError(
-                f"{key} is not a setting; there are: {', '.join([*VARIABLES, CONFIG])}."
+                f"{key} is not a setting{_nearest(key, [*VARIABLES, CONFIG])}."
                 " (Kubernetes makes such names by itself for a service called oncobone: set enableServiceLinks: false.)"
             )
         if value.strip():  # set but empty is how compose files say "not set"
@@ -109,11 +110,37 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+_PLAINLY: Mapping[str, str] = {
+    "tuple_type": 'must be a list, such as ["…"]',
+    "bool_parsing": "must be on or off",
+    "missing": "is missing",
+    "model_type": "must be an entry with keys of its own",
+    "dict_type": "must be a table with keys of its own",
+}
+"""What is said in the place of pydantic's words, which are for programmers."""
+_LISTED: Mapping[str, type[BaseModel]] = {"clients": ClientSettings, "services": ServiceSettings}
+
+
 def _told(detail: Any, origin: Mapping[str, str]) -> str:  # noqa: ANN401 - pydantic gives and takes anything
     # Never pydantic's whole message: it would print the value, which may be a password in a database URL.
     place = [str(part) for part in detail["loc"]]
-    name = origin.get(place[0], place[0]) if place else "settings"
+    top = place[0] if place else "settings"
+    name = origin.get(top, top)
+    if top in _LISTED and detail["type"] == "tuple_type" and len(place) == 1:
+        return f"{name}: is written [[{top}]], with two brackets, once for each"
+    if len(place) > 1 and place[1].isdecimal():
+        name = f"{name}, entry {int(place[1]) + 1}"
+        place = place[1:]
     if detail["type"] == "extra_forbidden":
-        return f"{name}: {'.'.join(place[1:])} is not a key that it knows"
+        known = list(_LISTED[top].model_fields) if top in _LISTED else []
+        return f"{name}: {'.'.join(place[1:])} is not a key that it knows{_nearest(place[-1], known)}"
     inner = "".join(f" ({'.'.join(place[1:])})" for _ in place[1:2])
-    return f"{name}{inner}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{name}{inner}: {_PLAINLY.get(detail['type'], detail['msg'].removeprefix('Value error, '))}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant, and all of them."""
+    listed = list(known)
+    near = difflib.get_close_matches(word, listed, 1, 0.7)
+    perhaps = f"; perhaps {near[0]}" if near else ""
+    return perhaps + (f"; there are: {', '.join(listed)}" if listed else "")

@@ -107,6 +107,18 @@ class ClientSettings(_Section):
     shadow: bool = False
     fhir_anonymous: bool = False
 
+    @field_validator("fhir_servers")
+    @classmethod
+    def _are_bases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _check_no_endpoint(value)
+        return value
+
+
+def _check_no_endpoint(bases: tuple[str, ...]) -> None:
+    for base in bases:
+        if base.rstrip("/").endswith("/metadata"):
+            raise ValueError("must be FHIR bases: leave /metadata out, such as https://ehr.example.org/fhir")
+
 
 class Settings(_Section):
     """What a site can set; the README's table is made of these lines."""
@@ -233,6 +245,13 @@ class Settings(_Section):
         zone(value)
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_where_we_begin(cls, value: str | None) -> str | None:
+        if value is not None and value.rstrip("/").endswith("/cds-services"):
+            raise ValueError("is the address before /cds-services, such as https://cds.example.org; leave the rest out")
+        return value
+
     @field_validator("public_url", "otlp_endpoint")
     @classmethod
     def _is_a_base(cls, value: str | None) -> str | None:
@@ -253,6 +272,7 @@ class Settings(_Section):
     @field_validator("fhir_servers")
     @classmethod
     def _are_bases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _check_no_endpoint(value)
         if any(not _URL.fullmatch(base) or ".." in base for base in value):
             raise ValueError("must be FHIR bases, such as https://ehr.example.org/fhir, with commas between")
         return value

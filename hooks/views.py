@@ -101,6 +101,12 @@ class Desk:
         watch.lap("assessment")
         return service, Judged(call, gathered, mapped, assessment, tuple(watch.laps))
 
+    def in_full(self, service: Service, judged: Judged) -> Judged:
+        """Assess a judged call again with every rule of its hook, also those that are certainly not met."""
+        site = self.settings.site or None
+        hook, wanted = judged.call.hook, service.recommenders
+        return replace(judged, assessment=assess(judged.mapped.facts, hook, recommenders=wanted, site=site, whole=True))
+
     def _mapped(self, call: Call, gathered: Gathered) -> Mapped:
         try:
             mapped = read_chart(

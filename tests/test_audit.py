@@ -335,3 +335,39 @@ def test_a_key_that_is_no_key_is_refused(tmp_path: Path) -> None:
             open_store(url, audit_key_file=tmp_path / "key")
     with pytest.raises(AuditKeyError, match="No such file"):
         open_store(url, audit_key_file=tmp_path / "no" / "key")
+
+
+def test_every_audit_command_explains_itself_without_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("verify", "head", "who"):
+        told = CliRunner().invoke(audit.commands, [name, "--help"])
+        assert told.exit_code == 0
+        assert "Usage" in told.output
+    assert list(tmp_path.iterdir()) == [], "and makes none"
+
+
+def test_an_empty_record_and_a_tenant_that_is_not_in_it_are_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", url)
+    run = CliRunner().invoke
+    kept = open_store(url)
+    try:
+        for arguments in (["verify"], ["head"], ["who", "p"], ["who", "p", "--tenant", "x"]):
+            told = run(audit.commands, arguments)
+            assert told.exit_code == 1, arguments
+            assert "has never recorded a call" in told.output
+        for name in ("one", "two"):
+            Auditor(kept).record(call(tenant=name))
+    finally:
+        kept.close()
+    whose = run(audit.commands, ["who", "p"])
+    assert whose.exit_code == 1
+    assert "Say --tenant; the record has one, two" in whose.output
+    nobody = run(audit.commands, ["who", "p", "--tenant", "three"])
+    assert nobody.exit_code == 1
+    assert "the record has none of this name; it has one, two" in nobody.output
+    assert run(audit.commands, ["who", "p", "--tenant", "two"]).exit_code == 0

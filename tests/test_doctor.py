@@ -285,7 +285,8 @@ def test_no_fact_is_guessed_whose_unit_cannot_be() -> None:
 @pytest.mark.parametrize(
     ("token", "answer", "words"),
     [
-        (None, 401, "does not accept the access token"),
+        (None, 401, "wants an access token (401), and none was sent"),
+        ("x", 401, "does not accept the access token"),
         ("x", 403, "lacks the scope"),
         ("x", 404, "no such thing (404)"),
     ],

@@ -191,6 +191,14 @@ def test_the_command_loads_lists_and_writes(server: str, tmp_path: Path) -> None
     assert "there are: " in wrong.output
 
 
+def test_the_command_writes_the_requests_of_the_stories(tmp_path: Path) -> None:
+    done = run("--requests", str(tmp_path / "requests"), *NAMES, "--day", DAY)
+    assert done.exit_code == 0, done.output
+    for one in TWO:
+        written = json.loads((tmp_path / "requests" / f"{one.name}.json").read_text(encoding="utf-8"))
+        assert written == samples.request_for(one.name)
+
+
 FAULTS: list[tuple[Answer, str]] = [
     (fhir.status(401), "--token"),
     (fhir.status(403), "--token"),
@@ -210,7 +218,7 @@ def test_a_server_that_cannot_take_them_is_told_with_the_cure(fault: Answer, wor
 
 
 def test_what_is_no_base_is_refused() -> None:
-    for base in ("ehr.example.org/fhir", "https://u:p@ehr.example.org/fhir", "file:///etc"):
+    for base in ("https://ehr.example.org/fhir?x", "https://u:p@ehr.example.org/fhir", "file:///etc"):
         done = run("--load", base)
         assert done.exit_code == 1
         assert "must be a FHIR base" in done.output

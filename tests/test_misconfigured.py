@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hooks.tools.cli import main
+from hooks.trust import keys
 from tests import fhir_servers as fhir
 from tests.fhir_servers import Answer, serving
 from tests.wire import call_body, without
@@ -85,3 +86,122 @@ def test_what_was_neither_sent_nor_can_be_read_names_the_template(tmp_path: Path
     done = run("call", "--request", str(file))
     assert done.exit_code == 1
     assert "no fhirServer to read it from" in done.output
+
+
+# --- settings that cannot be right: `config check` names the cure -----------------------------------------------
+
+SIGNED = 'auth = "signed"\npublic_url = "https://cds.example.org"\n'
+CLIENT = '[[clients]]\nissuer = "https://ehr.example.org"\n'
+KEYS = 'keys_file = "jwks.json"\n'
+
+WRONG: list[tuple[str, dict[str, str], str]] = [
+    (SIGNED, {}, "[[clients]]"),
+    (SIGNED.replace("public", "#public") + CLIENT + KEYS, {}, "ONCOBONE_PUBLIC_URL"),
+    (SIGNED + CLIENT, {}, "needs keys_file or jku"),
+    (SIGNED + CLIENT + 'keys_file = "nothing.json"\n', {}, "nothing.json cannot be read"),
+    (SIGNED + CLIENT + 'keys_file = "key.pem"\n', {}, "oncobone keys new writes such a file"),
+    (SIGNED + CLIENT + 'keys_file = "one.json"\n', {}, "a list `keys`"),
+    (SIGNED + CLIENT + 'keys_file = "private.json"\n', {}, "must be public"),
+    (SIGNED + CLIENT + 'keys_file = "empty.json"\n', {}, "holds no usable key"),
+    (
+        SIGNED + CLIENT + 'key_file = "jwks.json"\n',
+        {},
+        "entry 1: key_file is not a key that it knows; perhaps keys_file",
+    ),
+    (SIGNED + CLIENT.replace("[[clients]]", "[clients]") + KEYS, {}, "[[clients]], with two brackets"),
+    (SIGNED + CLIENT + KEYS + CLIENT + KEYS, {}, "`tenants` of their own"),
+    (SIGNED + CLIENT + KEYS + 'fhir_servers = "https://ehr.example.org/fhir"\n', {}, 'must be a list, such as ["…"]'),
+    (SIGNED + CLIENT + KEYS + 'fhir_servers = ["ehr.example.org/fhir"]\n', {}, "must be plain https URLs"),
+    (SIGNED + CLIENT + KEYS + 'fhir_servers = ["https://e.org/fhir/metadata"]\n', {}, "leave /metadata out"),
+    (SIGNED + CLIENT + KEYS + 'jku = "http://ehr.example.org/keys"\n', {}, "http is for this machine only"),
+    (SIGNED.replace(".org", ".org/cds-services") + CLIENT + KEYS, {}, "the address before /cds-services"),
+    (SIGNED.replace("https://", "") + CLIENT + KEYS, {}, "such as https://cds.example.org"),
+    ("", {"ONCOBONE_FHIR_SERVER": "https://e.org/fhir"}, "perhaps ONCOBONE_FHIR_SERVERS"),
+    ("", {"ONCOBONE_FHIR_SERVERS": "e.org/fhir"}, "such as https://ehr.example.org/fhir"),
+    ("", {"ONCOBONE_HOST": "0.0.0.0"}, "ONCOBONE_ALLOW_OPEN=on"),  # noqa: S104 - not opened
+    ("", {"ONCOBONE_STRICT": "maybe"}, "must be on or off"),
+    ("", {"ONCOBONE_CA_FILE": "jwks.json"}, "certificates in PEM form"),
+    ("", {"ONCOBONE_DATABASE_URL": "mysql://u:secret@h/db"}, "Known are sqlite and postgresql"),
+    ("", {"ONCOBONE_TIMEZONE": "China"}, "Asia/Shanghai"),
+    ("fhir_server = []\n", {}, "perhaps fhir_servers"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with key files, right and wrong, as the one in which a server would be started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ONCOBONE_NOW")
+    key = keys.new_key("ES384")
+    public = keys.public_jwk(key, "ES384", "k1")
+    files = {
+        "jwks": {"keys": [public]},
+        "one": public,
+        "private": {"keys": [public | {"d": "AA"}]},
+        "empty": {"keys": []},
+    }
+    for name, held in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(held), encoding="utf-8")
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("text", "variables", "words"), WRONG, ids=range(len(WRONG)))
+def test_a_setting_that_cannot_be_right_is_named_with_its_cure(
+    text: str, variables: dict[str, str], words: str, folder: Path
+) -> None:
+    (folder / "oncobone.toml").write_text(text, encoding="utf-8")
+    given = variables | ({"ONCOBONE_CONFIG": "oncobone.toml"} if text else {})
+    done = CliRunner().invoke(main, ["config", "check"], env=given)
+    assert done.exit_code == 1, done.output
+    assert words in done.output
+    assert "secret" not in done.output
+    assert "Input should" not in done.output
+
+
+REMARKS: list[tuple[dict[str, str], str]] = [
+    ({"ONCOBONE_SMART_CLIENT_ID": "x"}, "the dossier is off: no FHIR server is listed"),
+    (
+        {"ONCOBONE_SMART_CLIENT_ID": "x", "ONCOBONE_FHIR_SERVERS": "https://e.org/fhir"},
+        "no card links to the dossier: ONCOBONE_PUBLIC_URL",
+    ),
+    ({"ONCOBONE_PUBLIC_URL": "http://cds.example.org"}, "Put TLS in front"),
+    ({}, "No FHIR server is listed"),
+    ({"ONCOBONE_NOW": "2026-11-22"}, "for tests and replays only"),
+]
+
+
+@pytest.mark.parametrize(("variables", "words"), REMARKS)
+def test_what_starts_and_is_probably_not_meant_is_remarked(variables: dict[str, str], words: str, folder: Path) -> None:
+    done = CliRunner().invoke(main, ["config", "check"], env=variables)
+    assert done.exit_code == 0, done.output
+    assert words in done.output
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("call", "--patient", "p1")])
+@pytest.mark.parametrize("written", ["{host}/fhir", "{host}/fhir/", "http://{host}/fhir/metadata"])
+def test_a_fhir_base_is_understood_as_people_write_it(command: tuple[str, ...], written: str) -> None:
+    with serving(fhir.status(404)) as server:
+        host = server.base.removeprefix("http://").removesuffix("/fhir")
+        done = run(
+            *command, "--fhir", written.format(host=host), *(["--patient", "p1"] if command == ("doctor",) else [])
+        )
+        assert "does not know this patient" in done.output
+        assert all(path.startswith("/fhir/") and "metadata/" not in path for path, _ in server.seen)
+
+
+def test_a_server_that_wants_a_token_and_got_none_is_told_from_one_that_refuses_it() -> None:
+    with serving(fhir.status(401)) as server:
+        for command in (("doctor",), ("call",)):
+            without_one = run(*command, "--fhir", server.base, "--patient", "p1")
+            assert "wants an access token (401), and none was sent" in without_one.output
+            with_one = run(*command, "--fhir", server.base, "--patient", "p1", "--token", "t")
+            assert "does not accept the access token" in with_one.output
+
+
+def test_an_address_that_is_no_service_is_asked_about() -> None:
+    with serving(fhir.status(404)) as server:
+        file = json.dumps(call_body())
+        done = CliRunner().invoke(main, ["call", "--url", server.base, "--request", "-"], input=file)
+    assert done.exit_code == 1
+    assert "the address of the service" in done.output or "no CDS Hooks service" in done.output

@@ -17,7 +17,6 @@ from hooks.replay import results
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import chart_of, delivery
 from hooks.replay.plan import calls_of, days_of, hooks_of
-from hooks.configuration import load
 from hooks.settings import Settings
 from hooks.store.store import open_store
 from hooks.watching import observability

@@ -641,6 +641,35 @@ def test_the_keys_that_oncobone_makes_open_the_door(tmp_path: Path, monkeypatch:
         assert Authenticator(settings).authenticate(f"Bearer {made}", ENDPOINT, datetime.now(UTC))
 
 
+def test_a_rotation_adds_the_new_key_to_the_set_in_one_step_and_breaks_none(tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(keys.commands, ["new", "--out", str(first)]).exit_code == 0
+    key_set = first / "jwks.json"
+    settings = Settings(auth="signed", public_url=PUBLIC, clients=(ClientSettings(issuer=ISSUER, keys_file=key_set),))
+    door = Authenticator(settings)
+    added = run(keys.commands, ["new", "--out", str(second), "--add-to", str(key_set)])
+    assert added.exit_code == 0, added.output
+    assert not (second / "jwks.json").exists()
+    assert '"d"' not in key_set.read_text()
+    for folder in (second, first):  # the new one at once, the old one still
+        arguments = ["--key", str(folder / "private-key.pem"), "--issuer", ISSUER, "--audience", ENDPOINT]
+        made = run(keys.commands, ["token", *arguments]).output.strip()
+        assert door.authenticate(f"Bearer {made}", ENDPOINT, datetime.now(UTC))
+    key_set.write_text("[]")
+    refused_one = run(keys.commands, ["new", "--out", str(tmp_path / "third"), "--add-to", str(key_set)])
+    assert refused_one.exit_code == 1
+    assert "is not a key set" in refused_one.output
+    assert not (tmp_path / "third").exists(), "nothing is made before it is sure"
+
+
+def test_explain_without_clients_says_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONCOBONE_CONFIG", raising=False)
+    told = CliRunner().invoke(keys.commands, ["explain", "a.b.c", "--endpoint", "/cds-services/x"])
+    assert told.exit_code == 1
+    assert "--config or ONCOBONE_CONFIG" in told.output
+
+
 def test_explain_says_all_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jwks.json").write_text(json.dumps(JWKS))
     config = tmp_path / "oncobone.toml"

@@ -18,7 +18,6 @@ from hooks.reference.explaining import not_looked_at
 from hooks.reference.safe import plain
 from hooks.reference.validating import described, is_loss, look_at_text, mapping_line
 from hooks.services import SERVICES, find_services
-from recommenders.assessing.assessment import assess
 
 HOOK = "patient-view"
 """The hook at which a chart is looked at as a whole."""
@@ -101,7 +100,7 @@ def told(
 ) -> Dossier:
     """Tell everything about one judged call; every rule of the hook is looked at, also what is certainly not met."""
     hook, site = judged.call.hook, desk.settings.site or None
-    whole = assess(judged.mapped.facts, hook, recommenders=service.recommenders, site=site, whole=True)
+    whole = desk.in_full(service, judged).assessment
     speaker = Speaker(whole, language)
     return Dossier(
         language=language,

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from hooks.settings import is_loopback
+
 LONGEST_URL: Final = 8 * 1024
 # Refused before any parser sees them: they are what parsers disagree about.
 _ODD = re.compile(r"[^\x21-\x7e]|[\\@#%]|\.\.")
@@ -21,6 +23,19 @@ class Base(NamedTuple):
     host: str
     port: int
     path: str
+
+
+def as_written(text: str) -> str:
+    """
+    Give the FHIR base that somebody means who writes it on the command line.
+
+    `/metadata` or a slash at its end is left out; where no scheme is written it is https, http on this machine.
+    """
+    found = text.strip().rstrip("/").removesuffix("/metadata").rstrip("/")
+    if "://" in found:
+        return found
+    host = found.partition("/")[0].rpartition(":")[0] or found.partition("/")[0]
+    return f"{'http' if is_loopback(host) else 'https'}://{found}"
 
 
 def base_of(url: str) -> Base | None:

@@ -37,6 +37,7 @@ Reason = Literal[
     "bad-token",
     "paused",  # the circuit breaker is open
     "unauthorized",
+    "token-wanted",  # none was sent
     "forbidden",
     "not-found",
     "gone",

@@ -133,6 +133,11 @@ def _all_unavailable(wanted: Mapping[str, object], reason: Reason) -> Fetched:
     return Fetched({key: Unavailable(reason) for key in wanted}, dict.fromkeys(wanted, reason))
 
 
+def of_token(error: FetchError, *, sent: bool) -> FetchError:
+    """Tell a server that wants a token from one that refuses the one it got."""
+    return FetchError("token-wanted") if error.reason == "unauthorized" and not sent else error
+
+
 class _Getter:
     """The requests of one call to one base."""
 
@@ -220,7 +225,7 @@ class _Getter:
             body = download(self._base + query, self._headers, self._deadline, limit, self._ca_file)
         except FetchError as error:
             self.health.note(error.reason)
-            raise
+            raise of_token(error, sent="Authorization" in self._headers) from None
         self.health.note(None)
         self._room -= len(body)
         return body

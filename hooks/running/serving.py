@@ -110,7 +110,9 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
-        raise SettingsError(f"{host} port {port} cannot be had: {error.strerror or error}.") from None
+        raise SettingsError(
+            f"{host} port {port} cannot be had: {error.strerror or error}. Choose another (--port, ONCOBONE_PORT)."
+        ) from None
     return listener
 
 

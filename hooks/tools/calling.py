@@ -14,6 +14,7 @@ import requests
 from hooks.application import create_app
 from hooks.configuration import load
 from hooks.errors import Refused
+from hooks.fhir_server.addresses import as_written
 from hooks.reference import explaining
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback
 from hooks.terminal import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30
 UNAUTHORIZED = 401
+NOT_FOUND = 404
 SIGNS = {"critical": ("CRITICAL", "red"), "warning": ("WARNING", "yellow"), "info": ("INFO", "cyan")}
 OUTCOMES = ("fired", "suppressed", "superseded")
 
@@ -96,7 +98,8 @@ def call(
     else:
         if patient is None:
             raise click.UsageError("--fhir needs --patient ID")
-        body = made_request(str(base), patient, hook or "patient-view", fhir_token or (None if url else token), drafts)
+        base = as_written(str(base))
+        body = made_request(base, patient, hook or "patient-view", fhir_token or (None if url else token), drafts)
     headers = {"Content-Type": "application/json"}
     headers |= {"Accept-Language": language} if language else {}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
@@ -112,6 +115,8 @@ def call(
         click.echo(harmless(f"Refused ({answered.status}): {_diagnostics(answered.body)}"), err=True)
         if address and answered.status == UNAUTHORIZED:
             click.echo(_about_token(token, f"{address}/cds-services/…"), err=True)
+        if address and answered.status == NOT_FOUND:
+            click.echo(f"Is {address} the address of the service? It lists its services at /cds-services.", err=True)
     if answered.status != 200:
         sys.exit(REFUSED)
 
@@ -286,7 +291,7 @@ def explain(file: BinaryIO, service: str | None, language: Language | None, raw:
     if not offered:
         refuse(f"--service: there are {', '.join(each.id for each in desk.services)}")
     try:
-        _, judged = desk.judge(body, offered)
+        judged = desk.in_full(*desk.judge(body, offered))
     except Refused as refused:
         refuse(f"Refused ({refused.status}): {refused.diagnostics}")
     if raw:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_mapping.terms.site import site_mapping
 from hooks.settings import Settings, SettingsError, refuse_unsafe_start
 from hooks.store.database import DEFAULT_DATABASE_URL, StoreError, engine_for
+from hooks.trust.launching import is_on, is_safe, launch_url
 from hooks.trust.tokens import Authenticator
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _remarks(settings: Settings) -> Iterator[str]:
     for server in servers:
         if server.startswith("http://") and "://127." not in server and "://localhost" not in server:
             yield f"{server} is read without TLS: tokens and data travel in the clear."
+    yield from _remarks_on_address(settings)
     if settings.auth == "open" and settings.clients:
         yield "[[clients]] are set, but open mode asks nobody who they are."
     if settings.now is not None:
@@ -65,6 +67,18 @@ def _remarks(settings: Settings) -> Iterator[str]:
         yield "No mapping: results in local codes are read only where their names are known."
     else:
         yield f"Mapping: {len(mapping.rows)} codes, {len(mapping.names)} names, {len(mapping.unit_aliases)} units."
+
+
+def _remarks_on_address(settings: Settings) -> Iterator[str]:
+    public = settings.public_url
+    if public is not None and not is_safe(public):
+        yield f"{public} (public_url) is plain http: EHRs call https, and cards carry no links. Put TLS in front."
+    if settings.smart_client_id is None:
+        return
+    if not is_on(settings):
+        yield "smart_client_id is set, and the dossier is off: no FHIR server is listed that it could be launched from."
+    elif launch_url(settings) is None:
+        yield "smart_client_id is set, and no card links to the dossier: ONCOBONE_PUBLIC_URL is missing or not https."
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from fhir_mapping.chart import Unavailable
 from fhir_mapping.terms import units
 from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
-from hooks.fhir_server.addresses import base_of, next_query
+from hooks.fhir_server.addresses import as_written, base_of, next_query
 from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.download import FetchError, download
+from hooks.fhir_server.fetch import of_token
 from hooks.fhir_server.gather import GOOD, Reading
 from hooks.fhir_server.reasons import sentence
 from hooks.protocol import Authorization, Call
@@ -123,9 +124,10 @@ class Doctor:
     """Looks at one server; every request goes through the service's own way of fetching."""
 
     def __init__(self, base: str, token: str | None, settings: Settings, mapping: SiteMapping) -> None:
+        base = as_written(base)
         if base_of(base) is None:
             raise Refused(400, "--fhir: must be a FHIR base, such as https://ehr.example.org/fhir", field="fhir")
-        self.base = base.rstrip("/")
+        self.base = base
         self.token = token
         self.settings = settings
         self.mapping = mapping
@@ -161,7 +163,10 @@ class Doctor:
         headers = {"Accept": "application/fhir+json", "Cache-Control": "no-cache"}
         headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
         deadline = time.monotonic() + PATIENCE_S
-        body = download(f"{self.base}/{query}", headers, deadline, ca_file=self.settings.ca_file)
+        try:
+            body = download(f"{self.base}/{query}", headers, deadline, ca_file=self.settings.ca_file)
+        except FetchError as error:
+            raise of_token(error, sent=bool(self.token)) from None
         try:
             found = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):

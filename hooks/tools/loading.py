@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
-from hooks.fhir_server.addresses import base_of
+from hooks.fhir_server.addresses import as_written, base_of
 from hooks.fhir_server.reasons import sentence
 from hooks.reference import samples
 
@@ -106,9 +106,10 @@ def load(
     up to date, or left as they are. Raises LoadError, before anything is loaded, where a patient of somebody else
     bears one of their ids; and when the server refuses.
     """
+    base = as_written(base)
     if base_of(base) is None:
         raise LoadError("--load: must be a FHIR base, such as https://ehr.example.org/fhir")
-    server = _Server(base.rstrip("/"), token, ca_file)
+    server = _Server(base, token, ca_file)
     wanted = samples.samples() if chosen is None else tuple(chosen)
     own_ids = server.lets_clients_choose()
     if own_ids:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 
@@ -132,6 +132,7 @@ def catalogue_command(raw: bool) -> None:
 @click.command("samples")
 @click.option("--load", "base", metavar="BASE", help="Load them into this FHIR server.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write them as Bundles.")
+@click.option("--requests", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write CDS requests.")
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
 @click.option("--token", metavar="TOKEN", help="With --load: an access token that may write.")
@@ -140,6 +141,7 @@ def catalogue_command(raw: bool) -> None:
 def samples_command(
     base: str | None,
     out: Path | None,
+    requests: Path | None,
     names: tuple[str, ...],
     day: dt.datetime | None,
     token: str | None,
@@ -147,7 +149,7 @@ def samples_command(
     config: str | None,
 ) -> None:
     """
-    List the synthetic sample patients, load them into a FHIR server, or write them as transaction Bundles.
+    List the synthetic sample patients, load them into a FHIR server, or write them as Bundles or requests.
 
     Exit code 1: the server does not take them, or has other patients under their ids.
     """
@@ -155,10 +157,9 @@ def samples_command(
     chosen = _chosen(names)
     rows = [(one, one.patient_id) for one in chosen]
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        for one in chosen:
-            text = json.dumps(loading.as_transaction(one, today), ensure_ascii=False, indent=1)
-            (out / f"{one.name}.json").write_text(f"{text}\n", encoding="utf-8")
+        _write(out, {one.name: loading.as_transaction(one, today) for one in chosen})
+    if requests is not None:
+        _write(requests, {one.name: samples.request_for(one.name, day=today) for one in chosen})
     if base is not None:
         rows = [(one.sample, one.patient_id) for one in _loaded(base, today, chosen, token, _settings(config).ca_file)]
     if raw:
@@ -168,6 +169,13 @@ def samples_command(
         click.echo(f"{patient}  {one.hook:<15} {one.name}: {one.story['en']}")
     if base is not None:
         click.echo(f"{len(rows)} patients are at {base}, as of {today.isoformat()}.")
+
+
+def _write(folder: Path, files: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in files.items():
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        (folder / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def _chosen(names: tuple[str, ...]) -> list[samples.Sample]:

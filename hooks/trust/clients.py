@@ -48,6 +48,7 @@ KEYS_AGAIN: Final = 10  # seconds until one more is allowed
 KEYS_SECONDS: Final = 2.0
 KEYS_BYTES: Final = 64 * 1024
 KEYS_COUNT: Final = 50
+KEYS_CURE: Final = "It is the public JWKS of the EHR; oncobone keys new writes such a file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,11 @@ class KeyRing:
                 self._lock.release()
         return self._keys.get(kid) if self._age() < KEYS_STALE else None
 
+    @property
+    def kids(self) -> frozenset[str]:
+        """The ids of the usable keys, as they were last read."""
+        return frozenset(self._keys)
+
     def look(self) -> None:
         """Loads the keys, whenever that was done before; raises when they cannot be had."""
         with self._lock:
@@ -216,11 +222,20 @@ class Issuer:
             except OSError as error:
                 raise SettingsError(f"{named}: keys_file {path} cannot be read: {error.strerror}") from error
             except KeySetError as error:
-                raise SettingsError(f"{named}: keys_file {path} is not a key set: {error}") from error
+                raise SettingsError(f"{named}: keys_file {path} is not a key set: {error}. {KEYS_CURE}") from error
+            if not ring.kids:
+                raise SettingsError(
+                    f"{named}: keys_file {path} holds no usable key: each needs a `kid` of its own and must be"
+                    f" public, for signatures, RSA of 2048 bits or more, P-384 or P-256. {KEYS_CURE}"
+                )
             yield ring
         if url := self.settings.jku:
             _check_url(url, f"{named}: jku")
             yield KeyRing(lambda: _fetch_keys(url), clock)
+
+    def kids(self) -> list[str]:
+        """The ids of all usable keys, as they were last read."""
+        return sorted({kid for ring in self.rings for kid in ring.kids})
 
     def find(self, kid: str) -> Key | None:
         """The key of this id, from whichever of its key sets has it."""

@@ -114,8 +114,16 @@ def commands() -> None:
     default=Path("client-keys"),
     show_default=True,
 )
-def new_command(algorithm: str, kid: str | None, directory: Path) -> None:
+@click.option(
+    "--add-to",
+    "others",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="FILE",
+    help="A key set that gets the public key too: for a rotation, when both keys count for a while.",
+)
+def new_command(algorithm: str, kid: str | None, directory: Path, others: Path | None) -> None:
     """Make a key set for a client: private-key.pem for the client, jwks.json for `keys_file`."""
+    both = _key_set(others) if others else []
     key = new_key(algorithm)
     directory.mkdir(parents=True, exist_ok=True)
     private = directory / "private-key.pem"
@@ -126,9 +134,30 @@ def new_command(algorithm: str, kid: str | None, directory: Path) -> None:
     except FileExistsError as error:
         raise click.ClickException(f"{private} is there already; it is not overwritten.") from error
     public = public_jwk(key, algorithm, kid)
-    (directory / "jwks.json").write_text(json.dumps({"keys": [public]}, indent=2) + "\n", "ascii")
     click.echo(f"{private} is the client's secret.")
+    if others:
+        _replace(others, json.dumps({"keys": [*both, public]}, indent=2) + "\n")
+        click.echo(f"{others} has its public half too (kid {public['kid']}); a running service looks again by itself.")
+        return
+    (directory / "jwks.json").write_text(json.dumps({"keys": [public]}, indent=2) + "\n", "ascii")
     click.echo(f"{directory / 'jwks.json'} goes into its [[clients]] entry as keys_file (kid {public['kid']}).")
+
+
+def _key_set(path: Path) -> list[Any]:
+    try:
+        found = json.loads(path.read_bytes())["keys"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise click.ClickException(f"{path} is not a key set: no JSON object with a list `keys`.") from error
+    if not isinstance(found, list):
+        raise click.ClickException(f"{path} is not a key set: `keys` is no list.")
+    return found
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file anew in one step: a service that reads it meanwhile finds the old one or the new one."""
+    written = path.with_name(f".{path.name}.new")
+    written.write_text(text, "ascii")
+    written.replace(path)
 
 
 @commands.command("token")

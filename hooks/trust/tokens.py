@@ -25,7 +25,7 @@ import jwt
 from flask import request
 
 from hooks.errors import Refused
-from hooks.settings import Settings
+from hooks.settings import Settings, SettingsError
 from hooks.store.database import StoreUnavailable
 from hooks.trust.clients import LONGEST_TENANT, Client, Issuer
 
@@ -175,7 +175,10 @@ class Inspection:
             return
         key = issuer.find(kid)
         if key is None:
-            yield Problem("key", "`kid` is not among the client's usable keys (keys_file, jku), or they cannot be had.")
+            known = ", ".join(issuer.kids()) or "none that can be used"
+            yield Problem(
+                "key", f"`kid` is not among the client's keys (keys_file, jku), as far as they can be had: {known}."
+            )
             return
         if alg not in key.algorithms:
             yield Problem("algorithm", f"The key of this `kid` is for {' or '.join(key.algorithms)}, not for `alg`.")
@@ -241,6 +244,20 @@ class Inspection:
         )
 
 
+def _check_told_apart(issuers: Sequence[Issuer]) -> None:
+    """Raises SettingsError where a token could not tell which of two entries is meant: the second would never speak."""
+    for place, one in enumerate(issuers):
+        for other in issuers[:place]:
+            if one.settings.issuer != other.settings.issuer:
+                continue
+            mine, others = set(one.settings.tenants), set(other.settings.tenants)
+            if not mine or not others or mine & others:
+                raise SettingsError(
+                    f"clients ({one.settings.issuer}): two entries of one issuer need `tenants` of their own to be told"
+                    " apart; or make them one entry."
+                )
+
+
 class Authenticator:
     """Tells who calls, by the clients of the settings; each token is good for one call."""
 
@@ -248,6 +265,7 @@ class Authenticator:
         self, settings: Settings, store: Store | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._issuers = [Issuer(client, clock) for client in settings.clients]
+        _check_told_apart(self._issuers)
         self._store = store
         self._memory = _Memory()
 
