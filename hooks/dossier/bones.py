@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment
-    from recommenders.patient.fracture_risk import FractureRisk
+    from recommenders.patient.scored_lesions import ScoredLesion
     from recommenders.vocabulary.bones import Side
     from recommenders.vocabulary.facts import Finding
     from recommenders.vocabulary.records import Event, Lesion
@@ -117,7 +117,7 @@ def skeleton_of(assessment: Assessment, speaker: Speaker) -> Skeleton:
     return Skeleton(bones, scales, marks)
 
 
-def _bone(number: int, lesion: Lesion, risk: FractureRisk | None, assessment: Assessment, speaker: Speaker) -> Bone:
+def _bone(number: int, lesion: Lesion, risk: ScoredLesion | None, assessment: Assessment, speaker: Speaker) -> Bone:
     t = texts(speaker.language)
     site = str(lesion.site.value) if lesion.site.is_known else ""
     told = tuple(
@@ -148,7 +148,7 @@ def place(site: str, side: Side | None, speaker: Speaker, level: str | None = No
     return t[f"side_{side}"].format(bone=bone) if side else bone
 
 
-def _mirels(risk: FractureRisk, speaker: Speaker) -> Mirels:
+def _mirels(risk: ScoredLesion, speaker: Speaker) -> Mirels:
     t = texts(speaker.language)
     parts = tuple(
         Part(plain(label(item.fact.name, speaker.language)), item.lowest, item.highest, found(item.fact, speaker))
