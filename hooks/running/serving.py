@@ -127,7 +127,6 @@ def announce(sockets: Mapping[str, socket.socket], *, console: bool) -> None:
     for name, listener in sockets.items():
         LOG.info(f"listening for {name}", extra={"address": address_of(listener)})
     address = address_of(sockets["calls"])
-    sys.stdout.write(f"OncoBone answers at {address}/cds-services\n")
-    if console:
-        sys.stdout.write(f"To try it out open {address}\n")
+    lines = f"OncoBone answers at {address}/cds-services\n" + (f"To try it out open {address}\n" if console else "")
+    sys.stdout.write(lines)  # at once: who waits for the first line may have left before a second one
     sys.stdout.flush()
