@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 HOST   ?= 127.0.0.1
 PORT   ?= 8080
+FHIR_PORT ?= 8090
+EHR_PORT  ?= 8091
 
 .DEFAULT_GOAL := help
-.PHONY: help serve sandbox test check bench soak lock catalogue clean
+.PHONY: help serve sandbox test check bench steady soak lock catalogue clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -30,10 +32,11 @@ serve: $(VENV)/.run $(VENV)/.sandbox ## Set everything up and serve at http://12
 	$(BIN)/oncobone serve --host $(HOST) --port $(PORT)
 
 sandbox: $(VENV)/.sandbox ## A local FHIR server with the sample patients, and the service beside it
-	$(BIN)/oncobone sandbox
+	$(BIN)/oncobone sandbox --port $(PORT) --fhir-port $(FHIR_PORT) --ehr-port $(EHR_PORT)
 
 test: $(VENV)/.dev ## Set everything up and run the tests
 	@sh .ci/system-parts
+	@sh .ci/engines $(CURDIR)/$(VENV)/engines
 	$(BIN)/pytest -n auto --dist loadgroup
 
 check: $(VENV)/.dev ## Format, lint, types
@@ -44,6 +47,9 @@ check: $(VENV)/.dev ## Format, lint, types
 bench: $(VENV)/.dev ## Time a call beside a bare Flask service, and a replay beside reading the same files
 	$(BIN)/python bench/bench.py
 	$(BIN)/python bench/replay.py
+
+steady: $(VENV)/.dev ## Ten minutes of 60 calls a second of mixed sizes
+	$(BIN)/python bench/steady.py
 
 soak: $(VENV)/.dev ## Run the long proofs whole
 	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak -rA -s && echo "All long proofs hold."

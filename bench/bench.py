@@ -1,244 +1,169 @@
 """
 Times a patient-view call with 10, 100, 1,000 and 5,000 prefetched resources beside a bare Flask service.
 
-The bare service only calls `request.get_json()` and answers one card. Both run in the same minute, under the
-same server (waitress) with one process each, and are asked in turn, so that the ratio stands whatever else
-the machine is doing. One resource in ten carries a fact; the rest are other laboratory results.
+The bare service only calls `request.get_json()` and answers one card. Both run in the same minute, with one process
+each, and are asked in turn, so that the ratio stands whatever else the machine is doing: by the clock (the median
+call) and by the processor's time of a call, which other work on the machine changes less. Two mixes: `sparse`, one
+result in ten carries a fact; `dense`, all do, spread over 27 codes and three years. Then calls a second of eight
+callers at once, with two processes each.
 
-Usage: python bench/bench.py [--rounds N]
+The store is a file on a disk, as a site's is: every call waits for its record. `--memory` keeps it in memory.
+
+Usage: python bench/bench.py [--rounds N] [--floor waitress|gunicorn] [--memory] [--mix sparse|dense] [--sizes N ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import socket
-import statistics
-import subprocess
-import sys
+import threading
 import time
-from collections import Counter
-from http.client import HTTPConnection
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bodies import MIXES, body
+from running import BARE_SERVER, Running, ask, bare, ours, percentile, store_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 SIZES = (10, 100, 1000, 5000)
-AIMS = {10: 5.0, 100: 2.0, 1000: 1.0, 5000: 0.7}
-DAY = "2026-11-22"
-BARE = """
-from flask import Flask, request
-from waitress import serve
-app = Flask("bare")
-CARD = {"summary": "One card", "indicator": "info", "source": {"label": "bare"}}
-@app.post("/cds-services/bare")
-def bare():
-    request.get_json()
-    return {"cards": [CARD]}
-serve(app, host="127.0.0.1", port=int(__import__("sys").argv[1]), threads=8, max_request_body_size=64 * 2**20)
-"""
-
-FACTS = (
-    ("2160-0", "Creatinine [Mass/volume] in Serum or Plasma", 0.9, "mg/dL"),
-    ("17861-6", "Calcium [Mass/volume] in Serum or Plasma", 9.2, "mg/dL"),
-    ("1751-7", "Albumin [Mass/volume] in Serum or Plasma", 3.9, "g/dL"),
-    ("718-7", "Hemoglobin [Mass/volume] in Blood", 12.1, "g/dL"),
-    ("777-3", "Platelets [#/volume] in Blood by Automated count", 220, "10*3/uL"),
-    ("29463-7", "Body weight", 70.4, "kg"),
-    ("2777-1", "Phosphate [Mass/volume] in Serum or Plasma", 3.4, "mg/dL"),
-    ("19123-9", "Magnesium [Mass/volume] in Serum or Plasma", 2.0, "mg/dL"),
-)
-OTHERS = (
-    ("2951-2", "Sodium [Moles/volume] in Serum or Plasma", 139, "mmol/L"),
-    ("2823-3", "Potassium [Moles/volume] in Serum or Plasma", 4.2, "mmol/L"),
-    ("2075-0", "Chloride [Moles/volume] in Serum or Plasma", 101, "mmol/L"),
-    ("1742-6", "Alanine aminotransferase [Enzymatic activity/volume] in Serum or Plasma", 22, "U/L"),
-    ("1920-8", "Aspartate aminotransferase [Enzymatic activity/volume] in Serum or Plasma", 25, "U/L"),
-    ("2345-7", "Glucose [Mass/volume] in Serum or Plasma", 101, "mg/dL"),
-    ("3094-0", "Urea nitrogen [Mass/volume] in Serum or Plasma", 14, "mg/dL"),
-    ("787-2", "MCV [Entitic volume] by Automated count", 90, "fL"),
-    ("789-8", "Erythrocytes [#/volume] in Blood by Automated count", 4.4, "10*6/uL"),
-)
+MUST = {10: 5.0, 100: 2.5, 1000: 1.0, 5000: 0.5}
+AMBITION = {10: 3.0, 100: 1.0, 1000: 0.5, 5000: 0.3}
+CALLERS = 8
+MUST_A_SECOND, AMBITION_A_SECOND = 200, 400
+MUST_READY_S, MUST_MEMORY_MB = 1.5, 120.0
+WARM_UP = 5
 
 
-def observation(number: int, entry: tuple[str, str, float, str]) -> dict[str, Any]:
-    """Make one laboratory result in the shape and size that an EHR sends."""
-    code, display, value, unit = entry
-    day = f"2026-{11 - number % 5:02d}-{20 - number % 19:02d}T08:{number % 60:02d}:00+00:00"
-    return {
-        "resourceType": "Observation",
-        "id": f"lab-{number}",
-        "meta": {
-            "versionId": "1",
-            "lastUpdated": day,
-            "profile": ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab"],
-        },
-        "identifier": [{"system": "urn:example:lis", "value": f"R{number:08d}"}],
-        "status": "final",
-        "category": [
-            {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
-                        "code": "laboratory",
-                        "display": "Laboratory",
-                    }
-                ],
-                "text": "Laboratory",
-            }
-        ],
-        "code": {
-            "coding": [
-                {"system": "http://loinc.org", "code": code, "display": display},
-                {"system": "urn:example:local-lab", "code": f"L{code}", "display": display},
-            ],
-            "text": display,
-        },
-        "subject": {"reference": "Patient/bench-1", "display": "Synthetic patient"},
-        "effectiveDateTime": day,
-        "issued": day,
-        "performer": [{"reference": "Organization/lab", "display": "Synthetic laboratory"}],
-        "valueQuantity": {
-            "value": round(value + number % 7 / 10, 2),
-            "unit": unit,
-            "system": "http://unitsofmeasure.org",
-            "code": unit,
-        },
-        "referenceRange": [{"low": {"value": 1, "unit": unit}, "high": {"value": 900, "unit": unit}}],
-    }
+@dataclass(slots=True)
+class Series:
+    """What the calls to one server took: seconds by the clock and of the processor, and the last answer."""
+
+    server: Running
+    times: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    answer: bytes = b""
+
+    def median_ms(self) -> float:
+        """The median by the clock."""
+        return percentile(self.times, 0.5) * 1000
+
+    def cpu_ms(self) -> float:
+        """The median of the processor's time: a stall of the machine is in few calls."""
+        return percentile(self.cpu, 0.5) * 1000
 
 
-def body(size: int) -> tuple[bytes, Counter[str]]:
-    """Make a patient-view request with `size` prefetched resources, and tell the mix."""
-    conditions = [
-        {
-            "resourceType": "Condition",
-            "id": name,
-            "clinicalStatus": {
-                "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]
-            },
-            "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}], "text": text},
-            "subject": {"reference": "Patient/bench-1"},
-            "recordedDate": "2026-09-01",
-        }
-        for name, code, text in (("lung", "C34.11", "Lung cancer"), ("bone", "C79.51", "Bone metastasis"))
-    ]
-    patient = {"resourceType": "Patient", "id": "bench-1", "gender": "female", "birthDate": "1961-03-10"}
-    labs = size - 1 - len(conditions)
-    mix = Counter({"Patient": 1, "Condition": len(conditions)})
-    observations = []
-    for number in range(labs):
-        carries = number % 10 == 0
-        table = FACTS if carries else OTHERS
-        observations.append(observation(number, table[number // 10 % len(table)] if carries else table[number % 9]))
-        mix["Observation with a fact" if carries else "other laboratory result"] += 1
-
-    def bundle(resources: list[dict[str, Any]]) -> dict[str, Any]:
-        entries = [
-            {"fullUrl": f"https://ehr.example/fhir/{r['resourceType']}/{r['id']}", "resource": r} for r in resources
-        ]
-        return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
-
-    request = {
-        "hook": "patient-view",
-        "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
-        "context": {"userId": "Practitioner/example", "patientId": "bench-1"},
-        "prefetch": {
-            "patient": patient,
-            "conditions": bundle(conditions),
-            "observations": bundle(observations),
-            "medications": bundle([]),
-            "procedures": bundle([]),
-            "allergies": bundle([]),
-            "medicationAdministrations": bundle([]),
-            "serviceRequests": bundle([]),
-        },
-    }
-    return json.dumps(request).encode(), mix
+def in_turn(servers: Sequence[Running], payload: bytes, rounds: int) -> list[Series]:
+    """Ask the servers in turn, so many times each."""
+    series = [Series(server) for server in servers]
+    connections = [server.connect() for server in servers]
+    for number in range(rounds + WARM_UP):
+        for one, connection in zip(series, connections, strict=True):
+            before = one.server.cpu_s()
+            took, one.answer = ask(connection, one.server.path, payload)
+            spent = one.server.cpu_s() - before
+            if number >= WARM_UP:
+                one.times.append(took)
+                one.cpu.append(spent)
+    for connection in connections:
+        connection.close()
+    return series
 
 
-def free_port() -> int:
-    """Find a free loopback port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def verdict(value: float, must: float, ambition: float, *, at_least: bool = False) -> str:
+    """Say which of the two aims was reached."""
+    met = [value >= aim if at_least else value <= aim for aim in (must, ambition)]
+    return "ambition" if met[1] else "must" if met[0] else "NOT REACHED"
 
 
-def wait_for(port: int) -> None:
-    """Wait until something listens there; 30 seconds at most."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port}")
+def ratios(mix: str, sizes: Sequence[int], rounds: int, floor: Running, service: Running) -> None:
+    """Print a line for each size."""
+    print(f"\n{mix}: {'one result in ten carries a fact' if mix == 'sparse' else 'all results carry facts'}")
+    print(
+        f"{'size':>5} {'kB in':>6} {'kB out':>6} | {'bare p50':>8} {'ours p50':>8} {'p99':>6} {'ratio':>6} |"
+        f" {'bare CPU':>8} {'ours CPU':>8} {'ratio':>6} | {'must':>5} {'amb.':>5}  reached"
+    )
+    for size in sizes:
+        payload, _ = body(size, mix)
+        lowest, took = in_turn([floor, service], payload, rounds if size <= 100 else max(10, rounds // 4))
+        if not json.loads(took.answer)["cards"]:
+            raise RuntimeError("the bench patient should have cards")
+        by_clock, by_cpu = took.median_ms() / lowest.median_ms(), took.cpu_ms() / lowest.cpu_ms()
+        reached = verdict(by_clock, MUST[size], AMBITION[size]) if size in MUST else ""
+        by_work = verdict(by_cpu, MUST[size], AMBITION[size]) if size in MUST else ""
+        if by_work != reached:
+            reached += f" (by CPU: {by_work})"
+        print(
+            f"{size:>5} {len(payload) / 1000:>6.0f} {len(took.answer) / 1000:>6.1f} |"
+            f" {lowest.median_ms():>8.2f} {took.median_ms():>8.2f} {percentile(took.times, 0.99) * 1000:>6.1f}"
+            f" {by_clock:>6.2f} | {lowest.cpu_ms():>8.2f} {took.cpu_ms():>8.2f} {by_cpu:>6.2f} |"
+            f" {MUST.get(size, 0):>5.1f} {AMBITION.get(size, 0):>5.1f}  {reached}",
+            flush=True,
+        )
 
 
-def ask(connection: HTTPConnection, path: str, payload: bytes) -> tuple[float, bytes]:
-    """Post once and give seconds and answer; anything but 200 is an error."""
-    start = time.perf_counter()
-    connection.request("POST", path, payload, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = response.read()
-    took = time.perf_counter() - start
-    if response.status != 200:
-        raise RuntimeError(f"{path} answered {response.status}: {answer[:200]!r}")
-    return took, answer
+def a_second(server: Running, payload: bytes, seconds: float) -> tuple[float, float]:
+    """Let eight callers call without a pause; give calls a second, and milliseconds of CPU a call."""
+    done = [0] * CALLERS
+    until = time.monotonic() + seconds
+
+    def call(number: int) -> None:
+        connection = server.connect()
+        while time.monotonic() < until:
+            ask(connection, server.path, payload)
+            done[number] += 1
+        connection.close()
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(CALLERS)]
+    since, before = time.monotonic(), server.cpu_s()
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    return sum(done) / (time.monotonic() - since), (server.cpu_s() - before) / sum(done) * 1000
+
+
+def throughput(floor_kind: str, folder: Path, seconds: float) -> None:
+    """Print calls a second of eight callers, for both mixes at 10 resources, with two processes each."""
+    print(f"\n{CALLERS} callers at once, two processes, 10 resources (the callers are on the same processors)")
+    with bare(2, floor_kind) as floor, ours(2, folder) as service:
+        for mix in MIXES:
+            payload, _ = body(10, mix)
+            for server in (floor, service):
+                a_second(server, payload, 1)
+            lowest, _ = a_second(floor, payload, seconds)
+            rate, cpu = a_second(service, payload, seconds)
+            print(
+                f"  {mix}: bare {lowest:.0f}, ours {rate:.0f} calls a second ({cpu:.1f} ms of CPU a call);"
+                f" must {MUST_A_SECOND}, ambition {AMBITION_A_SECOND}:"
+                f" {verdict(rate, MUST_A_SECOND, AMBITION_A_SECOND, at_least=True)}"
+            )
 
 
 def main() -> None:
     """Run both services, ask them in turn, print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=40, help="calls per size and service (large sizes: fewer)")
-    rounds = parser.parse_args().rounds
-    ports = free_port(), free_port()
-    environment = os.environ | {
-        "ONCOBONE_NOW": DAY,
-        "ONCOBONE_DATABASE_URL": "sqlite:////dev/shm/oncobone-bench.sqlite"
-        if Path("/dev/shm").is_dir()
-        else "sqlite:///bench.sqlite",
-        "ONCOBONE_WORKERS": "1",
-    }
-    oncobone = Path(sys.executable).with_name("oncobone")
-    servers = [
-        subprocess.Popen([sys.executable, "-c", BARE, str(ports[0])]),
-        subprocess.Popen(
-            [str(oncobone), "serve", "--port", str(ports[1])],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ),
-    ]
-    try:
-        for port in ports:
-            wait_for(port)
-        bare, ours = (HTTPConnection("127.0.0.1", port, timeout=60) for port in ports)
-        print(f"{'resources':>9} {'body kB':>8} {'bare ms':>8} {'ours ms':>8} {'ratio':>6} {'aim':>5}  mix")
-        for size in SIZES:
-            payload, mix = body(size)
-            times: tuple[list[float], list[float]] = ([], [])
-            for number in range(max(10, rounds if size <= 100 else rounds // 2) + 3):
-                slow, _ = ask(bare, "/cds-services/bare", payload)
-                fast, answer = ask(ours, "/cds-services/oncobone-patient-view", payload)
-                if number >= 3:  # the first ones warm up
-                    times[0].append(slow)
-                    times[1].append(fast)
-            if not json.loads(answer)["cards"]:
-                raise RuntimeError("the bench patient should have cards")
-            floor, took = (statistics.median(series) * 1000 for series in times)
-            parts = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=60, help="calls per size and service (large sizes: a quarter)")
+    parser.add_argument("--floor", choices=sorted(BARE_SERVER), default="waitress")
+    parser.add_argument("--memory", action="store_true", help="keep the store in memory: the disk is not timed")
+    parser.add_argument("--mix", choices=MIXES, action="append", help="only this mix")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--seconds", type=float, default=6.0, help="how long the eight callers call; 0: not at all")
+    told = parser.parse_args()
+    with store_folder(in_memory=told.memory) as folder:
+        print(f"store: an SQLite file {'in memory' if told.memory else 'on the disk'}; floor: {told.floor}")
+        with bare(1, told.floor) as floor, ours(1, folder) as service:
             print(
-                f"{size:>9} {len(payload) / 1000:>8.0f} {floor:>8.2f} {took:>8.2f} {took / floor:>6.2f}"
-                f" {AIMS[size]:>5.1f}  {parts}"
+                f"ready after {service.ready_s:.2f} s (must {MUST_READY_S}), "
+                f"{service.pss_mb():.0f} MB (must {MUST_MEMORY_MB:.0f})"
             )
-    finally:
-        for server in servers:
-            server.terminate()
-        for server in servers:
-            server.wait(10)
+            for mix in told.mix or MIXES:
+                ratios(mix, told.sizes, told.rounds, floor, service)
+            print(f"memory of the process after all calls: {service.pss_mb():.0f} MB")
+        if told.seconds:
+            throughput(told.floor, folder, told.seconds)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "oncobone.sqlite")
         os.environ |= {"ONCOBONE_NOW": "2026-11-22", "ONCOBONE_DATABASE_URL": f"sqlite:///{file}"}
-        from bench import body  # noqa: PLC0415 - after the settings
+        from bodies import body  # noqa: PLC0415 - after the settings
+
         from hooks.application import create_app  # noqa: PLC0415
         from hooks.configuration import load  # noqa: PLC0415
         from hooks.store.store import store_for  # noqa: PLC0415

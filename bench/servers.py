@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
-
-from bench import body
+from bodies import body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms import dates, dictionary
@@ -11,7 +11,7 @@ from fhir_mapping.terms.drugs import identify
 from fhir_mapping.terms.exact import listed
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
-from recommenders.vocabulary.facts import Fact, stated
+from recommenders.vocabulary.facts import Fact, replace, stated
 from recommenders.vocabulary.records import Allergy
 
 if TYPE_CHECKING:

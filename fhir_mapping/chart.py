@@ -17,6 +17,7 @@ from fhir_mapping.delivery.notes import Notes
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
 from fhir_mapping.elements import medication_entries, values
+from fhir_mapping.elements.answers import answer_of, imwg_response
 from fhir_mapping.elements.plasma_cells import is_of_family
 from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
@@ -666,7 +667,7 @@ def _symptoms(reader: ObservationReader) -> None:
         if resource is None:
             return None
         has_value = any(name.startswith("value") for name in resource)
-        answer = values.answer_of(resource, reader.context) if has_value else "positive"
+        answer = answer_of(resource, reader.context) if has_value else "positive"
         if answer not in {"positive", "negative"}:
             return None
         blank = dictionary.blank_finding("clin.bone_pain")
@@ -777,7 +778,7 @@ def _disease_status(reader: ObservationReader) -> None:
 
 def _imwg_word(said: str) -> str | None:
     """Give a response category of myeloma: "complete remission" or "stable" are said of any cancer, VGPR is not."""
-    word = values.imwg_response(said)
+    word = imwg_response(said)
     return word if word in {"sCR", "VGPR", "MR"} or (word and "imwg" in said.lower()) else None
 
 

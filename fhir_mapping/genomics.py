@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.elements import values
+from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.observations import interpretation_codes
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
@@ -139,7 +140,7 @@ def _counted(element: Mapping[str, Any], blank: Finding, reader: ObservationRead
     number = values.number_of(element, reader.context)
     if isinstance(number, values.Number) and number.low is not None and number.low >= 0:
         return replace(blank, value=number.low > 0, reason=None, sent=number.written)
-    answer = values.answer_of(element, reader.context)
+    answer = answer_of(element, reader.context)
     if answer in {"positive", "negative"}:
         return replace(blank, value=answer == "positive", reason=None)
     return replace(blank, reason="no-value")
@@ -172,7 +173,7 @@ def _named(
         if told.verdict == "contradictory":
             reader.notes.add(candidate.item.name, f"contradictory: the text says yes and no of {path}")
             return replace(blank, reason="contradictory", sent=one)
-    answer = "no-value" if values_said else values.answer_of(element, reader.context)
+    answer = "no-value" if values_said else answer_of(element, reader.context)
     if answer in {"positive", "negative"}:
         return replace(blank, value=answer == "positive", reason=None)
     return replace(blank, reason="masked" if answer == "masked" else "no-value")
@@ -181,7 +182,7 @@ def _named(
 def _found(element: Mapping[str, Any], blank: Finding, path: str, reader: ObservationReader) -> Finding:
     if path == "cyto.gain1q" and (copies := _copies(element)) is not None:
         return replace(blank, value=copies > 2, reason=None, flags=_amount(copies), sent=str(copies))
-    answer = values.answer_of(element, reader.context)
+    answer = answer_of(element, reader.context)
     if answer in {"positive", "negative"}:
         return replace(blank, value=answer == "positive", reason=None)
     if answer == "inconclusive":
@@ -223,7 +224,7 @@ def _combined(reader: ObservationReader) -> None:
             resource, element = reader.copy_of(candidate), reader.element(candidate)
             if resource is None or element is None:
                 continue
-            answer = values.answer_of(element, reader.context)
+            answer = answer_of(element, reader.context)
             said = " ".join(
                 str(one) for one in (element.get("valueString"), *texts_of(element.get("valueCodeableConcept"))) if one
             )
@@ -245,7 +246,7 @@ def _variants(reader: ObservationReader) -> None:
         if path is None:
             reader.notes.add(name, "a variant of a gene that no rule reads")
             continue
-        answer = values.answer_of(resource, reader.context)
+        answer = answer_of(resource, reader.context)
         if answer == "negative":
             reader.notes.add(name, "only this one change is absent; the gene is not told negative")
             continue

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fhir_mapping import reports as report_texts
-from fhir_mapping.elements import values
+from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
@@ -332,7 +332,7 @@ def _entered_result(resource: Mapping[str, Any], reader: ObservationReader) -> R
     ]
     if any(isinstance(one, str) and _EQUIVOCAL.search(fold(one)) for one in said):
         return "equivocal"
-    answer = values.answer_of(resource, reader.context)
+    answer = answer_of(resource, reader.context)
     if answer == "inconclusive":
         return "equivocal"
     if answer in {"positive", "negative"}:

@@ -10,7 +10,8 @@ from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.items import relative
 from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import values
-from fhir_mapping.observations import contradiction, same_value
+from fhir_mapping.elements.answers import answer_of, finding_of
+from fhir_mapping.one_time import contradiction, same_value
 from fhir_mapping.places.laterality import one_side, sides_of_extensions, sides_of_site
 from fhir_mapping.places.sites import NOWHERE, Place, place_of, place_of_structure
 from fhir_mapping.terms import dates, dictionary
@@ -242,9 +243,7 @@ def _entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
     side = one_side(site_named, sides)
     level = next((one.level for one in (named, place) if one.level and same_site(one.site, site_named)), None)
     if "imaging" not in facts and (method := resource.get("method")):
-        modality = values.finding_of(
-            {"valueCodeableConcept": method}, "lesions[].imaging", reader.context, BLANK.imaging
-        )
+        modality = finding_of({"valueCodeableConcept": method}, "lesions[].imaging", reader.context, BLANK.imaging)
         if modality.is_known:
             facts["imaging"] = replace(modality, **common)
     reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
@@ -285,10 +284,10 @@ def _component(code: str, part: Mapping[str, Any], reader: ObservationReader) ->
         if name == "pain" and (score := _pain_score(part)) is not None:
             return name, _pain(score)
         blank: Finding = getattr(BLANK, name)
-        return name, values.finding_of(part, f"lesions[].{name}", reader.context, blank)
+        return name, finding_of(part, f"lesions[].{name}", reader.context, blank)
     if code in _YES_NO:
         name = _YES_NO[code]
-        return name, values.finding_of(part, f"lesions[].{name}", reader.context, getattr(BLANK, name))
+        return name, finding_of(part, f"lesions[].{name}", reader.context, getattr(BLANK, name))
     if code in _NUMBERS:
         name, rule = _NUMBERS[code]
         return name, _number(part, rule, getattr(BLANK, name), reader)
@@ -426,7 +425,7 @@ def _lytic(reader: ObservationReader) -> list[Lesion]:
         resource = reader.copy_of(candidate)
         if resource is None or resource.get("valueBoolean") is False:
             continue
-        if values.answer_of(resource, reader.context) == "negative":
+        if answer_of(resource, reader.context) == "negative":
             continue
         item = candidate.item
         day = item.stamp.day if item.stamp else None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.conditions import PREGNANCY_DAYS
-from fhir_mapping.elements import values
+from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.words import assertions
-from recommenders.vocabulary.facts import Fact, Finding, stated
+from recommenders.vocabulary.facts import Fact, Finding, replace, stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,5 +109,5 @@ def _pregnant(resource: Mapping[str, Any], concept: str, reader: ObservationRead
                 return verdict == "present"
     if resource.get("valueQuantity"):
         return None  # an hCG number is a tumour marker too
-    answer = values.answer_of(resource, reader.context)
+    answer = answer_of(resource, reader.context)
     return True if answer == "positive" else False if answer == "negative" and concept == "pregnancy_status" else None

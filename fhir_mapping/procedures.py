@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from fhir_mapping.terms.codes import HCPCS, texts_of
 from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
-from recommenders.vocabulary.facts import Finding, stated
+from recommenders.vocabulary.facts import Finding, replace, stated
 from recommenders.vocabulary.records import Event
 
 if TYPE_CHECKING:

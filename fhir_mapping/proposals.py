@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import re
 from decimal import Decimal
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.terms.codes import ATC, LOINC, RXNORM, SNOMED, UCUM, shipped_rows
@@ -27,14 +29,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from recommenders.patient.advice import Item
+    from recommenders.vocabulary.fact_groups import LaboratoryFacts
 
 SYSTEMS = {"rxnorm": RXNORM, "atc": ATC, "snomed": SNOMED, "loinc": LOINC}
 _DISPLAYS = {(system, code): display for _, _, system, code, display in shipped_rows()}
+
+
+def _placed_by() -> Mapping[str, Sequence[Mapping[str, str]]]:
+    """Give the rows of `orders.csv` by service: codes that only orders need, each with where it was seen."""
+    rows: dict[str, list[Mapping[str, str]]] = {}
+    text = files("fhir_mapping.terms").joinpath("orders.csv").read_text("utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        if row["service"] not in TABLE["services"] or not row["seen"]:
+            raise ValueError(f"orders.csv: {row['service']}: no such service, or not said where its code was seen")
+        rows.setdefault(row["service"], []).append(row)
+    return rows
+
+
+_ORDERS = _placed_by()
 SERVICE_CODES: Mapping[str, frozenset[tuple[str, str]]] = {
-    service: frozenset((SYSTEMS[system], code) for system, code in row["codes"])
+    service: frozenset(
+        [(SYSTEMS[system], code) for system, code in row.get("codes", ())]
+        + [(one["system"], one["code"]) for one in _ORDERS.get(service, ()) if not one["breadth"]]
+    )
     for service, row in TABLE["services"].items()
 }
-"""Service -> the codings (system, code) that its order is written with."""
+"""Service -> the codings (system, code) that mean it; a broad one ("MRI") needs the order's words besides."""
+Property = Literal["mass", "moles"]
+"""What a laboratory counts in, as LOINC's names have it."""
 LATERALITY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-laterality-qualifier"
 _REASON = re.compile(r"(?:Condition|Observation)/[A-Za-z0-9.\-]{1,64}$")
 
@@ -49,6 +71,7 @@ def resource_for(
     language: str,
     authored: dt.date | None,
     requester: str | None = None,
+    counted_in: Property | None = None,
 ) -> Json:
     """
     Write a suggested order as a FHIR R4 resource.
@@ -57,12 +80,17 @@ def resource_for(
     by reference; `language` is `en` or `zh-CN` and decides the words, never the codes. A new order is a draft
     without id, and with who asks for it as `requester` (a Practitioner's reference); a correction is the draft
     itself with only the corrected parts replaced. What the rule does not say (how long, how many) is left to the
-    prescriber. Raises `ProposalError` when it cannot be built.
+    prescriber. `counted_in` is what the site's own results are in: of a test that LOINC has in both, only that one is
+    written (both where it is unknown). Raises `ProposalError` when it cannot be built.
     """
     if isinstance(item, ChangedOrder):
         return corrected(item, drafts)
     subject = {"reference": f"Patient/{patient_id}"}
-    made = _medication(item, language) if isinstance(item, ProposedMedication) else _service(item, language)
+    made = (
+        _medication(item, language)
+        if isinstance(item, ProposedMedication)
+        else _service(item, language, counted_in=counted_in)
+    )
     resource: Json = {
         "resourceType": "MedicationRequest" if isinstance(item, ProposedMedication) else "ServiceRequest",
         "status": "draft",
@@ -83,6 +111,40 @@ def resource_for(
     return validated(resource)
 
 
+_ANALYTES: Mapping[str, str] = {
+    "calcium": "ca_total",
+    "calcium-weekly": "ca_total",
+    "creatinine": "creatinine",
+    "phosphate": "phosphate",
+    "magnesium": "magnesium",
+}
+"""Service -> the result (of `lab`) that it brings, for those that laboratories count in mass or in moles."""
+
+
+def counted_in(item: Item, lab: LaboratoryFacts) -> Property | None:
+    """
+    Tell what the results of this patient are counted in, mass or moles.
+
+    The test's own newest result says it, else any other of the same kind: one laboratory counts all of them alike.
+    None where no result says it, or several disagree.
+    """
+    if not isinstance(item, ProposedService) or item.service not in _ANALYTES:
+        return None
+    own = _ANALYTES[item.service]
+    found = {name: _property(getattr(lab, name).sent_unit) for name in _ANALYTES.values()}
+    others = {one for one in found.values() if one is not None}
+    return found[own] or (others.pop() if len(others) == 1 else None)
+
+
+def _property(unit: str | None) -> Property | None:
+    if unit is None:
+        return None
+    return "moles" if "mol/" in unit else "mass" if _MASS.match(unit) else None
+
+
+_MASS = re.compile(r"[kmunp]?g/")
+
+
 def proposed_name(item: ProposedMedication | ProposedService, language: str) -> str:
     """Name what a suggested order orders, in the reader's language."""
     part, key = ("services", item.service) if isinstance(item, ProposedService) else ("medications", item.drug)
@@ -90,17 +152,18 @@ def proposed_name(item: ProposedMedication | ProposedService, language: str) -> 
     return name
 
 
-def _codings(row: Mapping[str, Any]) -> list[Json]:
+def _codings(row: Mapping[str, Any], counted_in: Property | None = None) -> list[Json]:
     found: list[Json] = []
-    for system, code in row["codes"]:
+    for system, code in row.get("codes", ()):
         address = SYSTEMS[system]
         found.append({"system": address, "code": code, "display": _DISPLAYS[address, code]})
-    return found
+    fitting = [one for one in found if counted_in and f"[{counted_in}/" in one["display"].lower()]
+    return fitting or found
 
 
-def _concept(row: Mapping[str, Any], language: str) -> Json:
+def _concept(row: Mapping[str, Any], language: str, codings: list[Json]) -> Json:
     concept: Json = {}
-    if codings := _codings(row):
+    if codings:
         concept["coding"] = codings
     concept["text"] = row[language_of(language)]
     return concept
@@ -118,7 +181,7 @@ def _medication(item: ProposedMedication, language: str) -> tuple[Json, Json]:
             quantity_of(_single(item), "IU", "[iU]") if _in_units(item) else quantity_of(_single(item), "mg", "mg")
         )
         instruction["doseAndRate"] = [{"doseQuantity": quantity}]
-    return {"medicationCodeableConcept": _concept(row, language)}, {"dosageInstruction": [instruction]}
+    return {"medicationCodeableConcept": _concept(row, language, _codings(row))}, {"dosageInstruction": [instruction]}
 
 
 def _in_units(item: ProposedMedication) -> bool:
@@ -177,12 +240,13 @@ def _dosage_text(item: ProposedMedication, language: str) -> str:
     return ("，" if language_of(language) == "zh-CN" else ", ").join(parts)
 
 
-def _service(item: ProposedService, language: str) -> tuple[Json, Json]:
+def _service(item: ProposedService, language: str, *, counted_in: Property | None = None) -> tuple[Json, Json]:
     row = TABLE["services"][item.service]
     after: Json = {}
     if item.site is not None:
         after["bodySite"] = [_site(item, language)]
-    before: Json = {"code": _concept(row, language)}
+    placed = [{key: one[key] for key in ("system", "code", "display")} for one in _ORDERS.get(item.service, ())]
+    before: Json = {"code": _concept(row, language, [*_codings(row, counted_in), *placed])}
     if row.get("weekly"):
         month = {"value": 1, "unit": "mo", "system": UCUM, "code": "mo"}
         repeat = {"boundsDuration": month, "frequency": 1, "period": 1, "periodUnit": "wk"}

@@ -90,7 +90,7 @@ def _bound_the_form(app: Flask) -> None:
 
     @app.before_request
     def enter() -> None:
-        works = request.method == "POST" or request.path.endswith("/questionnaire")
+        works = request.method == "POST" or "/questionnaire" in request.path
         if works and request.path.startswith(tuple(f"/{door}/" for door in app_pages.DOORS)):
             strangers.enter()
             g.stranger = True

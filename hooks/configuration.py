@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic import ValidationError
 
@@ -24,7 +26,7 @@ VARIABLES: Mapping[str, str] = {PREFIX + name.upper(): name for name in Settings
 
 def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """
-    Make the settings from flags, environment and TOML file; a flag that is None counts as not given.
+    Make the settings from flags, environment and TOML file (`-`: standard input); a flag that is None is not given.
 
     Raises SettingsError for an unknown key or a value that cannot be, naming the key and where it stands.
     """
@@ -53,7 +55,7 @@ def _mapping_place(path: Path, mapping: object) -> str:
     try:
         site_mapping(mapping if isinstance(mapping, dict) else {})
     except SiteMappingError as error:
-        line = _line_of(str(error), path.read_text(encoding="utf-8").splitlines())
+        line = _line_of(str(error), _text(path).splitlines())
         return f"{place}, line {line}" if line else place
     return place
 
@@ -69,9 +71,19 @@ def _line_of(message: str, lines: list[str]) -> int | None:
     return next((n for n, line in enumerate(lines, 1) if word and word in line.partition("#")[0]), None)
 
 
+@lru_cache(maxsize=1)
+def _piped(stream: TextIO) -> str:
+    """Standard input, which gives its text only once: a server that reads its settings again has it from here."""
+    return stream.read()
+
+
+def _text(path: Path) -> str:
+    return _piped(sys.stdin) if str(path) == "-" else path.read_text(encoding="utf-8")
+
+
 def _file(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        data = tomllib.loads(_text(path), parse_float=Decimal)
     except OSError as error:
         raise SettingsError(f"{CONFIG}: {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -55,14 +55,12 @@ CONTEXT_FIELDS: Mapping[Hook, Mapping[str, tuple[FieldKind, bool]]] = {
 """The context of each hook as published: field -> (kind, required)."""
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-_SPACE = re.compile(rb"[ \t\r\n]*")
-_KEY = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 _STRUCTURE = bytes(set(range(256)) - set(b'"{}[]'))
 _STEP = tuple(1 if chr(byte) in "{[" else -1 if chr(byte) in "}]" else 0 for byte in range(256))
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOT_OPENING = bytes(set(range(256)) - set(b"{["))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +159,18 @@ def _envelope(body: bytes) -> dict[str, bytes]:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise Refused(400, "The body is not valid UTF-8.", code="structure") from None
-    if body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
+    if len(body) > MOST_OBJECTS and len(body.translate(None, _NOT_OPENING)) > MOST_OBJECTS:
         raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
-    body = mended(body)
-    if is_deeper(body, DEEPEST):
-        raise Refused(400, f"The body is nested more than {DEEPEST} levels deep.", code="structure")
-    return _members(body, "The body")
+    members = _members(mended(body), "The body")
+    for name, raw in members.items():
+        # The resources of the prefetch are bounded by who reads them, and all others by the decoder.
+        if name != "prefetch" and is_deeper(raw, DEEPEST - 1):
+            raise _too_deep("The body")
+    return members
+
+
+def _too_deep(what: str) -> Refused:
+    return Refused(400, f"{what} is nested more than {DEEPEST} levels deep.", code="structure")
 
 
 def _members(raw: bytes, what: str) -> dict[str, bytes]:
@@ -175,48 +179,31 @@ def _members(raw: bytes, what: str) -> dict[str, bytes]:
         decoded = _OBJECT.decode(raw)
     except msgspec.ValidationError:
         raise Refused(400, f"{what} must be a JSON object.", code="structure") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise _too_deep(what) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         place = re.search(r"\(byte \d+\)", str(error))
         where = f" {place[0]}" if place else ""
         raise Refused(400, f"{what} is not valid JSON{where}.", code="structure") from None
     if len(decoded) > MOST_MEMBERS:
         raise Refused(400, f"{what} holds more than {MOST_MEMBERS} members.", code="too-long")
-    members = {key: bytes(value) for key, value in decoded.items()}
-    if has_duplicates(raw, members):
+    members = {str(name): bytes(value) for name, value in decoded.items()}
+    if len(members) < len(decoded):
         raise Refused(400, f"{what} holds a member twice; each may stand there once.", code="structure")
     return members
 
 
-def has_duplicates(raw: bytes, members: Mapping[str, bytes]) -> bool:
-    """
-    Tell whether a valid JSON object holds a member twice; `members` are its members as decoded (last one wins).
+class _Name(str):
+    """A member's name that is equal to no other, so that a member that stands there twice is decoded twice."""
 
-    Walks over the text: where a member's text is not the decoded one, another of that name comes later.
-    """
-    seen: set[str] = set()
-    at = _skip(raw, _skip(raw, 0) + 1)
-    while raw[at : at + 1] == b'"':
-        match = _KEY.match(raw, at)
-        if match is None:
-            return True
-        key = str(msgspec.json.decode(match[0]))
-        value = members.get(key)
-        at = _skip(raw, _skip(raw, match.end()) + 1)  # over the colon
-        if key in seen or value is None or not raw.startswith(value, at):
-            return True
-        seen.add(key)
-        at = _skip(raw, at + len(value))
-        if raw[at : at + 1] not in (b",", b"}"):
-            return True
-        if raw[at : at + 1] == b"}":
-            return False
-        at = _skip(raw, at + 1)
-    return False
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
-def _skip(raw: bytes, at: int) -> int:
-    match = _SPACE.match(raw, at)
-    return match.end() if match else at
+_OBJECT = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=lambda _, name: _Name(name))
 
 
 def mended(body: bytes) -> bytes:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from fhir_mapping.terms.site import site_mapping
+from hooks.cards.language import language_of
 from hooks.cards.wording import Language
 from recommenders.assessing.topics import RECOMMENDERS, TOPICS
 from recommenders.patient import derived
@@ -42,6 +43,7 @@ def _split(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Tongue = Annotated[Language, BeforeValidator(lambda value: language_of(str(value)) or value)]
 
 
 class _Section(BaseModel):
@@ -117,8 +119,8 @@ class Settings(_Section):
     """A fixed moment of evaluation, for tests and replays."""
     timezone: str = "UTC"
     """Where the calendar day is taken."""
-    language: Language = "en"
-    """`en` or `zh-CN`, when the caller asks for none."""
+    language: Tongue = "en"
+    """`en` or `zh-CN` (`zh` will do), when the caller asks for none."""
     auth: Auth = "open"
     """`open`, or `signed` (CDS client JWTs); `signed` when not on loopback."""
     allow_open: bool = False

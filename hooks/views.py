@@ -145,7 +145,7 @@ def manner_of(settings: Settings) -> Manner:
         dossier_url=launch_url(settings),
         voices=settings.voices,
         most_cards=settings.most_cards,
-        full=settings.full_evaluation or settings.console,
+        full=settings.full_evaluation,
         both_languages=settings.both_languages,
     )
 

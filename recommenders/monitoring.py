@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.patient.advice import Advice, ChangedOrder, Label, Phrase, Proposal, ProposedMedication
+from recommenders.patient.advice import Advice, ChangedOrder, Label, Phrase, Proposal, ProposedMedication, Why
 from recommenders.patient.bone_agents import PROPOSED, dental_check
 from recommenders.patient.courses import (
     ZOLEDRONIC,
@@ -318,13 +318,18 @@ def regular_tests(case: Case) -> Iterator[Advice]:
     dx, lab, drugs = facts.dx, facts.lab, case.once(bma)
 
     creatinine = lab.creatinine
-    never_measured = given(creatinine.date is None and not facts.series.get("lab.creatinine"))
+    without_a_day = creatinine.date is None and not facts.series.get("lab.creatinine")
+    never_measured = given(without_a_day and creatinine.reason in {None, "missing"})
     yield Advice(
         rule="MON-005",
         because=drugs.current.includes(BISPHOSPHONATES) & ~long_before_the_next_dose(case),
         unless=creatinine.within(limits.creatinine_check, facts.as_of) | asked_lately(case, "creatinine"),
-        holds={"spaced": drugs.interval_days > limits.spaced_dosing_above, "never-measured": never_measured},
-        fill={"creatinine_days": (facts.as_of - creatinine.date).days} if creatinine.date else {},
+        holds={
+            "spaced": drugs.interval_days > limits.spaced_dosing_above,
+            "never-measured": never_measured,
+            "not-told": given(without_a_day),
+        },
+        fill=_since_creatinine(facts),
         proposals=(ask_together("creatinine", "creatinine"),),
     )
 
@@ -342,6 +347,14 @@ def regular_tests(case: Case) -> Iterator[Advice]:
     treated_myeloma = (dx.mm | dx.smm) & on_treatment
     yield Advice(rule="MON-008", because=treated_myeloma, unless=known(facts.bone.ctx))
     yield Advice(rule="MON-009", because=treated_myeloma, unless=known(facts.mm.m_protein) & known(facts.mm.flcr))
+
+
+def _since_creatinine(facts: Facts) -> dict[str, Fill]:
+    """Give how long ago creatinine was measured, or why nobody knows."""
+    creatinine = facts.lab.creatinine
+    if creatinine.date is None:
+        return {"why": Why(creatinine)}
+    return {"creatinine_days": (facts.as_of - creatinine.date).days}
 
 
 def long_before_the_next_dose(case: Case) -> Criterion:

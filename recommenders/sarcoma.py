@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedMedication, ProposedService, Why
 from recommenders.patient.allergies import ifosfamide_allergy, shown_allergy
 from recommenders.patient.mesna import mesna_beside, mesna_per_day, mesna_required, mesna_share, protects_bladder
 from recommenders.patient.remarks import less_safe, plain
@@ -236,13 +236,21 @@ def _contraindicated(case: Case, order: Order) -> Advice:
 
 def _kidneys(case: Case, order: Order) -> Advice:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
-    crcl, dialysis = facts.lab.crcl, facts.other.dialysis
+    crcl, egfr, dialysis = facts.lab.crcl, facts.lab.egfr, facts.other.dialysis
+    # Cockcroft-Gault does not hold for a child, and wants a weight: then the reported filtration rate tells
+    by_egfr = given(egfr.is_known and not crcl.is_known)
+    impaired, severe = (
+        any_of((crcl < limit, by_egfr & (egfr < limit.value)))
+        for limit in (limits.impaired_clearance, limits.severely_impaired_clearance)
+    )
     return Advice(
         rule="SARC-012",
-        because=(crcl < limits.impaired_clearance) | dialysis,
+        because=impaired | dialysis,
         holds={
-            "severe": (crcl < limits.severely_impaired_clearance) & ~documented(dialysis),
             "dialysis": documented(dialysis),
+            "severe-by-egfr": by_egfr & severe & ~documented(dialysis),
+            "by-egfr": by_egfr,
+            "severe": severe & ~documented(dialysis),
         },
         proposals=(_laboratory("laboratory", "creatinine", "electrolytes", "phosphate", "urinalysis"),),
         order=order.reference,
@@ -330,9 +338,9 @@ def _why_lacking(case: Case, fact: Fact) -> Phrase:
     what: dict[str, Fill] = {"what": Label(fact.name)}
     if fact.reason == "stale" and fact.date is not None:
         return Phrase("lacking-old", what | {"days": (case.facts.as_of - fact.date).days})
-    if fact.reason in {"missing", "not-delivered"}:
+    if fact.reason == "missing":
         return Phrase("lacking-none", what)
-    return Phrase("lacking-unusable", what)
+    return Phrase("lacking-unusable", what | {"why": Why(fact)})
 
 
 def _counts_and_interactions(case: Case, order: Order) -> Advice:

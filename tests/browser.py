@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,17 @@ FLAGS = (
     "--window-size=1200,1200",
 )
 PATIENCE_S = 20
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+"""axe-core 4.14.1, unchanged, under the Mozilla Public License 2.0 (its own header says so)."""
+
+
+def findings(driver: webdriver.Chrome) -> list[str]:
+    """What axe finds wrong on the page as it is now."""
+    driver.execute_script(AXE.read_text(encoding="utf-8"))
+    told = driver.execute_async_script(
+        "const done = arguments[arguments.length - 1]; axe.run({resultTypes: ['violations']}).then(done)"
+    )
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in told["violations"]]
 
 
 def needed() -> tuple[str, str]:
@@ -52,8 +64,10 @@ class Console:
         )
 
     def open(self, path: str = "/", language: str = "en") -> None:
-        """Open a page."""
+        """Open a page; the console has then told its first story."""
         self.driver.get(f"{self.base}{path}?lang={language}")
+        if path == "/":
+            self.find("#call[data-ready]")
 
     def find(self, css: str) -> WebElement:
         """Give the first element of a kind, waiting for it."""

@@ -49,6 +49,7 @@ class Chart:
     refreshed_patient: str | None = None
     gives_refresh: bool = False
     redirect_reads_to: str | None = None
+    wants_category: bool = False
     posted: list[str] = field(default_factory=list)
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
     token_calls: list[Json] = field(default_factory=list)
@@ -204,7 +205,12 @@ class Handler(BaseHTTPRequestHandler):
         if query.get("patient") != [mine]:
             self.outcome(403)
             return
+        if kind == "Observation" and chart.wants_category and not {"category", "_start", "identifier"} & set(query):
+            self.outcome(400)
+            return
         hits = [one for one in chart.of(kind) if _subject(one) == f"Patient/{mine}"]
+        if "category" in query:  # what bears none is told as laboratory's
+            hits = [one for one in hits if query["category"] == [_category(one)]]
         if "identifier" in query:
             hits = [one for one in hits if query["identifier"][0] in _identifiers(one)]
         start = int(query.get("_start", ["0"])[0])
@@ -215,7 +221,8 @@ class Handler(BaseHTTPRequestHandler):
             "entry": [{"resource": one} for one in hits[start : start + 2]],
         }
         if start + 2 < len(hits):
-            following = f"{self.server.base}/{kind}?patient={mine}&_start={start + 2}"
+            category = f"&category={query['category'][0]}" if "category" in query else ""
+            following = f"{self.server.base}/{kind}?patient={mine}{category}&_start={start + 2}"
             bundle["link"] = [{"relation": "next", "url": following}]
         self.send(200, bundle)
 
@@ -270,6 +277,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         chart.resources[name] = resource
         self.send(200, resource)
+
+
+def _category(resource: Json) -> str:
+    coded = (resource.get("category") or [{}])[0].get("coding") or [{}]
+    return str(coded[0].get("code", "laboratory"))
 
 
 def _subject(resource: Json) -> str | None:

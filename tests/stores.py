@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 
+from hooks.store.audit import Auditor, CallRecord
 from hooks.store.issued import IssuedCard
-from hooks.store.store import Store
+from hooks.store.store import Store, open_store
 
 
 def issued(store: Store, tenant: str = "open", service: str = "oncobone-order-sign", **card: object) -> IssuedCard:
@@ -19,3 +21,24 @@ def issued(store: Store, tenant: str = "open", service: str = "oncobone-order-si
     made = IssuedCard(**(fields | card))  # type: ignore[arg-type] # the names are those of the tuple
     store.remember_cards(tenant, service, [made])
     return made
+
+
+def recorded(url: str, *tenants: str) -> str:
+    """A store in which a call about the patient p1 is recorded for each tenant; gives its URL again."""
+    store = open_store(url)
+    for tenant in tenants:
+        Auditor(store).record(
+            CallRecord(
+                at=dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
+                tenant=tenant,
+                client="",
+                service_id="s",
+                hook="patient-view",
+                hook_instance="h",
+                status=200,
+                milliseconds=1.0,
+                patient="p1",
+            )
+        )
+    store.close()
+    return url

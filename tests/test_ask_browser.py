@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from tests.oauth_fhir import HANG, Chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from flask import Flask
     from selenium import webdriver
@@ -174,6 +176,29 @@ def test_what_a_page_does_not_hold_is_read_page_by_page(
     assert sum("_start=" in path for method, path, _ in chart.seen if method == "GET") > 2
     assert all(token is None or token.startswith("Bearer ") for _, _, token in chart.seen)
     assert not any("Bearer" in path or "access_token" in path for _, path, _ in chart.seen)
+
+
+def test_medications_that_orders_refer_to_are_read_and_results_category_by_category_where_all_are_refused(
+    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart
+) -> None:
+    chart.wants_category = True
+    subject = {"reference": f"Patient/{PATIENT}"}
+    order: dict[str, Any] = {
+        "resourceType": "MedicationRequest",
+        "id": "by-name",
+        "status": "active",
+        "intent": "order",
+    }
+    order |= {"medicationReference": {"reference": "Medication/deno"}, "subject": subject, "authoredOn": "2026-11-01"}
+    chart.add(order, {"resourceType": "Medication", "id": "deno", "code": {"text": "denosumab 120 mg"}})
+    form.driver.get(ehr.launch(f"{served[0]}/dossier/launch", PATIENT))
+    assert "Mirels" in form.find("#dossier .dossier #bones").text, "the results came"
+    assert "denosumab" in form.find("#dossier").text.lower(), "the drug is known"
+    asked = [path for method, path, _ in chart.seen if method == "GET"]
+    assert any(path.endswith("/Medication/deno") for path in asked)
+    assert sum("&category=" in path for path in asked) >= 9
+    scope = next(path for path in asked if path.startswith("/authorize"))
+    assert "patient%2FMedication.r" in scope
 
 
 # --- saving that fails ----------------------------------------------------------------------------------------
@@ -485,15 +510,61 @@ def test_every_field_has_a_name_and_the_page_speaks_both_languages(
     assert chart.written()[-1]["code"]["text"] == "神经功能障碍"
 
 
-def test_the_form_fits_a_phone(form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart) -> None:
-    form.driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    )
+PHONE = {"width": 390, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+SPOTS = """
+const boxes = [...document.querySelectorAll('.spot')].map((one) => one.getBoundingClientRect());
+return [Math.min(...boxes.map((box) => Math.min(box.width, box.height))), boxes.length]
+"""
+OVER_THE_KEYBOARD = """
+const field = document.querySelector(arguments[0]);
+field.focus();
+field.scrollIntoView({block: 'nearest'});
+const [above, own] = [document.getElementById('moved'), field].map((one) => one.getBoundingClientRect());
+return [above.top, above.bottom, own.top, own.bottom, innerHeight]
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_form_is_for_thumbs_and_for_everybody(
+    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart, tmp_path: Path, width: int
+) -> None:
+    """Nothing scrolls sideways, spots of both sides are 24 px wide, axe finds nothing, light and dark."""
+    size = PHONE | {"width": width, "mobile": width < 500}
+    form.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        for scheme in ("light", "dark"):
+            media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            form.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+            launched(form, ehr, served)
+            form.driver.execute_script(
+                "[...document.querySelectorAll('button')].find((b) => b.textContent === 'Add a lesion').click()"
+            )
+            form.find('[data-item="lesions[new-1].site"] .spot')
+            form.open_more()
+            assert form.driver.execute_script("return document.documentElement.scrollWidth") <= width
+            smallest, number = form.driver.execute_script(SPOTS)
+            assert smallest >= 24
+            assert number > 30, "both sides"
+            assert browser.findings(form.driver) == []
+            told = form.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+            (tmp_path / f"form-{width}-{scheme}.png").write_bytes(base64.b64decode(told["data"]))
+    finally:
+        form.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        form.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_what_answers_change_stays_in_sight_above_a_keyboard(
+    form: Form, ehr: oauth_fhir.Server, served: tuple[str, Flask], chart: Chart
+) -> None:
+    form.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     try:
         launched(form, ehr, served)
         form.open_more()
-        wide = form.driver.execute_script("return document.documentElement.scrollWidth")
-        assert wide <= 360
+        form.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE | {"height": 420})  # a keyboard opens
+        field = f'fieldset[data-item="{FRACTION}"] .entry input:not([type="checkbox"])'
+        top, bottom, own_top, own_bottom, height = form.driver.execute_script(OVER_THE_KEYBOARD, field)
+        assert 0 <= top < bottom <= own_top, "above the field, not upon it"
+        assert own_bottom <= height
     finally:
         form.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -285,6 +285,19 @@ def test_the_questions_are_served_as_a_valid_questionnaire_in_both_languages(
     assert client.get("/ask/questionnaire?fact=lab.creatinine").status_code == 404
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_form_that_a_response_names_is_served_at_that_address(language: str) -> None:
+    client = create_app(settings(public_url="https://cds.example.org")).test_client()
+    answers = [{"item": "status.ecog", "value": 1}]
+    made = client.post(f"/ask/observations?language={language}", json=posted(answers=answers)).get_json()["form"]
+    address, _, version = made["questionnaire"].partition("|")
+    form = client.get(address.removeprefix("https://cds.example.org")).get_json()
+    assert (form["url"], form["version"], form["language"]) == (address, version, language)
+    (item,) = made["item"]
+    assert item["text"] == next(asked["text"] for asked in form["item"] if asked["linkId"] == "status.ecog")
+    assert client.get("/ask/questionnaire/fr").status_code == 404
+
+
 # --- the link on a card -----------------------------------------------------------------------------------------
 
 

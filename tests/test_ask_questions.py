@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from recommenders.assessing.decisive import (
     with_answers,
 )
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import exactly, stated
+from recommenders.vocabulary.facts import exactly, replace, stated
 from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
@@ -68,6 +67,11 @@ def assessed(facts: Facts, answers: dict[Item, Fact]) -> Assessment:
     return assess(with_answers(facts, answers), "patient-view")
 
 
+def outcome(found: Assessment, rule: str) -> object:
+    verdict = found.verdicts.get(rule)
+    return None if verdict is None else (verdict.state, verdict.indicator)
+
+
 def test_each_thing_asked_would_decide_a_rule_and_the_rule_is_named() -> None:
     facts = replace(lung(), lesions=Lesions((femur(),)))
     before = assess(facts, "patient-view")
@@ -76,13 +80,8 @@ def test_each_thing_asked_would_decide_a_rule_and_the_rule_is_named() -> None:
         for rule in one.rules[:1]:
             answers = possible_answers(one.item, before.facts, [Decimal("33.3"), Decimal("66.7"), Decimal(3)], ())
             answers += possible_answers(one.item, before.facts, [], ASKABLE[one.item.path])
-            states = {
-                (verdict.state, verdict.indicator)
-                for answer in answers
-                if (verdict := assessed(facts, {one.item: answer}).verdicts.get(rule)) is not None
-            }
-            now = before.verdicts[rule]
-            assert states - {(now.state, now.indicator)}, (one.item, rule)
+            found = (assessed(facts, {one.item: answer}) for answer in answers)
+            assert {outcome(after, rule) for after in found} - {outcome(before, rule)}, (one.item, rule)
 
 
 def test_the_share_of_cortex_decides_mirels_and_comes_before_a_mere_indication() -> None:

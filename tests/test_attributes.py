@@ -34,7 +34,7 @@ STANDS_FOR = {
 
 
 def facts_in(criterion: Criterion) -> set[str]:
-    found = {criterion.condition.fact} if criterion.condition else set()
+    found = {criterion.condition.fact} if criterion.condition is not None else set()
     for part in criterion.parts:
         found |= facts_in(part)
     return found
@@ -57,7 +57,7 @@ def test_no_rule_reads_an_element_that_its_recommender_denies(name: str) -> None
     uses = RECOMMENDERS[name].attributes.uses
     seen: dict[str, set[str]] = {}
     for case in load_all():
-        for verdict in assess(case.facts, case.hook).verdicts.values():
+        for verdict in assess(case.facts, case.hook, whole=True).verdicts.values():
             if verdict.recommender == name:
                 for advice in verdict.advices:
                     for fact in facts_in(advice.because) | facts_in(advice.unless):

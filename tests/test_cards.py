@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import statistics
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from hooks.cards import budgets
 from hooks.cards.arranging import arrange
+from hooks.cards.wording import Speaker
 from hooks.reference.samples import request_for, samples
 from hooks.services import SERVICES, find_services
 from hooks.settings import Settings
@@ -19,7 +22,9 @@ from recommenders.assessing.assessment import assess
 from recommenders.assessing.settling import precedence
 from recommenders.assessing.speaking import RANGE, utterances
 from recommenders.assessing.topics import TOPICS
-from recommenders.vocabulary.guidance import CHART_HOOKS, VOICES
+from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.facts import exactly
+from recommenders.vocabulary.guidance import CHART_HOOKS, VOICES, Wording
 from tests.acceptance import accepted
 from tests.vignettes import load_all
 from tests.wire import DAY
@@ -193,3 +198,25 @@ def test_whoever_presses_a_button_finds_its_finding_gone_and_no_new_one(name: st
             assert not new, f"{lead}: {suggestion['label']!r} raises {sorted(new)}"
             if place == 0 and card["indicator"] != "critical":
                 assert leading(after).count(lead) < leading(before).count(lead), f"{lead}: {suggestion['label']!r}"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("{status.life} months left", "2 months left"),
+        ("预计{status.life}个月", "预计2个月"),
+        ("{status.life} left", "2 months left"),
+        ("calcium {calcium} mmol/L", "calcium 2.02 mmol/L"),
+        ("calcium {calcium}", "calcium 2.02 mmol/L"),
+    ],
+)
+def test_a_sentence_that_says_the_unit_is_not_given_it_twice(sentence: str, said: str) -> None:
+    blank = Facts(as_of=dt.date(2026, 11, 22))
+    fill: dict[str, Any] = {
+        "status.life": exactly(blank.status.life_expectancy, Decimal("2.0")),
+        "calcium": exactly(blank.lab.ca_total, Decimal("2.02")),
+    }
+    language: Language = "en" if sentence.isascii() else "zh-CN"
+    speaker = Speaker(assess(blank, "patient-view"), language)
+    wording = Wording.model_validate({"en": sentence, "zh-CN": sentence})
+    assert speaker.say(wording, TOPICS[0].guidance, **fill) == said

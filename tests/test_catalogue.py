@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from html import unescape
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from hooks.application import create_app
+from hooks.dossier.texts import texts
 from hooks.reference import catalogue, samples
+from hooks.reference.editions import Edition, editions, history_of
 from hooks.reference.limits import limits_of
 from hooks.settings import Settings
 from hooks.tools.cli import main
-from recommenders.assessing.topics import TOPICS
-from recommenders.vocabulary.guidance import sources
+from recommenders.assessing.topics import RECOMMENDERS, TOPICS
+from recommenders.vocabulary.guidance import VERSION, Wording, sources
 
 PAGE = Path(__file__).parent.parent / "docs" / "catalogue.md"
 RULES = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules.items()}
@@ -112,3 +115,36 @@ def test_cards_lead_to_their_rules_when_the_public_address_is_known() -> None:
     cards = client.post("/cds-services/oncobone-order-sign", json=request).get_json()["cards"]
     urls = [link["url"] for card in cards for link in card.get("links", ())]
     assert any(url.startswith("https://cds.example.org/rules/") for url in urls), urls
+
+
+# --- history ------------------------------------------------------------------------------------------------
+
+
+def test_the_editions_are_told_in_their_order_and_the_newest_is_the_one_in_force() -> None:
+    days = [one.day for one in editions()]
+    assert days == sorted(days)
+    assert editions()[-1].name == VERSION
+    changelog = (PAGE.parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    for one in editions():
+        assert {*one.new, *one.changes} <= set(RULES), one.name
+        assert one.name in changelog
+    assert {row.attributes.released for row in RECOMMENDERS.values()} == {days[0]}
+
+
+def test_the_page_of_a_rule_tells_since_when_it_stands_and_what_became_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = create_app(Settings()).test_client().get("/rules/MON-004?lang=en").get_data(as_text=True)
+    assert "<time>2026-11-22</time> 2026.11: came with this edition of the guidance" in page
+    first = editions()[0]
+    words = Wording.model_validate({"en": "The limit is 2.15 now.", "zh-CN": "界值改为2.15。"})
+    later = Edition("2027.05", dt.date(2027, 5, 1), frozenset({"BP-001"}), {"MON-004": words, "BP-001": words})
+    monkeypatch.setattr("hooks.reference.editions.editions", lambda: (first, later))
+    assert [(step.edition, step.change) for step in history_of("MON-004")] == [("2026.11", None), ("2027.05", words)]
+    assert [(step.edition, step.change) for step in history_of("BP-001")] == [("2027.05", None), ("2027.05", words)]
+    assert [step.edition for step in history_of("BP-002")] == ["2026.11"]
+    page = create_app(Settings()).test_client().get("/rules/MON-004?lang=zh-CN").get_data(as_text=True)
+    assert "<time>2027-05-01</time> 2027.05：界值改为2.15。" in page
+
+
+def test_every_topic_has_its_name_in_both_languages() -> None:
+    for topic in TOPICS:
+        assert texts("en")[f"topic_{topic.name}"] == topic.guidance.title

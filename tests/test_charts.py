@@ -50,6 +50,25 @@ def test_a_chart_is_whole_svg_with_its_label_and_scales_with_the_page(name: str)
     assert not re.search(r"<script|<image|href=\"(?!#)", svg)
 
 
+def test_a_chart_for_a_phone_keeps_its_letters_and_fits_its_width() -> None:
+    names = [f"RULE-{number:03d} with a title that is much too long for a telephone" for number in range(30)]
+    long_rows = [ROWS[0] | {"name": name} for name in names]
+    many = [{"row": f"BP-{n:03d}", "column": name, "value": 40, "text": "40"} for n, name in enumerate(names[:16])]
+    across, down = names[:16], [f"BP-{n:03d}" for n in range(16)]
+    for spec in (
+        drawing.interval_bars(long_rows, title="of 100", colour=drawing.indicator_colour(NAMES)),
+        drawing.heat_map(many, across=across, down=down, title="%"),
+        SPECS["time"],
+    ):
+        svg = drawing.drawn(drawing.narrowed(spec), label="x")
+        found = re.search(r'viewBox="0 0 ([\d.]+)', svg)
+        assert found is not None
+        assert float(found[1]) <= 430, "on 360 px letters of 12 px stay above 10"
+        shown = re.findall(r"<text[^>]*>([^<]+)<", svg)
+        assert not [text for text in shown if "telephone" in text]
+        assert any("…" in text for text in shown) or spec is SPECS["time"]
+
+
 def test_the_same_description_gives_the_same_svg_and_two_charts_share_no_names() -> None:
     one, again, other = (drawing.drawn(SPECS[name], label="x") for name in ("heat", "heat", "bars"))
     assert one == again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,30 @@ import responses
 from click.testing import CliRunner, Result
 
 from hooks.reference.samples import request_for
-from hooks.store.audit import Auditor, CallRecord
-from hooks.store.store import open_store
-from hooks.tools.cli import main, service_base
+from hooks.store.database import engine_for, migrate
+from hooks.tools.calling import service_base
+from hooks.tools.cli import main
+from tests.stores import recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy.engine import Engine
+
 READING = [
     ("audit", "verify"),
     ("audit", "who", "p1"),
+    ("audit", "head"),
     ("feedback", "report"),
+    ("purge", "--older-than", "10y", "--dry-run", "--yes"),
     ("config", "check"),
     ("facts",),
+    ("catalogue",),
+    ("dossier", "--request", "request.json"),
+    ("keys", "explain", "a.b.c", "--endpoint", "/cds-services/x"),
+    ("replay", "show", "."),
+    ("replay", "diff", ".", "."),
+    ("replay", "cohort", ".", "--rule", "BP-001"),
     ("validate", "request.json"),
     ("explain", "--request", "request.json"),
     ("call", "--request", "request.json"),
@@ -49,7 +59,7 @@ def test_a_command_that_reads_makes_no_database_and_no_key(command: tuple[str, .
     assert [file.name for file in folder.iterdir()] == ["request.json"]
 
 
-@pytest.mark.parametrize("command", READING[:3], ids=lambda command: "-".join(command[:2]))
+@pytest.mark.parametrize("command", READING[:5], ids=lambda command: "-".join(command[:2]))
 def test_a_database_that_is_not_there_is_no_empty_one(command: tuple[str, ...], folder: Path) -> None:
     done = run(*command)
     assert done.exit_code == 1
@@ -57,38 +67,51 @@ def test_a_database_that_is_not_there_is_no_empty_one(command: tuple[str, ...], 
     assert list(folder.glob("*.sqlite*")) == []
 
 
-def recorded(folder: Path, *tenants: str) -> str:
-    url = f"sqlite:///{folder / 'store.sqlite'}"
-    store = open_store(url)
-    for tenant in tenants:
-        now = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
-        Auditor(store).record(
-            CallRecord(
-                at=now,
-                tenant=tenant,
-                client="",
-                service_id="s",
-                hook="patient-view",
-                hook_instance="h",
-                status=200,
-                milliseconds=1.0,
-                patient="p1",
-            )
-        )
-    store.close()
-    return url
+def store_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'store.sqlite'}"
 
 
 def test_an_audit_record_without_a_call_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(folder))
-    for command in (("audit", "verify"), ("audit", "who", "p1")):
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(store_in(folder)))
+    for command in READING[:3]:
         done = run(*command)
         assert done.exit_code == 1
         assert "audit record is empty" in done.output
 
 
+def test_older_tables_are_not_changed_by_a_look_at_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", url := recorded(store_in(folder), "open"))
+    engine = engine_for(url)
+    migrate(engine, "-1")
+    before = tables(engine)
+    for command in READING[:5]:
+        done = run(*command)
+        assert done.exit_code == 1
+        assert "oncobone database upgrade" in done.output
+    assert tables(engine) == before
+    engine.dispose()
+
+
+def tables(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        return [*connection.exec_driver_sql("SELECT sql FROM sqlite_master ORDER BY name").scalars()]
+
+
+def test_no_noted_head_is_no_proof(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(store_in(folder), "open"))
+    (folder / "heads").write_text("\n", encoding="utf-8")
+    done = run("audit", "verify", "--expect-from", "heads")
+    assert done.exit_code == 1
+    assert "no head was noted" in done.output
+
+
+def test_a_report_without_a_card_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(store_in(folder), "open"))
+    assert "No card was ever shown" in run("feedback", "report").stderr
+
+
 def test_an_audit_key_that_is_not_there_is_not_made_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(folder, "open"))
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(store_in(folder), "open"))
     (folder / "store.audit-key").unlink()
     done = run("audit", "verify")
     assert done.exit_code == 1
@@ -97,18 +120,21 @@ def test_an_audit_key_that_is_not_there_is_not_made_anew(folder: Path, monkeypat
 
 
 def test_whose_patient_is_asked_where_there_are_several_tenants(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(folder, "north", "south"))
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(store_in(folder), "north", "south"))
     asked = run("audit", "who", "p1")
     assert asked.exit_code == 1
     assert "--tenant" in asked.output
     assert "north, south" in asked.output
+    mistaken = run("audit", "who", "p1", "--tenant", "nord")
+    assert mistaken.exit_code == 1
+    assert "none of this name; it has north, south" in mistaken.output
     told = run("audit", "who", "p1", "--tenant", "north")
     assert told.exit_code == 0
     assert "1 calls about this patient, of tenant north" in told.stderr
 
 
 def test_the_only_tenant_need_not_be_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(folder, "north"))
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", recorded(store_in(folder), "north"))
     told = run("audit", "who", "p1")
     assert told.exit_code == 0
     assert json.loads(told.stdout)["hook"] == "patient-view"

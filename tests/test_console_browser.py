@@ -132,6 +132,16 @@ def test_every_sample_patient_gets_the_cards_of_its_story(console: Console) -> N
         assert indicators == sorted(indicators, key=("critical", "warning", "info").index), name
 
 
+def test_the_first_story_is_told_before_anything_is_pressed(console: Console) -> None:
+    console.run("sessionStorage.clear()")
+    console.open("/")
+    first = samples.samples()[0].name
+    assert console.find("#sample").get_attribute("value") == first
+    assert STORIES[first] == ("warning", "BP-001")
+    assert console.cards()[0] == "warning"
+    assert console.run("return document.activeElement === document.body"), "the reader's place is left alone"
+
+
 def test_all_that_stands_behind_a_card_is_shown(console: Console) -> None:
     console.fire("zoledronic-order-crcl-45")
     for panel in ("timing", "wire"):
@@ -261,6 +271,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(console: Console, folder
     press("Zoledronic acid 4")
     assert Select(console.find("#sample")).first_selected_option.get_attribute("value") == "zoledronic-order-crcl-45"
     tab_to("#fire")
+    console.run("document.getElementById('result').replaceChildren()")
     press(Keys.ENTER)
     assert console.cards() == ["warning"]
     assert console.run("return document.activeElement.id") == "result-heading", "the result has the focus"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.topics import TOPICS
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.records import Lesions
 from tests.vignettes import load_all
 

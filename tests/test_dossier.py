@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from hooks.cards.wording import Speaker
 from hooks.dossier import drawing, trees
@@ -202,18 +203,91 @@ def test_every_limit_that_is_drawn_is_one_of_the_guidance_in_the_unit_of_its_fac
             assert mine, (panel.path, line)
 
 
-def test_lesions_carry_their_own_mirels_or_say_why_not() -> None:
+def test_a_long_bone_carries_its_mirels_score_with_the_range_that_a_missing_part_leaves() -> None:
     bones = {bone.site: bone for bone in dossier("femur-and-cord").skeleton.bones}
-    assert bones["spine-thoracic"].mirels is None
-    assert bones["femur-pertrochanteric"].mirels is not None
-    assert bones["femur-pertrochanteric"].mirels.total == "11"
-    incomplete = dossier("femur-mirels-incomplete").skeleton.bones[0].mirels
+    femur = bones["femur-pertrochanteric"]
+    assert femur.score is not None
+    assert (femur.score.name, femur.score.total, femur.is_grave) == ("Mirels", "11", True)
+    incomplete = dossier("femur-mirels-incomplete").skeleton.bones[0].score
     assert incomplete is not None
     assert incomplete.total == "8–10"
     assert sum(part.low for part in incomplete.parts) == 8
     assert sum(part.high for part in incomplete.parts) == 10
     escc = dossier("femur-and-cord").skeleton.scales[0]
     assert escc.possible == {"2"}
+
+
+SINS = {
+    "lesion-type": "osteolytic",
+    "pain-mechanical": "mechanical",
+    "vertebral-collapse": "over-half",
+    "posterolateral-involvement": "bilateral",
+}
+
+
+OURS = {"system": "urn:oncobone:facts"}
+
+
+def ours(code: str) -> dict[str, Any]:
+    return {"coding": [OURS | {"code": code}]}
+
+
+def with_sins(*, alignment: str | None) -> Dossier:
+    """The patient with a metastasis of T8, whose items of the SINS are told, all or all but one."""
+    request = samples.request_for("femur-and-cord")
+    entries = request["prefetch"]["observations"]["entry"]
+    t8 = next(
+        one["resource"] for one in entries if one["resource"].get("bodySite", {}).get("text") == "thoracic spine T8"
+    )
+    plain = {key: value for key, value in t8.items() if key not in {"component", "bodySite"}}
+    t8["component"] = [one for one in t8["component"] if one["code"]["coding"][0]["code"] not in SINS]
+    t8["component"] += [{"code": ours(code), "valueCodeableConcept": ours(value)} for code, value in SINS.items()]
+    if alignment is not None:
+        told = {"id": "alignment", "code": ours("spinal-alignment"), "valueCodeableConcept": ours(alignment)}
+        entries.append({"resource": plain | told})
+    request["prefetch"]["observations"]["total"] = len(entries)
+    return dossier_of(DESK, json.dumps(request).encode(), "en")
+
+
+def test_a_vertebra_carries_the_six_items_of_the_sins_with_the_range_of_what_is_missing() -> None:
+    found = with_sins(alignment="deformity").skeleton
+    score = found.bones[0].score
+    assert score is not None
+    assert [part.points for part in score.parts] == ["1", "3", "2", "2", "3", "3"]
+    assert (score.name, score.total, score.most, score.marks) == ("SINS", "14", 18, (7, 13))
+    assert found.stability.possible == {"unstable"}
+    unknown = with_sins(alignment=None).skeleton
+    score = unknown.bones[0].score
+    assert score is not None
+    assert [(part.points, part.found) for part in score.parts if part.is_open] == [("0–4", "not in the data")]
+    assert score.total == "12–16"
+    assert unknown.stability.possible == {"at-risk", "unstable"}
+    assert unknown.stability.found == "SINS 12–16"
+
+
+def test_the_grade_of_the_cord_and_the_scores_stand_on_the_skeleton() -> None:
+    found = with_sins(alignment="deformity")
+    svg = drawing.skeleton(found.skeleton, found.speaker)
+    assert re.findall(r'<text class="told[^"]*"[^>]*>([^<]+)', svg) == ["SINS 14", "Mirels 11", "ESCC 2"]
+    ((x, y),) = drawing.at_level("T8")
+    assert re.findall(r'<line class="told grave" x1="(\S+)" x2="\S+" y1="(\S+)"', svg)[-1] == (f"{x:.0f}", f"{y:.1f}")
+    silent = dossier("lung-denosumab-low-calcium")
+    assert "ESCC" not in drawing.skeleton(silent.skeleton, silent.speaker)
+
+
+def test_an_open_or_a_done_rule_states_nothing_that_is_not_known() -> None:
+    found = rules(dossier("femur-and-cord"))
+    unfit = found["SURG-002"]
+    assert unfit.state == "undecided"
+    assert unfit.summaries == (unfit.title,)
+    assert unfit.would_say == ("Recorded fit for surgery and anaesthesia.",)
+    done = found["DX-004"]  # asks for an MRI that was done
+    assert done.state == "suppressed"
+    assert done.summaries == (done.title,)
+    assert not done.do
+    ranged = rules(dossier("smouldering-high-risk"))["SMM-003"]
+    assert ranged.state == "undecided"
+    assert "3 of 4" in ranged.summaries[0]  # a range is true, whatever is still open
 
 
 def test_a_model_shows_its_inputs_the_sum_and_the_range() -> None:
@@ -294,6 +368,30 @@ def test_everything_is_drawn_inside_the_picture() -> None:
             circles = re.findall(r'<circle[^>]* cx="([\d.]+)" cy="([\d.]+)"', svg)
             assert circles
             assert all(0 <= float(x) <= width and 0 <= float(y) <= height for x, y in circles)
+
+
+@given(st.lists(st.floats(0, 78), max_size=6), st.sampled_from((11, 13)))
+def test_labels_are_moved_apart_in_their_order_and_no_further_than_need_be(places: list[float], gap: int) -> None:
+    moved = drawing.apart(places, gap, 8, 78)
+    order = sorted(range(len(places)), key=places.__getitem__)
+    assert all(moved[after] - moved[before] >= gap - 1e-9 for before, after in itertools.pairwise(order))
+    assert all(8 <= one <= max(78, 8 + gap * (len(places) - 1)) for one in moved)
+    if all(8 <= one <= 78 for one in places) and all(
+        places[after] - places[before] >= gap for before, after in itertools.pairwise(order)
+    ):
+        assert moved == places
+
+
+def test_a_limit_is_drawn_with_its_direction_and_its_source() -> None:
+    found = dossier("lung-denosumab-low-calcium")
+    svg = drawing.time_axis(found.timeline, found.speaker, wide=True)
+    panel = next(panel for panel in found.timeline.panels if panel.path == "lab.ca_corr")
+    for line in panel.lines:
+        assert f">{Markup.escape(f'{line.sign} {line.text}')}<" in svg
+        assert Markup.escape(line.source[:12]) in svg
+    arrows = re.findall(r'<path class="arrow[^"]*" d="M\S+ (\S+)h8l-4 (-?\d+)z"', svg)
+    turns = [int(turn) > 0 for _, turn in arrows[: len(panel.lines)]]
+    assert turns == [line.sign in {"<", "≤"} for line in panel.lines]  # downwards where what is below is asked about
 
 
 # --- words --------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-"""axe-core 4.14.1, unchanged, under the Mozilla Public License 2.0 (its own header says so)."""
 WIDTHS = (1280, 390)
 PAPER = {"preferCSSPageSize": True, "printBackground": False}
 SEEN = ("femur-and-cord", "smouldering-high-risk", "lung-denosumab-low-calcium", "zoledronic-order-crcl-45")
@@ -69,11 +68,7 @@ def look(console: Console, *, width: int, dark: bool) -> None:
 
 def findings(console: Console) -> list[str]:
     """What axe finds wrong on the page as it is now."""
-    console.driver.execute_script(AXE)
-    told: dict[str, Any] = console.driver.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run({resultTypes: ['violations']}).then(done)"
-    )
-    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in told["violations"]]
+    return browser.findings(console.driver)
 
 
 def too_wide(console: Console) -> object:
@@ -167,16 +162,50 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+SOON_MS = 300
+TRIES = 6
+
+
 def test_pages_come_compressed_and_are_painted_soon(console: Console) -> None:
+    """The best of a few looks: the first warms what is kept, and others may be busy with the same processors."""
     look(console, width=1280, dark=False)
-    opened(console, heavy())
-    entry = console.run(
-        "const page = performance.getEntriesByType('navigation')[0];"
-        "return {sent: page.transferSize, whole: page.decodedBodySize, waited: page.responseStart - page.requestStart,"
-        " painted: performance.getEntriesByName('first-contentful-paint')[0]?.startTime}"
-    )
-    assert isinstance(entry, dict)
-    assert entry["sent"] < 400_000
-    assert entry["sent"] < entry["whole"] / 3
-    # on an idle machine the first paint comes within 0.3 s; a busy one still paints soon after the page is there
-    assert entry["painted"] is None or entry["painted"] - entry["waited"] < 3000
+    painted: list[float] = []
+    for _ in range(TRIES):
+        opened(console, heavy())
+        console.until(lambda: first_paint(console) is not None)
+        page = console.run(
+            "const page = performance.getEntriesByType('navigation')[0];"
+            "return {sent: page.transferSize, whole: page.decodedBodySize}"
+        )
+        assert isinstance(page, dict)
+        assert page["sent"] < 400_000
+        assert page["sent"] < page["whole"] / 3
+        painted.append(first_paint(console) or 0)
+        if painted[-1] < SOON_MS:
+            return
+    assert min(painted) < SOON_MS * crowded(), painted
+
+
+def first_paint(console: Console) -> float | None:
+    """When the first of the page was seen, ms after it was asked for."""
+    found = console.run("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
+    return float(found) if isinstance(found, int | float) else None
+
+
+def crowded() -> float:
+    """How much longer than on an idle processor a piece of work takes here and now, at least 1."""
+    wall, work = time.perf_counter(), time.process_time()
+    while time.process_time() - work < 0.2:
+        sum(range(1000))
+    return max(1.0, (time.perf_counter() - wall) / 0.2)
+
+
+@pytest.mark.parametrize("path", ["/", "/rules", "/rules/DOSE-003", "/console/dossier"])
+def test_no_request_of_a_page_leaves_its_origin(console: Console, path: str) -> None:
+    if path == "/console/dossier":
+        opened(console, samples.request_for("femur-and-cord"))
+    else:
+        console.open(path)
+    asked = console.requests()
+    assert asked, "its style sheet at least"
+    assert all(url.startswith(console.base) for url in asked)

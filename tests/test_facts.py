@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import datetime as dt
-from dataclasses import fields, is_dataclass, replace
+import pickle
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -13,10 +16,9 @@ from hypothesis import strategies as st
 
 from recommenders.patient.derived import derive, safest
 from recommenders.patient.recency import as_seen
-from recommenders.vocabulary import facts as fact_module
 from recommenders.vocabulary import formulas
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Finding, Reading, exactly, stated
+from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
 from recommenders.vocabulary.guidance import Limit
 from recommenders.vocabulary.records import Lesions
 from tests.vignettes import facts_of
@@ -224,18 +226,24 @@ def test_an_unknown_fact_keeps_its_name_and_unit_so_that_it_can_be_asked_for() -
     assert stated(blank.dx.bone_met, value=True).forget("stale").name == "dx.bone_met"
 
 
-def test_a_changed_copy_is_the_one_that_dataclasses_would_give_down_to_groups_of_one_fact() -> None:
-    told = exactly(BLANK, "2.10", resources=("Observation/1",))
-    assert fact_module.replace(told, low=Decimal(2)) == replace(told, low=Decimal(2))
+@pytest.mark.parametrize("told", [exactly(BLANK, "2.10"), stated(Facts(as_of=DAY).dx.bone_met, True)])
+def test_facts_and_what_is_said_of_them_can_be_copied_and_pickled(told: Fact) -> None:
+    said = told.within(7, DAY)
+    for made in (copy.deepcopy(told), pickle.loads(pickle.dumps(told))):  # noqa: S301 - our own
+        assert made == told
+    for again in (copy.deepcopy(said), pickle.loads(pickle.dumps(said))):  # noqa: S301 - our own
+        assert (again.holds, again.condition.evidence) == (said.holds, told)  # type: ignore[union-attr] # a leaf has one
+
+
+def test_a_changed_copy_of_a_group_is_the_one_that_dataclasses_would_give_down_to_groups_of_one_fact() -> None:
     blank = Facts(as_of=DAY)
     for group in (getattr(blank, entry.name) for entry in fields(blank)):
         if is_dataclass(group) and not isinstance(group, type):
-            assert fact_module.replace(group) == replace(group)
+            assert replace(group) == dataclasses.replace(group)
 
 
 def test_what_is_said_of_a_blank_finding_is_not_said_of_its_copies() -> None:
     blank = Facts(as_of=DAY).dx.bone_met
-    assert blank.criterion() is blank.criterion()
     assert stated(blank, value=True).criterion().yes
     assert stated(blank, value=True).criterion().condition.evidence.is_known  # type: ignore[union-attr] # a leaf has one
     assert blank.criterion().unknown

@@ -12,12 +12,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from fhir_mapping.chart import Unavailable, read_chart
+from fhir_mapping.terms.queries import templates
+from fhir_mapping.terms.site import NO_SITE
 from hooks.fhir_server import results
 from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.fetch import Fetched, fetch_missing
+from hooks.fhir_server.gather import Reading as CallReading
 from hooks.fhir_server.includes import Includes
 from hooks.fhir_server.reasons import sentence, sentences
 from hooks.fhir_server.scopes import allows
+from hooks.protocol import Call
+from hooks.settings import Settings
 from tests.fhir import LOINC, NOW, PATIENT_ID, bundle, coded, observation, patient, quantity
 from tests.fhir_servers import Handler, as_json, serving
 
@@ -182,6 +187,70 @@ def test_a_page_of_the_prefetch_is_kept_where_the_server_gives_only_a_part() -> 
     found = results.together(part, page)
     assert found.outcomes == {"observations": "cut"}
     assert creatinine_in(found.data["observations"]).reason == "list-cut"
+
+
+class Narrow(Laboratory):
+    """A server that searches results by code or category only, as Epic does."""
+
+    asked: list[str]
+
+    def __call__(self, handler: Handler) -> None:
+        """Answer one search."""
+        asked = parse_qs(urlsplit(handler.path).query)
+        if not handler.path.startswith("/fhir/Observation"):
+            handler.send(as_json(patient() if "Patient/" in handler.path else bundle([])))
+        elif not {"code", "category", "_start"} & set(asked):
+            self.asked.append("refused")
+            handler.send(as_json({"resourceType": "OperationOutcome", "issue": []}), 400)
+        else:
+            self.asked += asked.get("category", [])
+            chart = self.chart
+            if "category" in asked:
+                of = {one["id"]: one.get("category", [{}])[0].get("text", "laboratory") for one in chart}
+                self.chart = [one for one in chart if of[one["id"]] == asked["category"][0]]
+            super().__call__(handler)
+            self.chart = chart
+
+
+def read_from(server: Narrow, **setting: str) -> tuple[Json, str]:
+    """Read a patient's results as a call does; give the creatinine's value or reason, and the word for the list."""
+    with serving(server) as running:
+        call = Call("patient-view", "i", "Practitioner/1", PATIENT_ID, None, {})
+        settings = Settings.model_validate({"now": NOW, "fhir_anonymous": True, "fetch_seconds": 8} | setting)
+        values = []
+        for _ in range(2):  # the second call knows the server
+            asked = dict.fromkeys(("patient", "observations"), Unavailable("not-sent"))
+            reading = CallReading(call, running.base, settings, None, NO_SITE, breakers=Breakers())
+            came = reading.complete(asked, {key: templates("patient-view")[key] for key in asked})
+            values.append(creatinine_in(came.prefetch["observations"]))
+        return {"values": [str(one.value or one.reason) for one in values]}, came.fetched["observations"]
+
+
+def test_a_server_that_wants_a_category_is_asked_for_each_and_its_answer_is_that_of_the_whole_list() -> None:
+    server = Narrow([creatinine("a", 70, "2026-11-13"), creatinine("b", 300, "2026-11-18", in_words=True)], 20)
+    server.asked = []
+    told, outcome = read_from(server)
+    assert told == {"values": ["300", "300"]}, "the one in words too"
+    assert outcome == "ok"
+    assert server.asked.count("refused") == 1, "known from the first call on"
+    assert {category: server.asked.count(category) for category in results.CATEGORIES} == dict.fromkeys(
+        results.CATEGORIES, 2
+    )
+
+
+def test_by_code_alone_no_category_is_asked_for() -> None:
+    server = Narrow([creatinine("a", 70, "2026-11-13"), creatinine("b", 300, "2026-11-18", in_words=True)], 20)
+    server.asked = []
+    assert read_from(server, observation_search="coded") == ({"values": ["70", "70"]}, "ok")
+    assert server.asked == []
+
+
+def test_a_category_that_does_not_come_leaves_the_list_a_part() -> None:
+    done = Fetched(
+        {"observations:1": as_json(bundle([])), "observations:survey": Unavailable("timeout")},
+        {"observations:1": "ok", "observations:survey": "timeout"},
+    )
+    assert results.together(done, Unavailable("not-sent")).outcomes == {"observations": "cut"}
 
 
 # Scopes

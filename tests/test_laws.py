@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import random
-from dataclasses import replace
+import statistics
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hooks.cards.arranging import arrange
+from hooks.cards.budgets import MOST_BUTTONS, MOST_CARDS, MOST_OVERRIDES, length
 from hooks.cards.cards import answer
 from hooks.cards.identity import CallIdentity
 from hooks.configuration import load
@@ -23,12 +25,17 @@ from hooks.services import find_services
 from hooks.views import Desk
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Course, Courses, Dose, Event, Lesion, Lesions, Order
 from tests.vignettes import load_all
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hooks.cards.wording import Language
     from recommenders.assessing.assessment import Assessment
+    from recommenders.vocabulary.guidance import Hook
+    from recommenders.vocabulary.records import OrderKind
 
 DAY = dt.date(2026, 11, 22)
 DESK = Desk.of(load({}, {"ONCOBONE_NOW": DAY.isoformat()}))
@@ -93,8 +100,12 @@ NUMBERS = {
 
 @st.composite
 def any_facts(draw: st.DrawFn) -> Facts:
+    """Draw a patient (`drawn`)."""
+    return drawn(random.Random(draw(st.integers(0, 2**32))))
+
+
+def drawn(chance: random.Random) -> Facts:
     """Draw a patient: each fact known or not, recent or old, courses, lesions and events in any mixture."""
-    chance = random.Random(draw(st.integers(0, 2**32)))
     facts = Facts(as_of=DAY)
     changes: dict[str, Fact] = {}
     for path, spec in DICTIONARY.items():
@@ -191,6 +202,71 @@ def test_every_card_of_any_patient_can_be_said_in_both_languages_and_is_short_en
             assert "{" not in card["summary"]
     english, chinese = bodies["en"]["cards"], bodies["zh-CN"]["cards"]
     assert [card["uuid"] for card in english] == [card["uuid"] for card in chinese]
+
+
+# --- how much a card says, whoever the patient is -------------------------------------------------------------
+
+KIND_OF: Mapping[str, OrderKind] = {"ifosfamide": "ifosfamide", "melphalan": "melphalan"}
+DRUGS = ("denosumab-120", "denosumab-60", "zoledronic", "zoledronic-5", "ibandronate", "pamidronate", *KIND_OF)
+PARTS = {"dose_mg": (3, 4, 60, 120, 140, 9000), "interval_days": (14, 28, 84), "infusion_min": (5, 15, 120)}
+ROUTES = ("IV", "SC", "IM", "PO")
+
+
+def any_orders(chance: random.Random) -> tuple[Order, ...]:
+    """Draw up to three draft orders: any drug by any route, each part known or not."""
+    blank = Order(reference="MedicationRequest/0")
+    drawn = []
+    for n in range(chance.choice([1, 1, 2, 3])):
+        drug = chance.choice(DRUGS)
+        parts: dict[str, Any] = {}
+        for name, numbers in PARTS.items():
+            if chance.random() < 0.7:
+                parts[name] = exactly(getattr(blank, name), chance.choice(numbers))
+        if chance.random() < 0.8:
+            parts["route"] = stated(blank.route, chance.choice(ROUTES))
+        kind: OrderKind = KIND_OF.get(drug, "bma")
+        drawn.append(replace(blank, reference=f"MedicationRequest/{n}", kinds=(kind,), drug=drug, label=drug, **parts))
+    return tuple(drawn)
+
+
+@cache
+def any_cards(language: Language) -> tuple[tuple[str, tuple[dict[str, Any], ...]], ...]:
+    """Give the cards of 120 patients drawn at random, the same each time; every second one with draft orders."""
+    answers: list[tuple[str, tuple[dict[str, Any], ...]]] = []
+    for number in range(120):
+        chance = random.Random(number)
+        facts = drawn(chance)
+        hook: Hook = "order-sign" if number % 2 else "patient-view"
+        facts = replace(facts, orders=any_orders(chance)) if hook == "order-sign" else facts
+        found = assess(facts, hook)
+        body = answer(found, (), language=language, call=CallIdentity("s", hook, "h", "p"))
+        answers.append((hook, tuple(body["cards"])))
+    return tuple(answers)
+
+
+@pytest.mark.parametrize(
+    ("language", "median", "most_of_all", "longest"), [("en", 60, 110, 150), ("zh-CN", 120, 220, 300)]
+)
+def test_the_cards_of_any_patient_are_read_in_ten_seconds(
+    language: Language, median: int, most_of_all: int, longest: int
+) -> None:
+    lengths = sorted(length(card["detail"], language) for _, cards in any_cards(language) for card in cards)
+    assert len(lengths) > 100, "the patients drawn have something to be said of"
+    assert statistics.median(lengths) <= median
+    assert lengths[int(0.95 * len(lengths))] <= most_of_all
+    assert lengths[-1] <= longest
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_no_patient_gets_more_cards_buttons_or_longer_headlines_than_may_be(language: Language) -> None:
+    for hook, cards in any_cards(language):
+        quiet = [card for card in cards if card["indicator"] != "critical"]
+        assert len(quiet) <= MOST_CARDS + 1 or hook == "order-sign"
+        for card in cards:
+            assert len(card["summary"]) <= 139
+            assert "{" not in card["summary"] + card["detail"]
+            assert len(card.get("suggestions", ())) <= MOST_BUTTONS
+            assert len(card.get("overrideReasons", ())) <= MOST_OVERRIDES
 
 
 # --- suggestions --------------------------------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from recommenders.vocabulary.facts import Finding, stated
+from recommenders.vocabulary.facts import Finding, replace, stated
 from recommenders.vocabulary.logic import (
     NO,
     YES,

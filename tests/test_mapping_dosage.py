@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_mapping.elements import infusions, intervals
+from fhir_mapping.elements import infusions, intervals, routes
 from fhir_mapping.terms import bma_classes, drug_names, drugs
 
 # --- the ways people write it -------------------------------------------------------------------------------
@@ -110,3 +110,60 @@ def test_every_brand_of_the_table_reads_as_its_drug_and_says_where_it_was_seen()
         assert (found.product or "") == row["product"], row["name"]
         assert row["seen"]
         assert row["region"]
+
+
+# --- parts of a dosage in words, each by its own reader -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "days"),
+    [
+        ("q4 weekly", 28),
+        ("every 4th week", 28),
+        ("28天/次", 28),
+        ("28天为1周期", 28),
+        ("day 1 of each 28-day cycle", 28),
+        ("days 1 and 8 of a 21-day cycle", None),
+        ("第1、8天，21天为一周期", None),
+    ],
+)
+def test_an_interval_in_words(said: str, days: int | None) -> None:
+    assert intervals.text_interval(said) == (None if days is None else (days, days))
+
+
+@pytest.mark.parametrize(
+    ("said", "low", "high"),
+    [
+        ("over half an hour", 30, 30),
+        ("over two hours", 120, 120),
+        ("over a minimum of 15 minutes", 15, 1440),
+        ("2h滴完", 120, 120),
+        ("半小时滴完", 30, 30),
+        ("静脉滴注，时间不少于15分钟", 15, 1440),
+        ("24小时持续静滴", 1440, 1440),
+        ("不少于2小时静脉滴注", 120, 1440),
+        ("45min静滴", 45, 45),
+        ("in 100 mL NS, 15 min", 15, 15),
+    ],
+)
+def test_an_infusion_time_in_words(said: str, low: int, high: int) -> None:
+    assert infusions.text_infusion(said) == (low, high)
+
+
+@pytest.mark.parametrize("said", ["30 min before ifosfamide", "IV 30 minutes before chemotherapy", "化疗前30分钟"])
+def test_minutes_before_something_are_no_infusion_time(said: str) -> None:
+    assert infusions.text_infusion(said) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "route"),
+    [("4 mg i.v.", "IV"), ("120 mg s.c.", "SC"), ("4 mg i.m.", "IM"), ("per os", "PO"), ("into a vein", "IV"),
+     ("under the skin", "SC"), ("120mg ih", "SC"), ("IV or SC", None)],
+)  # fmt: skip
+def test_a_route_in_words(said: str, route: str | None) -> None:
+    assert routes.text_route(said) == route
+
+
+def test_a_push_in_letters_and_signs_is_a_push() -> None:
+    assert infusions.says_push("4mg IV推")
+    assert not infusions.says_push("4mg ivgtt，不可静推")

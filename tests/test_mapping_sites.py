@@ -365,3 +365,25 @@ def test_an_operation_for_arthrosis_deals_with_the_bone_and_is_no_skeletal_event
     facts = chart(LUNG, fracture, hip).facts
     assert [one.type for one in facts.skeletal_events] == ["pathological-fracture"]
     assert [one.bone.key for one in facts.sre if one.type == "bone-surgery"] == ["femur-proximal/left"]
+
+
+@pytest.mark.parametrize(
+    ("said", "site", "side", "level"),
+    [
+        ("L femur", "femur", "left", None),
+        ("R humerus", "humerus", "right", None),
+        ("L5", "spine-lumbar", None, "L5"),
+        ("右第8后肋", "rib", "right", "8"),
+        ("左股骨上段", "femur-proximal", "left", None),
+    ],
+)
+def test_a_side_in_one_letter_and_a_rib_by_its_part_are_read(
+    said: str, site: str, side: str | None, level: str | None
+) -> None:
+    place = place_in(said)
+    assert (place.site, place.side, place.level) == (site, side, level)
+
+
+@pytest.mark.parametrize("said", ["sacral ulcer", "骶尾部压疮", "sacral wound"])
+def test_a_sore_over_a_bone_is_no_bone(said: str) -> None:
+    assert place_in(said).is_bone is not True

@@ -6,7 +6,6 @@ import copy
 import csv
 import datetime as dt
 import json
-from dataclasses import replace
 from decimal import Decimal
 from importlib.resources import files
 from itertools import product
@@ -18,7 +17,7 @@ from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from fhir_mapping.delivery.context import ReadingContext
 from fhir_mapping.draft_orders import read_drafts
-from fhir_mapping.proposals import resource_for
+from fhir_mapping.proposals import counted_in, resource_for
 from fhir_mapping.writing.parts import ProposalError
 from recommenders.assessing import safety
 from recommenders.assessing.assessment import Assessment, assess
@@ -26,7 +25,7 @@ from recommenders.assessing.safety import as_draft_order, corrected, unsafe_beca
 from recommenders.patient.advice import ChangedOrder, Item, ProposedMedication, ProposedService, Service
 from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Fact, Finding, exactly, stated
+from recommenders.vocabulary.facts import Fact, Finding, exactly, replace, stated
 from recommenders.vocabulary.records import Course, Courses, Dose, Order
 from tests.wire import empty_members
 
@@ -63,8 +62,8 @@ def write(item: Item, language: str = "en", drafts: dict[str, Any] | None = None
 
 
 def table_codes() -> set[tuple[str, str]]:
-    text = files("fhir_mapping.terms").joinpath("codes.csv").read_text("utf-8")
-    return {(row["system"], row["code"]) for row in csv.DictReader(text.splitlines())}
+    tables = [files("fhir_mapping.terms").joinpath(name).read_text("utf-8") for name in ("codes.csv", "orders.csv")]
+    return {(row["system"], row["code"]) for text in tables for row in csv.DictReader(text.splitlines())}
 
 
 def codings(node: Any) -> list[dict[str, Any]]:
@@ -98,6 +97,40 @@ def test_every_code_stands_in_the_code_table_and_is_the_same_in_both_languages(i
     assert {(coding["system"], coding["code"]) for coding in found} <= table_codes()
     assert all(coding["display"] for coding in found)
     assert codings(chinese) == found
+
+
+@pytest.mark.parametrize("item", SERVICES, ids=lambda item: item.service)
+def test_every_order_of_a_service_carries_a_code_that_an_ehr_can_place(item: ProposedService) -> None:
+    found = codings(write(item)["code"])
+    assert bool(found) is (item.service != "hydration"), "only hydration has no code that could be verified"
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "written"),
+    [
+        ("mg/dL", "umol/L", ["17861-6"]),
+        ("mmol/L", "mg/dL", ["2000-8"]),
+        (None, "umol/L", ["2000-8"]),
+        (None, "mg/dL", ["17861-6"]),
+        ("meq/L", "mg/dL", ["17861-6"]),
+        (None, None, ["17861-6", "2000-8"]),
+    ],
+)
+def test_a_test_is_ordered_as_the_site_counts_it(own: str | None, other: str | None, written: list[str]) -> None:
+    facts = Facts(as_of=TODAY)
+    lab = replace(
+        facts.lab,
+        ca_total=replace(facts.lab.ca_total, sent_unit=own),
+        creatinine=replace(facts.lab.creatinine, sent_unit=other),
+    )
+    order = ProposedService(service="calcium")
+    assert [one["code"] for one in codings(write(order, counted_in=counted_in(order, lab)))] == written
+
+
+def test_a_result_that_has_one_code_keeps_it() -> None:
+    lab = Facts(as_of=TODAY).lab
+    order = ProposedService(service="ldh")
+    assert counted_in(order, replace(lab, creatinine=replace(lab.creatinine, sent_unit="umol/L"))) is None
 
 
 @pytest.mark.parametrize("item", [*MEDICATIONS, *SERVICES], ids=str)

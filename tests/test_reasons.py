@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from fhir_mapping.chart import read_chart
-from hooks.cards.wording import LANGUAGES, Language, Speaker
+from hooks.cards.wording import LANGUAGES, Language, Speaker, has_phrase
 from recommenders.assessing.assessment import assess
 from recommenders.patient.recency import as_seen
+from recommenders.vocabulary.facts import Reason
 from tests.fhir import (
     LOINC,
     NOW,
@@ -102,7 +103,23 @@ def test_an_older_value_counts_beside_a_pending_one_and_says_that_a_newer_one_is
 
 
 @pytest.mark.parametrize(
-    "when", ["20261118", "2026/11/18", "2026年11月18日", "2026.11.18", "20261118083000", "2026/11/18 08:30"]
+    "when",
+    [
+        "20261118",
+        "2026/11/18",
+        "2026年11月18日",
+        "2026.11.18",
+        "20261118083000",
+        "2026/11/18 08:30",
+        "18 Nov 2026",
+        "Nov 18, 2026",
+        "18.11.2026",
+        "18-Nov-2026",
+        "11/18/2026",
+        "2026年11月18号",
+        "20261118T083000Z",
+        "20261118083000+0000",
+    ],
 )
 def test_a_date_in_another_spelling_is_read_and_flagged(when: str) -> None:
     mapped = chart(observation("x", CREATININE, UNIT, when=when))
@@ -113,7 +130,7 @@ def test_a_date_in_another_spelling_is_read_and_flagged(when: str) -> None:
     assert any("date-respelled" in reason for reason in reasons(mapped)["Observation/x"])
 
 
-@pytest.mark.parametrize("when", ["18.11.2026", "11/18/2026", "20261318", "yesterday"])
+@pytest.mark.parametrize("when", ["05.06.2026", "05/06/2026", "20261318", "31 Nuv 2026", "yesterday"])
 def test_a_date_that_may_mean_two_days_is_no_date(when: str) -> None:
     mapped = chart(observation("x", CREATININE, UNIT, when=when))
     assert mapped.facts.lab.creatinine.date is None
@@ -301,3 +318,8 @@ def test_an_mri_that_was_understood_is_read() -> None:
     one = report("r", coded(LOINC, "36801-9", "MRI whole spine"), conclusion="No evidence of bone metastasis.")
     (study,) = chart(LUNG, one).facts.studies
     assert not study.is_unread
+
+
+@pytest.mark.parametrize("reason", get_args(Reason))
+def test_each_reason_has_its_own_word_on_the_card(reason: Reason) -> None:
+    assert has_phrase(f"short_{reason}")

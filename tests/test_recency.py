@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from recommenders.patient.derived import GUIDANCE, derive
 from recommenders.patient.recency import as_seen, windows
 from recommenders.vocabulary.dictionary import DICTIONARY
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.records import Study
 from tests.vignettes import DEFAULT_DAY, facts_of
 

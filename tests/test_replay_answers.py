@@ -13,10 +13,13 @@ from fhir_mapping.delivery.known import as_known
 from hooks.application import create_app
 from hooks.configuration import load
 from hooks.reference.samples import KEY_OF, request_for, samples
+from hooks.replay import results
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import chart_of, delivery
 from hooks.replay.plan import calls_of, days_of, hooks_of
 from hooks.settings import Settings
+from hooks.store.store import open_store
+from hooks.watching import observability
 from tests.fhir import coded, condition, observation, patient, quantity
 from tests.replay import people, replay, rows, write_lines
 
@@ -75,6 +78,34 @@ def test_a_chart_on_the_day_of_its_export_gets_the_service_s_answer(tmp_path: Pa
     service_cards, service_states = told_by_service(answer)
     assert states == service_states
     assert [card[:2] for card in cards] == [card[:2] for card in service_cards]
+
+
+RECORDED = CHART_SAMPLES[::4]
+
+
+def test_a_run_over_the_charts_of_recorded_calls_gives_the_rules_that_the_audit_record_holds(tmp_path: Path) -> None:
+    """What the service wrote down of its past calls is what a replay of their day says again."""
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    app = create_app(load({"now": NOON, "auth": "open", "database_url": url}, {}), store=open_store(url))
+    client = app.test_client()
+    people_of = {one.name: one for one in samples()}
+    for name in RECORDED:
+        with client.post("/cds-services/oncobone-patient-view", json=request_for(name, "patient-view")) as response:
+            assert response.status_code == 200
+    for last in observability.of(app).at_end:
+        last()
+    store = open_store(url)
+    recorded = [json.loads(entry.record) for entry in store.audit_entries()]
+    store.close()
+    assert len(recorded) == len(RECORDED)
+    for name, record in zip(RECORDED, recorded, strict=True):
+        replay([as_export(tmp_path / name, people_of[name].resources)], tmp_path / f"{name}-run")
+        _, states = told_by_replay(tmp_path / f"{name}-run")
+        assert (
+            record["guidance"] == results.read_run(tmp_path / f"{name}-run")["editions"]["guidance"].partition("+")[0]
+        )
+        for state in ("fired", "suppressed", "undecided"):
+            assert set(record.get(state, ())) == states.get(state, set()), (name, state)
 
 
 ORDER_SAMPLES = [one.name for one in samples() if one.hook.startswith("order")]

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from hooks.reference import samples
-from hooks.tools import sandbox
+from hooks.tools import loading, sandbox
 from tests.replay import replay, rows
 from tests.wire import DAY
 
@@ -49,7 +49,7 @@ def test_what_a_server_exports_is_what_the_files_hold(tmp_path: Path) -> None:
     day = dt.date.fromisoformat(DAY)
     (tmp_path / "fhir").mkdir()
     with sandbox.fhir_server(tmp_path / "fhir") as server:
-        sandbox.load(server.base, day)
+        loading.load(server.base, day)
         given = exported(server.base, tmp_path / "export")
     outcome = replay([given], tmp_path / "run", days=(day,))
     assert outcome.code == 0, outcome.left_out
@@ -58,7 +58,7 @@ def test_what_a_server_exports_is_what_the_files_hold(tmp_path: Path) -> None:
     bundles = tmp_path / "bundles"
     bundles.mkdir()
     for sample in samples.samples():
-        (bundles / f"{sample.name}.json").write_text(json.dumps(sandbox.as_transaction(sample, day)))
+        (bundles / f"{sample.name}.json").write_text(json.dumps(loading.as_transaction(sample, day)))
     manifest = {"transactionTime": outcome.told["transaction"], "output": [{"type": kind} for kind in TYPES.split(",")]}
     (bundles / "manifest.json").write_text(json.dumps(manifest))
     replay([bundles], tmp_path / "run-bundles", days=(day,))

@@ -121,7 +121,7 @@ def test_a_cohort_is_those_of_whom_the_rule_says_it_on_their_last_call(tmp_path:
     )[0]
     found = summary.cohort(tmp_path / "run", rule, "fired", None, None)
     assert found == [who]
-    assert read_link(link)[who] in {"p1", "p2"}
+    assert read_link(link.read_bytes())[who] in {"p1", "p2"}
     with pytest.raises(ReplayError, match="no rule"):
         summary.cohort(tmp_path / "run", "BP-999", "fired", None, None)
     with pytest.raises(ReplayError, match="no fact"):
@@ -168,7 +168,7 @@ def test_moving_a_limit_changes_just_the_patients_on_that_side_of_it(tmp_path: P
     link = tmp_path / "who.ndjson"
     replay([tmp_path / "in"], tmp_path / "run", arms=arms, link=link)
     database, _, _ = comparing.changes(tmp_path / "run", tmp_path / "run", ("old", "new"))
-    who = read_link(link)
+    who = read_link(link.read_bytes())
     changed = {who[row[0]] for row in database.execute("SELECT DISTINCT patient FROM changes").fetchall()}
     between = {f"m{number}" for number, days in spans.items() if moved < days <= VALUE}
     assert between
@@ -219,6 +219,17 @@ def test_patients_lines_that_a_stopped_run_left_are_told_with_their_age(tmp_path
         Figures(tmp_path)
 
 
+def test_a_population_of_which_nobody_is_ours_is_said_in_words_not_in_shares(tmp_path: Path) -> None:
+    """The public ten-patient export is such a one: no denominator, no percentage, no interval from 0 to 100."""
+    write_lines(tmp_path / "in", [patient(), condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "I10"))])
+    replay([tmp_path / "in"], tmp_path / "run")
+    lines = list(summary.text(tmp_path / "run", "en"))
+    assert lines[0].endswith("of 1 patients none is ours: no card would have been shown.")
+    assert not [line for line in lines if "interval" in line or "of 100" in line]
+    assert not list(summary.over_budget(tmp_path / "run", "interruptive=5/100"))
+    assert "none is ours" in report.page(tmp_path / "run", "en")
+
+
 # --- the page -----------------------------------------------------------------------------------------------
 
 
@@ -226,7 +237,8 @@ def test_patients_lines_that_a_stopped_run_left_are_told_with_their_age(tmp_path
 def test_the_page_has_its_seven_sections_and_asks_nothing_of_others(run: Path, language: str) -> None:
     page = report.page(run, language)
     assert re.findall(r"<h2>(\d) ·", page) == list("1234567")
-    assert page.count("<svg") >= 4
+    assert page.count("<svg") >= 8
+    assert page.count('<figure class="wide">') == page.count('<figure class="narrow">') >= 4
     assert all('role="img" aria-label="' in svg for svg in re.findall(r"<svg[^>]*>", page))
     assert not re.search(r"<script|<img|<link|@import|url\((?!#)|href=\"(?!#)", page)
     assert not re.findall(r"https?://(?!www\.w3\.org/|hl7|loinc)[\w.]+", page)

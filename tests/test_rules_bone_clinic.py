@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from recommenders.patient.fills import GUIDANCE as SHARED
 from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.patient.surgery import surgical_class
 from recommenders.vocabulary.bones import same_place, same_site
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import INDICATORS, Guidance, guidance, sources
 from recommenders.vocabulary.records import Lesions
 from recommenders.vocabulary.scores import GradedItem, Score

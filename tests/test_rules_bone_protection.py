@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +21,7 @@ from recommenders.patient.myeloma_bone import bone_risk_tier, smouldering_verdic
 from recommenders.patient.recency import as_seen, setting_of
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import Event
 from tests.vignettes import facts_of, load_all

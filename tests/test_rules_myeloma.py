@@ -6,7 +6,6 @@ import datetime as dt
 import importlib
 import inspect
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +21,7 @@ from recommenders.patient.myeloma_class import myeloma_class
 from recommenders.patient.series import columns_of, history, series_table
 from recommenders.patient.trends import evolving
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Reading, exactly
+from recommenders.vocabulary.facts import Reading, exactly, replace
 from recommenders.vocabulary.guidance import Guidance, sources
 from tests.vignettes import DEFAULT_DAY, facts_of
 

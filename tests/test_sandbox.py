@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import html
 import importlib.util
 import json
 import os
@@ -19,9 +20,11 @@ import requests
 from click.testing import CliRunner
 
 from hooks.reference import samples
-from hooks.tools import little_ehr, sandbox
+from hooks.tools import little_ehr, loading, ports, sandbox
 from hooks.tools.cli import main
+from tests import fhir_servers as fhir
 from tests.conftest import environment, oncobone, start
+from tests.fhir_servers import serving
 from tests.wire import DAY
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def needed() -> None:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     needed()
     with sandbox.fhir_server(tmp_path_factory.mktemp("fhir")) as server:
-        sandbox.load(server.base, STORY_DAY)
+        loading.load(server.base, STORY_DAY)
         yield server.base
 
 
@@ -120,24 +123,26 @@ def test_the_stories_can_be_told_as_of_any_day() -> None:
     }
 
 
-def test_references_stay_inside_the_patient(tmp_path: Path) -> None:
-    for sample in samples.samples():
-        bundle = sandbox.as_transaction(sample, STORY_DAY)
-        names = {f"{each['resource']['resourceType']}/{each['resource']['id']}" for each in bundle["entry"]}
-        assert len(names) == len(bundle["entry"])
-        own = {f"{each['resourceType']}/{each['id']}" for each in sample.resources} - {f"Patient/{sample.patient_id}"}
-        assert not own & {inner for each in bundle["entry"] for inner in references(each["resource"])}
+@pytest.mark.parametrize("option", ["--port", "--fhir-port", "--ehr-port"])
+def test_a_port_that_is_taken_is_said_with_its_holder_and_nothing_is_loaded_there(option: str) -> None:
+    needed()
+    usual = {name: str(ports.free_port(sandbox.HOST)) for name in ("--port", "--fhir-port", "--ehr-port")}
+    with serving(fhir.well) as other:
+        taken = other.base.rpartition(":")[2].partition("/")[0]
+        arguments = [part for pair in (usual | {option: taken}).items() for part in pair]
+        done = CliRunner().invoke(main, ["sandbox", *arguments])
+        assert other.seen == []
+    assert done.exit_code == 1
+    assert f"Port {taken} of 127.0.0.1 is in use by " in done.output
+    assert f"(process {os.getpid()})" in done.output
+    assert re.search(rf"{option} \d+$", done.output.strip())
 
 
-def references(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "reference" and isinstance(inner, str):
-                yield inner
-            yield from references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from references(inner)
+def test_one_port_for_two_parts_is_refused() -> None:
+    port = str(ports.free_port(sandbox.HOST))
+    done = CliRunner().invoke(main, ["sandbox", "--port", port, "--fhir-port", port])
+    assert done.exit_code == 1
+    assert "a port of its own" in done.output
 
 
 def test_without_the_fhir_server_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +154,8 @@ def test_without_the_fhir_server_the_command_says_how_to_get_it(monkeypatch: pyt
 
 def test_the_command_starts_both_says_what_to_try_and_leaves_nothing_behind(tmp_path: Path) -> None:
     needed()
-    ports = str(sandbox.free_port()), str(sandbox.free_port())
-    command = oncobone("sandbox", "--port", ports[0], "--fhir-port", ports[1], "--day", DAY)
+    own, its_fhir, ehr = (str(ports.free_port(sandbox.HOST)) for _ in range(3))
+    command = oncobone("sandbox", "--port", own, "--fhir-port", its_fhir, "--ehr-port", ehr, "--day", DAY)
     with subprocess.Popen(  # noqa: S603 - our own command
         command, env=environment(TMPDIR=str(tmp_path)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -161,15 +166,19 @@ def test_the_command_starts_both_says_what_to_try_and_leaves_nothing_behind(tmp_
             if "Stop with Ctrl-C" in line:
                 break
         try:
-            assert f"http://127.0.0.1:{ports[0]}/" in said
-            assert get(f"http://127.0.0.1:{ports[0]}/").status_code == 200, "the console is on"
+            for port in (own, its_fhir, ehr):
+                assert f"http://127.0.0.1:{port}/" in said, "each of its addresses is told"
+            assert get(f"http://127.0.0.1:{own}/").status_code == 200, "the console is on"
+            launch = html.unescape(re.findall(r'href="([^"]+launch[^"]+)"', get(f"http://127.0.0.1:{ehr}/").text)[0])
+            assert launch.startswith(f"http://127.0.0.1:{own}/dossier/launch?iss=")
+            assert get(launch).status_code == 200, "the SMART form is on"
             assert "oncobone doctor" in said
             assert "call --url" in said
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
     with pytest.raises(requests.ConnectionError):
-        get(f"http://127.0.0.1:{ports[1]}/fhir/metadata")
+        get(f"http://127.0.0.1:{its_fhir}/fhir/metadata")
     assert list(tmp_path.iterdir()) == []
 
 

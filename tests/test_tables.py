@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections import defaultdict
-from dataclasses import replace
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from fhir_mapping.terms import codes, dictionary, units
 from recommenders.assessing.assessment import guidance_of
 from recommenders.vocabulary.dictionary import DICTIONARY
-from recommenders.vocabulary.facts import Finding, Reading
+from recommenders.vocabulary.facts import Finding, Reading, replace
 from tests.fhir import (
     ICD10_CM,
     LOINC,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.application import create_app
-from hooks.cards.language import reader_language
-from hooks.settings import Settings
+from hooks.cards.language import language_of, reader_language
+from hooks.configuration import load
+from hooks.settings import Settings, SettingsError
 from tests.wire import call_body
 
 if TYPE_CHECKING:
@@ -90,3 +91,32 @@ def test_the_site_chooses_when_the_caller_does_not() -> None:
     answered = client.post("/cds-services/oncobone-patient-view", json=call_body())
     assert answered.headers["Content-Language"] == "zh-CN"
     assert is_chinese(answered.get_json()["cards"][0]["summary"])
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [("zh", "zh-CN"), ("zh-CN", "zh-CN"), ("zh_CN", "zh-CN"), ("ZH-hant-tw", "zh-CN"), ("en", "en"), ("en_GB", "en")],
+)
+def test_a_language_is_named_alike_in_settings_addresses_and_headers(name: str, language: Language) -> None:
+    assert language_of(name) == language
+    assert load(environ={"ONCOBONE_LANGUAGE": name}).language == language
+    client = create_app(
+        Settings(console=True, smart_client_id="c", fhir_servers=("https://ehr.example/fhir",))
+    ).test_client()
+    for page in ("/rules", "/rules/DOSE-003", "/", "/ask"):
+        for asked in ({"query_string": {"lang": name}}, {"headers": {"Accept-Language": name.replace("_", "-")}}):
+            shown = client.get(page, **asked)
+            assert shown.status_code == 200, page
+            assert f'<html lang="{language}"' in shown.text, (page, asked)
+
+
+@pytest.mark.parametrize("name", ["fr", "", "zhx", "z" * 5000, "zh;q=1", "中文"])
+def test_a_name_of_no_language_of_ours_is_none(name: str) -> None:
+    assert language_of(name) is None
+    site = create_app(Settings(language="zh-CN")).test_client()
+    assert '<html lang="zh-CN"' in site.get("/rules", query_string={"lang": name}).text
+
+
+def test_a_setting_of_another_language_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="ONCOBONE_LANGUAGE"):
+        load(environ={"ONCOBONE_LANGUAGE": "fr"})

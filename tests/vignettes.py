@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace
 from recommenders.vocabulary.records import (
     BISPHOSPHONATES,
     DENOSUMAB,

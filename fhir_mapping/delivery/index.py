@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.items import Slot
-from fhir_mapping.terms import codes, dictionary, heads, names, units
+from fhir_mapping.terms import codes, dictionary, glances, heads, names, units
+from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.words import assertions, cytogenetics, targets
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.dictionary import DICTIONARY
@@ -32,6 +33,7 @@ class ObservationIndex:
         self._forms = _FACT_OF_FORM
         self._coded: dict[tuple[str | None, str | int | None], tuple[tuple[Slot, ...], bool]] = {}
         self._worded: dict[str, tuple[Slot, ...]] = {}
+        self._written: dict[bytes, tuple[Slot, ...]] = {}
 
     def forget_if_large(self, most: int = 50_000) -> None:
         """Forget the remembered answers when a hostile feed has filled them with codes of its own."""
@@ -39,6 +41,18 @@ class ObservationIndex:
             self._coded.clear()
         if len(self._worded) > most:
             self._worded.clear()
+        if len(self._written) > most // 10:
+            self._written.clear()
+
+    def slots_as_written(self, written: bytes) -> tuple[Slot, ...] | None:
+        """Give the slots of a code in the bytes it was sent in; None where those must be looked at more closely."""
+        known = self._written.get(written)
+        if known is None and len(written) <= _LONGEST_CODE:
+            try:
+                known = self._written[written] = self.slots(glances.code_of(written))
+            except ResourceFaultError:
+                return None
+        return known
 
     def slots(self, code: heads.Codeable | list[heads.Codeable] | None) -> tuple[Slot, ...]:
         """Give the slots of a code: any coding that matches counts; words only where no standard code is."""
@@ -128,6 +142,8 @@ class ObservationIndex:
 
 
 _LONGEST_NAME = 200
+_LONGEST_CODE = 2000
+"""Bytes of a code that is remembered as it was written."""
 
 
 def _best_coded(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dates import Stamp
+    from fhir_mapping.terms.glances import Glance
     from fhir_mapping.terms.heads import Head
     from recommenders.vocabulary.facts import Reason
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class Item:
     """
-    One resource that carries a fact: its bytes, its head, and its tidy copy once somebody reads it.
+    One resource that carries a fact: its bytes, and its tidy copy once somebody reads it.
 
     `name` is `Type/id`; `stamp` when it was true, `dated_by` the element that told, `issued` when it was
     released.
@@ -34,7 +35,7 @@ class Item:
     name: str
     key: str
     raw: msgspec.Raw | bytes
-    head: Head
+    status: str = ""
     stamp: Stamp | None = None
     dated_by: str = ""
     issued: Stamp | None = None
@@ -137,7 +138,7 @@ class Selected:
     by_reference: dict[str, msgspec.Raw | bytes] = field(default_factory=dict)
 
 
-def name_of(kind: str, head: Head) -> str:
+def name_of(kind: str, head: Head | Glance) -> str:
     """Give `Type/id` of a resource, without letting odd characters of an id through."""
     number = codes.code_text(head.id)
     if not number:

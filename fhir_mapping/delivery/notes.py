@@ -28,16 +28,22 @@ class Notes:
     """Collects why things were not used; the same words twice are said once, and long lists are counted."""
 
     def __init__(self) -> None:
-        self._found: set[tuple[str, str]] = set()
+        self._found: dict[str, set[str]] = {}
+        """By reason, the resources it was said of."""
         self._nameless: Counter[tuple[str, str]] = Counter()
         self._counts: Counter[str] = Counter()
         self._left = exact.MAX_WORK_OF_A_CALL
 
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
-        self._found.add((resource, reason))
+        self._found.setdefault(reason, set()).add(resource)
         if resource.endswith(" without id"):
             self._nameless[resource, reason] += 1
+
+    def add_each(self, resources: Iterable[str], reason: str) -> None:
+        """Note one reason for each of several resources."""
+        for resource in resources:
+            self.add(resource, reason)
 
     def add_all(self, resources: Iterable[str], reason: str) -> None:
         """Note one reason for many resources: the first hundred by name, the others counted."""
@@ -56,15 +62,13 @@ class Notes:
         """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""
         named: list[Note] = []
         counted: list[Note] = []
-        met, more = Counter[str](), Counter[str](self._counts)
-        for resource, reason in sorted(self._found):
-            met[reason] += 1
-            if met[reason] > NAMED_AT_MOST:
-                more[reason] += 1
-            else:
-                said = counted if reason in _COUNTED else named
-                said.append(Note(resource, self._times(resource, reason)))
-        counted.sort(key=lambda note: note.reason)
+        more = Counter[str](self._counts)
+        for reason in sorted(self._found):
+            resources = sorted(self._found[reason])
+            more[reason] += max(0, len(resources) - NAMED_AT_MOST)
+            said = counted if reason in _COUNTED else named
+            said += [Note(resource, self._times(resource, reason)) for resource in resources[:NAMED_AT_MOST]]
+        named.sort(key=lambda note: (note.resource, note.reason))
         rest = [Note("prefetch", f"{more[reason]} more resources: {reason}") for reason in sorted(more) if more[reason]]
         return (*named, *counted, *rest)
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-from fhir.resources.R4B.codeableconcept import CodeableConcept
-from fhir.resources.R4B.reference import Reference
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
-from fhir_mapping.delivery.tidying import PERIOD, Tidy, a_day, a_time, codeable
+from fhir_mapping.delivery.checking import check_of
+from fhir_mapping.delivery.shapes import ELEMENTS
+from fhir_mapping.delivery.tidying import PERIOD, Tidy, a_day, a_time
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.exact import ResourceFaultError
 
 _SUBJECT = {"AllergyIntolerance": "patient", "BodyStructure": "patient"}
 _NEEDS_NO_SUBJECT = frozenset({"Patient", "Medication", "Observation"})
-_NO_SUBJECT = Reference(reference="Patient/unknown")
+_NO_SUBJECT = {"reference": "Patient/unknown"}
 _UNREADABLE = (ValidationError, ValueError, KeyError, TypeError, RecursionError, OverflowError, AttributeError)
 
 
@@ -39,11 +37,11 @@ def readable(
     subject. Raises `ResourceFaultError` with the path of the faulty element, without its value.
     """
     kind = str(resource.get("resourceType"))
-    elements, model = ELEMENTS.get(kind), MODELS.get(kind)
-    if elements is None or model is None:
+    elements = ELEMENTS.get(kind)
+    if elements is None:
         raise ResourceFaultError(f"{kind} is not read")
     copy = _tidied(resource, kind, elements, timezone, without, respelled)
-    _validate(model, kind, copy)
+    _validate(kind, copy)
     number = resource.get("id")
     if isinstance(number, str | int) and not isinstance(number, bool):
         copy["id"] = str(number)
@@ -82,7 +80,7 @@ def _tidied(
     return copy
 
 
-def _validate(model: type[BaseModel], kind: str, copy: Mapping[str, Any]) -> None:
+def _validate(kind: str, copy: Mapping[str, Any]) -> None:
     checked: dict[str, Any] = dict(copy)
     if kind not in _NEEDS_NO_SUBJECT:
         checked.setdefault(_SUBJECT.get(kind, "subject"), _NO_SUBJECT)
@@ -92,10 +90,8 @@ def _validate(model: type[BaseModel], kind: str, copy: Mapping[str, Any]) -> Non
             {"manifestation": [{"text": "not told"}], **one} if isinstance(one, dict) else one
             for one in copy["reaction"]
         ]
-    for name in _CODEABLES[kind] & copy.keys():
-        checked[name] = _known_codeable(copy[name], name)
     try:
-        model.model_validate(checked)
+        check_of(kind)(checked)
     except ValidationError as error:
         raise ResourceFaultError(f"invalid at {_place(error)}") from None
     except _UNREADABLE:
@@ -112,43 +108,6 @@ def _is_odd(sent: object, kept: object, timezone: dt.tzinfo) -> bool:
         return False
     told = dates.parse(sent, timezone)
     return told is None or (told.precision == "time" and "T" not in kept)
-
-
-_CODEABLES: Mapping[str, frozenset[str]] = {
-    kind: frozenset(name for name, tidy in elements.items() if tidy is codeable) for kind, elements in ELEMENTS.items()
-}
-
-
-def _known_codeable(value: Any, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """Give a CodeableConcept that was validated before, if the same was: codes repeat, and each validation costs."""
-    if not isinstance(value, dict) or "extension" in value:
-        return value
-    try:
-        codings = tuple(
-            (coding.get("system"), coding.get("code"), coding.get("display")) for coding in value.get("coding", ())
-        )
-        said = value.get("text")
-        # What is as long as a page is validated, and not kept.
-        kept = len(repr((codings, said))) <= LONGEST_KEPT
-        return (_validated_codeable if kept else _validated_codeable.__wrapped__)(codings, said)
-    except ValidationError as error:
-        raise ResourceFaultError(f"invalid at {name}.{_place(error)}") from None
-    except _UNREADABLE:
-        return value  # the whole is validated next, and says where the fault is
-
-
-LONGEST_KEPT = 2000
-
-
-@lru_cache(maxsize=4096)
-def _validated_codeable(codings: tuple[tuple[Any, Any, Any], ...], said: object) -> CodeableConcept:
-    listed = [
-        {name: kept for name, kept in zip(("system", "code", "display"), coding, strict=True) if kept is not None}
-        for coding in codings
-    ]
-    members = {name: kept for name, kept in (("coding", listed or None), ("text", said)) if kept is not None}
-    found: CodeableConcept = CodeableConcept.model_validate(members)
-    return found
 
 
 def _place(error: ValidationError) -> str:

@@ -24,8 +24,8 @@ from fhir_mapping.delivery.items import (
 )
 from fhir_mapping.delivery.notes import NOT_READ, Notes
 from fhir_mapping.delivery.shapes import ELEMENTS
-from fhir_mapping.delivery.timing import PENDING, status_counts, version, when
-from fhir_mapping.terms import codes, dates, decode, dictionary, exact, heads
+from fhir_mapping.delivery.timing import COUNTS, PENDING, status_counts, version, when
+from fhir_mapping.terms import codes, dates, decode, dictionary, exact, glances, heads
 from fhir_mapping.terms.decode import Delivered, Entry, TooManyEntriesError
 from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.heads import Head
@@ -65,6 +65,7 @@ class Selection:
         self.index = index
         self.found = Selected()
         self._subjects: dict[str, bool] = {f"Patient/{patient_id}": True}
+        self._written_subjects: dict[bytes, bool] = {}
         self._urns: dict[str, str] = {}
         self._items: dict[str, Item] = {}
         self.carrying = Carrying(table)
@@ -135,11 +136,13 @@ class Selection:
 
     def _key(self, key: str, one: Delivered) -> None:
         self._tell_of_list(key, one)
-        decode_head, slots, subjects, not_read = heads.head_of, self.index.slots, self._subjects, self._not_read
         for number, entry in enumerate(one.entries):
             raw: msgspec.Raw | bytes = entry.resource
+            # most of a chart are results, and most of those are plain: they are dealt with at a glance
+            if self._at_a_glance(key, entry.resource):
+                continue
             try:
-                head = decode_head(raw)
+                head = heads.head_of(raw)
             except ResourceFaultError as error:
                 fault = "without a resource" if decode.is_nothing(entry.resource) else str(error)
                 self.notes.add(f"prefetch/{key}", f"an entry that is {fault}")
@@ -150,22 +153,11 @@ class Selection:
                 self.found.delivered.discard(key)
                 self.notes.add(f"prefetch/{key}", "unavailable: neither a Bundle nor a resource that is read")
                 continue
-            if one.withheld:
+            if _may_be_withheld(head, raw):
                 shown = self._shown(key, raw, head)
                 if shown is None:
                     continue
                 raw = shown
-            # most of a chart are results that no rule reads: they are passed over without a call of their own
-            if (
-                head.resourceType == "Observation"
-                and head.component is None
-                and head.hasMember is None
-                and head.subject is not None
-                and subjects.get(head.subject.reference or "", False)
-                and not slots(head.code)
-            ):
-                not_read.append(f"Observation/{head.id}")
-                continue
             self._entry(key, number, raw, head)
 
     def _whole_from(self, one: Delivered) -> dt.date | None:
@@ -201,7 +193,7 @@ class Selection:
         except ResourceFaultError:
             return raw
         name = name_of(head.resourceType, head)
-        if not decode.is_withheld(resource):
+        if head.meta is None or not head.meta.is_withheld:
             if head.resourceType != "Observation" and _has_masked_code(resource):
                 self.notes.add(name, "masked: its code is withheld on purpose")
                 self.found.truncated.add(key)
@@ -266,15 +258,17 @@ class Selection:
         reference = subject.reference if subject is not None else None
         if reference is None:
             return True
-        ours = self._subjects.get(reference)
-        if ours is None:
-            ours = self._subjects[reference] = self._is_patient(reference)
+        ours = self._is_us(reference)
         if not ours:
             self.notes.add(name_of(kind, head), "other-patient: about somebody else")
         return ours
 
-    def _is_patient(self, reference: str) -> bool:
-        return is_patient(self._urns.get(reference.strip(), reference), self.patient_id)
+    def _is_us(self, reference: str) -> bool:
+        known = self._subjects.get(reference)
+        if known is None:
+            meant = self._urns.get(reference.strip(), reference)
+            known = self._subjects[reference] = is_patient(meant, self.patient_id)
+        return known
 
     def _patient(self, key: str, number: int, raw: msgspec.Raw | bytes, head: Head) -> None:
         if codes.code_text(head.id) != self.patient_id:
@@ -282,7 +276,41 @@ class Selection:
             raise WrongPatientError(
                 f"{place}: a Patient other than context.patientId; send the data of one patient only."
             )
-        self._keep(Item("Patient", f"Patient/{self.patient_id}", key, raw, head))
+        self._keep(Item("Patient", f"Patient/{self.patient_id}", key, raw))
+
+    # --- results at a glance ---
+
+    def _at_a_glance(self, key: str, raw: msgspec.Raw) -> bool:
+        """
+        Pass over a result that no rule reads, and keep one that is read; False for whatever needs a closer look.
+
+        Only what is plain is dealt with here, without a note: this patient's, final, dated, of a code that was seen
+        before in just these bytes.
+        """
+        glance = glances.glance_at(raw)
+        if glance is None or not glance.is_plain or not self._names_us(bytes(glance.subject)):
+            return False
+        slots = self.index.slots_as_written(bytes(glance.code))
+        if not slots:
+            if slots is not None:
+                self._not_read.append(f"Observation/{glance.id}")
+            return slots is not None
+        stamp = dates.parse(glance.effectiveDateTime, self.timezone)
+        if stamp is None or glance.status not in COUNTS or stamp.is_future(self.now):
+            return False
+        name, issued = name_of("Observation", glance), dates.parse(glance.issued, self.timezone)
+        item = self._keep(Item("Observation", name, key, raw, glance.status, stamp, "effectiveDateTime", issued))
+        if item is not None:
+            for slot in slots:
+                self._candidate(item, slot, None)
+        return True
+
+    def _names_us(self, subject: bytes) -> bool:
+        known = self._written_subjects.get(subject)
+        if known is None:
+            reference = glances.reference_of(subject)
+            known = self._written_subjects[subject] = reference is not None and self._is_us(reference)
+        return known
 
     # --- Observations ---
 
@@ -336,7 +364,7 @@ class Selection:
             self.notes.add(name, "undated: no date, so it counts only where age does not matter")
         if head.subject is None or head.subject.reference is None:
             self.notes.add(name, "no-subject: used, since it came with this patient's data")
-        item = Item(kind, name, key, raw, head, stamp, dated_by, dates.parse(head.issued, self.timezone))
+        item = Item(kind, name, key, raw, head.status or "", stamp, dated_by, dates.parse(head.issued, self.timezone))
         if dated_by == "issued":
             item.flags = ("issued-date",)
         if respelled:
@@ -380,7 +408,7 @@ class Selection:
             return
         if kind == "DiagnosticReport":
             self._report(key, name, head)
-        item = self._keep(Item(kind, name, key, raw, head, issued=dates.parse(head.issued, self.timezone)))
+        item = self._keep(Item(kind, name, key, raw, issued=dates.parse(head.issued, self.timezone)))
         if item is not None and kind == "Medication":
             self.found.by_reference[name] = raw
 
@@ -464,6 +492,13 @@ class Selection:
 _OVER = frozenset({"inactive", "remission", "resolved"})
 
 _REPORTED = frozenset({"final", "amended", "corrected", "appended"})
+
+
+def _may_be_withheld(head: Head, raw: msgspec.Raw | bytes) -> bool:
+    """Tell whether a resource is labelled, or is no result and says "masked" somewhere."""
+    if head.meta is not None and head.meta.security is not None:
+        return True
+    return head.resourceType != "Observation" and b"masked" in bytes(raw)
 
 
 def _has_masked_code(resource: Mapping[str, Any]) -> bool:

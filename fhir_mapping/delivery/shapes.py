@@ -28,15 +28,15 @@ from fhir_mapping.delivery.tidying import (
     QUANTITY,
     RANGE,
     RATIO,
+    AList,
+    AnObject,
     Tidy,
     a_code,
     a_day,
-    a_list,
     a_number,
     a_reference,
     a_text,
     a_time,
-    an_object,
     as_it_is,
     codeable,
     extensions,
@@ -57,24 +57,24 @@ _VALUES: dict[str, Tidy] = {
     "valueDateTime": a_time,
     "valuePeriod": PERIOD,
     "dataAbsentReason": codeable,
-    "interpretation": a_list(codeable),
-    "referenceRange": a_list(
-        an_object(
+    "interpretation": AList(codeable),
+    "referenceRange": AList(
+        AnObject(
             {
                 "low": QUANTITY,
                 "high": QUANTITY,
                 "text": a_text,
                 "type": codeable,
-                "appliesTo": a_list(codeable),
+                "appliesTo": AList(codeable),
                 "age": RANGE,
             }
         )
     ),
 }
-_TIMING = an_object(
+_TIMING = AnObject(
     {
-        "event": a_list(a_time),
-        "repeat": an_object(
+        "event": AList(a_time),
+        "repeat": AnObject(
             {
                 "boundsDuration": QUANTITY,
                 "boundsPeriod": PERIOD,
@@ -89,28 +89,28 @@ _TIMING = an_object(
                 "period": a_number,
                 "periodMax": a_number,
                 "periodUnit": a_code,
-                "dayOfWeek": a_list(a_code),
-                "timeOfDay": a_list(a_code),
-                "when": a_list(a_code),
+                "dayOfWeek": AList(a_code),
+                "timeOfDay": AList(a_code),
+                "when": AList(a_code),
             }
         ),
         "code": codeable,
     }
 )
-_DOSAGE = an_object(
+_DOSAGE = AnObject(
     {
         "sequence": as_it_is,
         "text": a_text,
         "patientInstruction": a_text,
-        "additionalInstruction": a_list(codeable),
+        "additionalInstruction": AList(codeable),
         "timing": _TIMING,
         "asNeededBoolean": as_it_is,
         "asNeededCodeableConcept": codeable,
         "site": codeable,
         "route": codeable,
         "method": codeable,
-        "doseAndRate": a_list(
-            an_object(
+        "doseAndRate": AList(
+            AnObject(
                 {
                     "type": codeable,
                     "doseQuantity": QUANTITY,
@@ -133,21 +133,21 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
     "Observation": {
         "status": a_code,
         "code": codeable,
-        "focus": a_list(a_reference),
-        "identifier": a_list(an_object({"system": a_text, "value": a_text})),
+        "focus": AList(a_reference),
+        "identifier": AList(AnObject({"system": a_text, "value": a_text})),
         "performer": people,
         **_VALUES,
         "bodySite": codeable,
         "method": codeable,
         "note": NOTES,
         "extension": extensions,
-        "component": a_list(an_object({"code": codeable, **_VALUES})),
+        "component": AList(AnObject({"code": codeable, **_VALUES})),
     },
     "Condition": {
         "clinicalStatus": codeable,
         "verificationStatus": codeable,
         "code": codeable,
-        "bodySite": a_list(codeable),
+        "bodySite": AList(codeable),
         "subject": a_reference,
         "onsetDateTime": a_time,
         "onsetPeriod": PERIOD,
@@ -159,8 +159,8 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "abatementString": a_text,
         "recordedDate": a_time,
         "asserter": a_reference,
-        "evidence": a_list(an_object({"code": a_list(codeable), "detail": a_list(a_reference)})),
-        "stage": a_list(an_object({"summary": codeable, "type": codeable})),
+        "evidence": AList(AnObject({"code": AList(codeable), "detail": AList(a_reference)})),
+        "stage": AList(AnObject({"summary": codeable, "type": codeable})),
         "note": NOTES,
         "extension": extensions,
     },
@@ -171,9 +171,9 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "performedDateTime": a_time,
         "performedPeriod": PERIOD,
         "performedString": a_text,
-        "reasonCode": a_list(codeable),
-        "reasonReference": a_list(a_reference),
-        "bodySite": a_list(codeable),
+        "reasonCode": AList(codeable),
+        "reasonReference": AList(a_reference),
+        "bodySite": AList(codeable),
         "note": NOTES,
         "extension": extensions,
     },
@@ -187,9 +187,9 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "occurrenceDateTime": a_time,
         "occurrencePeriod": PERIOD,
         "authoredOn": a_time,
-        "reasonCode": a_list(codeable),
-        "reasonReference": a_list(a_reference),
-        "bodySite": a_list(codeable),
+        "reasonCode": AList(codeable),
+        "reasonReference": AList(a_reference),
+        "bodySite": AList(codeable),
         "extension": extensions,
         "note": NOTES,
     },
@@ -200,21 +200,21 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         **_EFFECTIVE,
         "issued": a_time,
         "conclusion": a_text,
-        "conclusionCode": a_list(codeable),
+        "conclusionCode": AList(codeable),
     },
     "ImagingStudy": {
         "status": a_code,
         "subject": a_reference,
         "started": a_time,
-        "modality": a_list(CODING),
-        "procedureCode": a_list(codeable),
+        "modality": AList(CODING),
+        "procedureCode": AList(codeable),
         "description": a_text,
-        "series": a_list(an_object({"uid": a_text, "modality": CODING, "bodySite": CODING})),
+        "series": AList(AnObject({"uid": a_text, "modality": CODING, "bodySite": CODING})),
     },
     "Encounter": {
         "status": a_code,
         "class": CODING,
-        "type": a_list(codeable),
+        "type": AList(codeable),
         "subject": a_reference,
         "period": PERIOD,
     },
@@ -222,17 +222,17 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "clinicalStatus": codeable,
         "verificationStatus": codeable,
         "type": a_code,
-        "category": a_list(a_code),
+        "category": AList(a_code),
         "code": codeable,
         "patient": a_reference,
         "recordedDate": a_time,
-        "reaction": a_list(an_object({"substance": codeable, "manifestation": a_list(codeable)})),
+        "reaction": AList(AnObject({"substance": codeable, "manifestation": AList(codeable)})),
     },
     "BodyStructure": {
         "active": as_it_is,
         "morphology": codeable,
         "location": codeable,
-        "locationQualifier": a_list(codeable),
+        "locationQualifier": AList(codeable),
         "description": a_text,
         "patient": a_reference,
     },
@@ -241,27 +241,27 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "status": a_code,
         "form": codeable,
         "amount": RATIO,
-        "ingredient": a_list(
-            an_object({"itemCodeableConcept": codeable, "itemReference": a_reference, "strength": RATIO})
+        "ingredient": AList(
+            AnObject({"itemCodeableConcept": codeable, "itemReference": a_reference, "strength": RATIO})
         ),
     },
     "MedicationRequest": {
         "status": a_code,
         "statusReason": codeable,
         "intent": a_code,
-        "category": a_list(codeable),
+        "category": AList(codeable),
         "doNotPerform": as_it_is,
         "reportedBoolean": as_it_is,
         "reportedReference": a_reference,
         **_MEDICATION,
         "subject": a_reference,
         "authoredOn": a_time,
-        "reasonCode": a_list(codeable),
-        "reasonReference": a_list(a_reference),
-        "basedOn": a_list(a_reference),
+        "reasonCode": AList(codeable),
+        "reasonReference": AList(a_reference),
+        "basedOn": AList(a_reference),
         "note": NOTES,
-        "dosageInstruction": a_list(_DOSAGE),
-        "dispenseRequest": an_object(
+        "dosageInstruction": AList(_DOSAGE),
+        "dispenseRequest": AnObject(
             {"validityPeriod": PERIOD, "numberOfRepeatsAllowed": as_it_is, "expectedSupplyDuration": QUANTITY}
         ),
         "priorPrescription": a_reference,
@@ -269,14 +269,14 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
     },
     "MedicationAdministration": {
         "status": a_code,
-        "statusReason": a_list(codeable),
+        "statusReason": AList(codeable),
         **_MEDICATION,
         "subject": a_reference,
         **_EFFECTIVE,
         "request": a_reference,
-        "reasonCode": a_list(codeable),
+        "reasonCode": AList(codeable),
         "note": NOTES,
-        "dosage": an_object(
+        "dosage": AnObject(
             {
                 "text": a_text,
                 "site": codeable,
@@ -290,17 +290,17 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
     },
     "MedicationStatement": {
         "status": a_code,
-        "statusReason": a_list(codeable),
+        "statusReason": AList(codeable),
         **_MEDICATION,
         "subject": a_reference,
         **_EFFECTIVE,
         "dateAsserted": a_time,
         "informationSource": a_reference,
-        "derivedFrom": a_list(a_reference),
-        "basedOn": a_list(a_reference),
-        "reasonCode": a_list(codeable),
+        "derivedFrom": AList(a_reference),
+        "basedOn": AList(a_reference),
+        "reasonCode": AList(codeable),
         "note": NOTES,
-        "dosage": a_list(_DOSAGE),
+        "dosage": AList(_DOSAGE),
     },
     "MedicationDispense": {
         "status": a_code,
@@ -310,9 +310,9 @@ ELEMENTS: Mapping[str, Mapping[str, Tidy]] = {
         "daysSupply": QUANTITY,
         "whenPrepared": a_time,
         "whenHandedOver": a_time,
-        "authorizingPrescription": a_list(a_reference),
+        "authorizingPrescription": AList(a_reference),
         "note": NOTES,
-        "dosageInstruction": a_list(_DOSAGE),
+        "dosageInstruction": AList(_DOSAGE),
     },
 }
 """Resource type -> the elements that the mapping reads, and how each is made tidy."""

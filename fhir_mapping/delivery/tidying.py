@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -80,13 +81,18 @@ def _one(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return value
 
 
-def an_object(members: Mapping[str, Tidy]) -> Tidy:
-    """Make a tidier for an object of these members; all others are left out."""
+@dataclass(frozen=True, slots=True, eq=False)
+class AnObject:
+    """Makes an object tidy: these members are kept, all others are left out."""
 
-    def tidy(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+    members: Mapping[str, Tidy]
+
+    def __call__(self, value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+        """Give the object with what is left of its members."""
         value = _one(value)
         if value is None or not isinstance(value, dict):
             return value
+        members = self.members
         found = {
             name: kept
             for name, part in value.items()
@@ -94,20 +100,21 @@ def an_object(members: Mapping[str, Tidy]) -> Tidy:
         }
         return found or None
 
-    return tidy
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AList:
+    """Makes a list tidy, item by item; one item where a list belongs is a list of one."""
 
-def a_list(item: Tidy) -> Tidy:
-    """Make a tidier for a list; one item where a list belongs is a list of one."""
+    item: Tidy
 
-    def tidy(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+    def __call__(self, value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
+        """Give the list of what is left of its items."""
         if value is None:
             return None
         listed = value if isinstance(value, list) else [value]
+        item = self.item
         found = [kept for one in listed if (kept := item(one, timezone)) is not None]
         return found or None
-
-    return tidy
 
 
 _quantity_members: dict[str, Tidy] = {
@@ -117,11 +124,11 @@ _quantity_members: dict[str, Tidy] = {
     "system": a_text,
     "code": a_code,
 }
-QUANTITY = an_object(_quantity_members)
-RANGE = an_object({"low": QUANTITY, "high": QUANTITY})
-RATIO = an_object({"numerator": QUANTITY, "denominator": QUANTITY})
-PERIOD = an_object({"start": a_time, "end": a_time})
-CODING = an_object({"system": a_text, "code": a_code, "display": a_text})
+QUANTITY = AnObject(_quantity_members)
+RANGE = AnObject({"low": QUANTITY, "high": QUANTITY})
+RATIO = AnObject({"numerator": QUANTITY, "denominator": QUANTITY})
+PERIOD = AnObject({"start": a_time, "end": a_time})
+CODING = AnObject({"system": a_text, "code": a_code, "display": a_text})
 
 # Extensions the mapping reads, by the last part of their address; all others are left out of the copy.
 _EXTENSIONS = frozenset(
@@ -189,17 +196,17 @@ def codeable(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
         return merged or None
     if isinstance(value, dict) and "coding" not in value and ("code" in value or "system" in value):
         value = {"coding": [value]}
-    return _CODEABLE(value, timezone)
+    return CODEABLE(value, timezone)
 
 
-_CODEABLE = an_object({"coding": a_list(CODING), "text": a_text, "extension": extensions})
+CODEABLE = AnObject({"coding": AList(CODING), "text": a_text, "extension": extensions})
 
 
 def a_reference(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
     """Give a Reference, also one that came as a text."""
     if isinstance(value, str):
         return {"reference": value.strip()} if value.strip() else None
-    return _REFERENCE(value, timezone)
+    return REFERENCE(value, timezone)
 
 
 def people(value: object, timezone: dt.tzinfo) -> object:
@@ -210,8 +217,8 @@ def people(value: object, timezone: dt.tzinfo) -> object:
 
 
 _PERSON = re.compile(r"(?:^|/)(?:Patient|RelatedPerson)/")
-_REFERENCE = an_object({"reference": a_text, "display": a_text, "type": a_text})
-_EXTENSION = an_object(
+REFERENCE = AnObject({"reference": a_text, "display": a_text, "type": a_text})
+_EXTENSION = AnObject(
     {
         "url": a_text,
         "valueCodeableConcept": codeable,
@@ -226,4 +233,4 @@ _EXTENSION = an_object(
         "extension": extensions,
     }
 )
-NOTES = a_list(an_object({"text": a_text}))
+NOTES = AList(AnObject({"text": a_text}))

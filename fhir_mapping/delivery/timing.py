@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from fhir_mapping.terms.heads import Head
 
 
-_COUNTS = frozenset({"final", "amended", "corrected"})
+COUNTS = frozenset({"final", "amended", "corrected"})
 PENDING = frozenset({"registered", "preliminary", "partial"})
 
 
 def status_counts(name: str, status: str | None, notes: Notes) -> bool:
     """Tell whether a result of this status counts; one that does not is noted."""
     told = (status or "").strip()
-    if told in _COUNTS:
+    if told in COUNTS:
         return True
     if told in PENDING:
         notes.add(name, f"status: {told}, pending")

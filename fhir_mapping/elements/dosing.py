@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from fhir_mapping.terms.drug_names import DRUGS, is_local
 from fhir_mapping.terms.exact import listed
 from fhir_mapping.words.fold import compiled
 from fhir_mapping.words.plain import plain
-from recommenders.vocabulary.facts import Finding, Reading
+from recommenders.vocabulary.facts import Finding, Reading, replace
 from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:

@@ -29,20 +29,33 @@ _INFUSION = (
     compiled(
         r"(?:over|during|infus\w*(?:\s+time)?(?:\s+(?:over|for|in))?|(?<=ml )in|(?<=mg )in|(?<=iv )in)\s*"
         r"(?:a period of\s*)?"
-        rf"(?P<least>at least|no less than|not less than|minimum of|>=|≥|>)?\s*{_LASTING}\s*"
+        rf"(?P<least>at least|no less than|not less than|(?:a )?minimum of|>=|≥|>)?\s*{_LASTING}\s*"
         rf"(?P<unit>{_TIME_WORD}){_AND_MINUTES}"
     ),
     compiled(
-        r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静脉推注|静滴|滴注|输注|点滴|泵入|滴入|静推|推注|ivgtt|持续)\s*(?:时间)?\s*"
+        r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静脉推注|静滴|滴注|输注|点滴|泵入|滴入|静推|推注|ivgtt|持续|维持)\s*[,，]?\s*(?:时间)?\s*"
         rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_LASTING}\s*(?P<unit>{_TIME_SIGN}){_AND_MINUTES}(?P<after>以上)?"
     ),
     compiled(
-        rf"{_LASTING}\s*(?P<unit>分钟|小时|秒钟?){_AND_MINUTES}"
-        r"(?:内)?(?:滴完|输完|推完|滴注|输注|静滴|滴入|推注)(?P<least>)"
+        rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_LASTING}\s*(?P<unit>{_TIME_SIGN}){_AND_MINUTES}(?P<after>以上)?"
+        r"(?:内)?(?:持续|缓慢)?(?:滴完|输完|推完|静脉滴注|静脉输注|静脉点滴|滴注|输注|静滴|滴入|泵入|推注)"
+    ),
+    compiled(
+        rf"(?:\biv|\bml|\bns|saline|\bivgtt|氯化钠|盐水)\s*[,;]?\s*(?P<least>>=|≥|>)?\s*{_LASTING}\s*"
+        rf"(?P<unit>minutes?|mins?|分钟)(?![a-z]){_AND_MINUTES}(?!\s*(?:before|after|prior|post|pre|apart|前|后|内))"
     ),
 )
+_SPELT = (
+    (compiled(r"\bhalf (?:an? )?hour\b"), "30 min"),
+    (compiled(r"半个?小时"), "30分钟"),
+    (compiled(r"\b(one|two|three|four|an)(?= (?:hours?|minutes?)\b)"), None),
+    (compiled(r"(?<![\d一二两三四五六七八九十])([一二两三四])(?=个?小时)"), None),
+)
+"""Times in words; None: the word is a number."""
+_NUMBERS = {"one": 1, "an": 1, "two": 2, "three": 3, "four": 4, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4}
 _PUSH = compiled(
-    r"\b(?:iv|i\.v\.|intravenous|slow|rapid)?[ -]?(?:push|bolus)(?:es)?\b|\bivp\b|静推|推注|静脉推|静注(?!射用)"
+    r"\b(?:iv|i\.v\.|intravenous|slow|rapid)?[ -]?(?:push|bolus)(?:es)?\b|\bivp\b"
+    r"|静推|推注|(?:静脉|\biv\s*)推|静注(?!射用)"
 )
 _NO_PUSH = compiled(
     r"\b(?:no|not|never|avoid)\b[^.;]{0,30}\b(?:push|bolus)|(?:不可|不得|禁止|勿|避免)[^。；]{0,6}(?:静推|推注)"
@@ -68,7 +81,7 @@ def text_infusion(text: str) -> tuple[Decimal, Decimal] | None:
     """
     Read an infusion time in minutes ("over 15 min", "1 h 30 min", "静滴2-4小时", "30 s"); None when none is told.
     """
-    folded = plain(text)
+    folded = _in_digits(plain(text))
     for pattern in _INFUSION:
         if hit := pattern.search(folded):
             factor = _minutes_in(hit["unit"])
@@ -80,6 +93,12 @@ def text_infusion(text: str) -> tuple[Decimal, Decimal] | None:
                 high = max(high, A_DAY)
             return (low, high) if low <= high else None
     return None
+
+
+def _in_digits(folded: str) -> str:
+    for pattern, digits in _SPELT:
+        folded = pattern.sub(lambda hit, digits=digits: digits or str(_NUMBERS[hit[1]]), folded)  # type: ignore[misc] # bound at once
+    return folded
 
 
 def says_push(text: str) -> bool:

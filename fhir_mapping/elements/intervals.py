@@ -52,16 +52,25 @@ _ENGLISH = {
 _COUNT = r"(\d+(?:\.\d+)?|one|two|three|four|five|six|seven|eight|twelve|十二|[一二两三四五六七八九十])"
 _EVERY = (
     compiled(
-        rf"(?<![a-z])q\s*\.?\s*{_COUNT}(?:{TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|mo|m|years?|y)(?![a-z])"
+        rf"(?<![a-z])q\s*\.?\s*{_COUNT}(?:{TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weekly|weeks?|wks?|w|monthly|months?|mo|m|years?|y)(?![a-z])"
     ),
     compiled(
-        rf"every\s+{_COUNT}(?:{TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|mo|years?)(?![a-z])"
+        rf"every\s+{_COUNT}(?:st|nd|rd|th)?(?:{TO}{_COUNT})?\s*(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|mo|years?)(?![a-z])"
     ),
     compiled(rf"(?:每|q)\s*(?:隔)?{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>小时|天|日|周|星期|月|年)"),
     compiled(rf"{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)\s*(?:1|一)\s*次"),
     compiled(rf"(?:1|一)\s*次\s*/\s*(?:每)?\s*{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)"),
+    compiled(rf"{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)\s*/\s*次"),
     compiled(rf"(?<![a-z0-9.]){_COUNT}(?:{TO}{_COUNT})?\s*-?\s*(?P<unit>week|month)ly(?![a-z])"),
 )
+_CYCLE = compiled(
+    rf"(?<![a-z0-9.]){_COUNT}(?:{TO}{_COUNT})?\s*-?\s*(?P<unit>days?|d|weeks?|wks?|天|日|周)\s*(?:为|作为)?\s*(?:1|一)?\s*个?\s*"
+    r"(?:cycles?\b|周期|疗程)"
+)
+_SEVERAL_DAYS = compiled(
+    r"\b(?:d|days?)\s*1\s*(?:,|、|/|&|and|-|~|to)\s*(?:d|day)?\s*\d{1,2}(?!\d?\s*-?\s*(?:天|日|d\b|day|week|周))|第?1\s*(?:、|,|和|及|-|~|至|到)\s*第?\d+\s*[天日]"
+)
+"""Several days of a cycle: then its length is not the interval between doses."""
 _SO_OFTEN = (
     compiled(rf"(?:每|一)\s*(?P<unit>周|星期|月|年)\s*{_COUNT}\s*次"),
     compiled(rf"{_COUNT}\s*次\s*/\s*(?P<unit>周|星期|月|年)"),
@@ -86,6 +95,8 @@ UNITS_OF_TIME = {
     "wk": "wk",
     "周": "wk",
     "星期": "wk",
+    "weekly": "wk",
+    "monthly": "mo",
     "m": "mo",
     "mo": "mo",
     "month": "mo",
@@ -138,19 +149,18 @@ def text_interval(text: str) -> tuple[Decimal, Decimal] | None:
     folded = plain(text)
     if _PRN.search(folded) or _BIWEEKLY.search(folded):
         return None
-    for pattern, times in _TIMES_A_DAY:
-        if pattern.search(folded):
-            return Decimal(1) / times, Decimal(1) / times
+    if times := next((times for pattern, times in _TIMES_A_DAY if pattern.search(folded)), None):
+        return Decimal(1) / times, Decimal(1) / times
     for pattern in _SO_OFTEN:
         if (hit := pattern.search(folded)) and (days := _share(hit)):
             return days, days
     for pattern in _EVERY:
         if (hit := pattern.search(folded)) and (found := _span(hit)):
             return found
-    for pattern, days in _NAMED_INTERVALS:
-        if pattern.search(folded):
-            return days, days
-    return None
+    if (hit := _CYCLE.search(folded)) and not _SEVERAL_DAYS.search(folded):
+        return _span(hit)
+    named = next((days for pattern, days in _NAMED_INTERVALS if pattern.search(folded)), None)
+    return None if named is None else (named, named)
 
 
 def is_ambiguous_interval(text: str) -> bool:

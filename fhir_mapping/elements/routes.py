@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.context import ReadingContext
 
 _ROUTE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("SC", compiled(r"\b(?:sc|s\.c\.|sq|subq|sub-q|subcut|subcutaneous(?:ly)?)\b|皮下")),
-    ("IM", compiled(r"\b(?:im|i\.m\.|intramuscular(?:ly)?)\b|肌注|肌内|肌肉注射")),
+    (
+        "SC",
+        compiled(r"\b(?:sc|s\.c\.?|s\.q\.?|sq|subq|sub-q|subcut|subcutaneous(?:ly)?|under the skin|ih)(?![a-z])|皮下"),
+    ),
+    ("IM", compiled(r"\b(?:im|i\.m\.?|intramuscular(?:ly)?|into (?:a|the) muscle)(?![a-z])|肌注|肌内|肌肉注射")),
     ("ID", compiled(r"\bintradermal(?:ly)?\b|皮内注射|皮内")),
     (
         "IV",
         compiled(
-            r"\b(?:iv|i\.v\.|ivgtt|iv drip|ivpb|civi?|intravenous(?:ly)?)\b|静滴|静脉|静推|静注|静点|输注|滴注|ivgtt"
+            r"\b(?:iv|i\.v\.?|ivgtt|iv drip|ivpb|civi?|intravenous(?:ly)?|into (?:a|the) vein)(?![a-z])"
+            r"|静滴|静脉|静推|静注|静点|输注|滴注|ivgtt"
         ),
     ),
-    ("PO", compiled(r"\b(?:po|p\.o\.|oral(?:ly)?|by mouth)\b|口服|嚼服")),
+    ("PO", compiled(r"\b(?:po|p\.o\.?|per os|oral(?:ly)?|by mouth)(?![a-z])|口服|嚼服")),
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.elements.values import Number, answer_of, as_sent, number_of
+from fhir_mapping.elements.answers import answer_of
+from fhir_mapping.elements.values import Number, as_sent, number_of
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.words.fold import compiled, fold
+from recommenders.vocabulary.facts import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

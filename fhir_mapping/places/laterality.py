@@ -20,13 +20,14 @@ BOTH: frozenset[Side] = frozenset({"left", "right"})
 _EXTENSIONS = ("mcode-laterality-qualifier", "mcode-laterality", "mcode-body-location-qualifier")
 _CONCEPTS: Mapping[str, Side] = {"laterality_left": "left", "laterality_right": "right"}
 
-_LEFT, _RIGHT = r"\bleft\b|\blt\b|\(l\)|左侧?", r"\bright\b|\brt\.|\(r\)|右侧?"
+_LEFT = r"\bleft\b|\blt\b|\(l\)|\bl\b\.?(?! ?[\d-])|左侧?"
+_RIGHT = r"\bright\b|\brt\.|\(r\)|\br\b\.?(?! ?[\d-])|右侧?"
 _BOTH = r"\bbilateral\b|\bboth\b|双侧?|两侧"
 _ONE = rf"(?:{_LEFT}|{_RIGHT}|{_BOTH})"
 _SIDES = rf"(?P<sides>{_ONE}(?:\s*(?:and|&|/|、|和|及|与)\s*{_ONE})?)"
 _BETWEEN = (
     r"(?:[\s-]|\bsided\b|\bside\b|\bproximal\b|\bdistal\b|\bmid\b|\bmiddle\b|\bupper\b|\blower\b|\bend\b|\bneck\b"
-    r"|\bhead\b|\bshaft\b|\bof\b|\bthe\b|\bbone\b|\bfemoral\b|\bhip\b|\btotal\b|人工|\d{1,2}(?:st|nd|rd|th)|第?\d{1,2}"
+    r"|\bhead\b|\bshaft\b|\bof\b|\bthe\b|\bbone\b|\bfemoral\b|\bhip\b|\btotal\b|\banterior\b|\bposterior\b|\blateral\b|[前后腋]|人工|\d{1,2}(?:st|nd|rd|th)|第?\d{1,2}"
     r"|inter$|sub$|per$|近端|远端|中段|上段|下段|下肢|上肢)*"
 )
 _BEFORE = compiled(rf"{_SIDES}{_BETWEEN}$")

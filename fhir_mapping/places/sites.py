@@ -66,7 +66,9 @@ _BONES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 _SOFT = compiled("|".join(f"(?:{how})" for kind, _, how in _ROWS if kind == "soft"))
 _OTHER = compiled("|".join(f"(?:{how})" for kind, _, how in _ROWS if kind == "other"))
-_RIB_BEFORE = compiled(r"(\d{1,2})(?:st|nd|rd|th)?\s*(?:left |right |左侧?|右侧?)?$")
+_RIB_BEFORE = compiled(
+    r"(\d{1,2})(?:st|nd|rd|th)?\s*(?:left |right |左侧?|右侧?)?(?:anterior |posterior |lateral |[前后侧腋]){0,2}$"
+)
 _RIB_AFTER = compiled(r"^\s*(?:no\.? ?|#|第)?\s*(\d{1,2})\b")
 
 

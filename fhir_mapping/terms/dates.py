@@ -59,6 +59,7 @@ def parse(value: object, timezone: dt.tzinfo) -> Stamp | None:
     return _parse(text, timezone) if len(text) <= LONGEST else None
 
 
+MONTHS_IN_YEAR = 12
 LONGEST = 40
 """Characters of a date-time; a longer text is none, and must fill no cache."""
 
@@ -89,10 +90,15 @@ def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
 
 
 _WRITTEN = re.compile(
-    r"(\d{4})\s*[年/.-]\s*(?:(\d{1,2})\s*(?:月|[/.-]|$)\s*(?:(\d{1,2})\s*日?)?)?"
+    r"(\d{4})\s*[年/.-]\s*(?:(\d{1,2})\s*(?:月|[/.-]|$)\s*(?:(\d{1,2})\s*[日号]?)?)?"
     r"(?:[T\s]*(\d{1,2}):(\d{2})(?::(\d{2}))?)?\s*$"
 )
-_PACKED = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?$")
+_PACKED = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2})?(?:\.\d+)?(Z|[+-]\d{2}:?\d{2})?)?$")
+_MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if name}
+_DAY_FIRST = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[ -]([A-Za-z]{3})[a-z]*\.?,?[ -](\d{4})$")
+_MONTH_FIRST = re.compile(r"([A-Za-z]{3})[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})$")
+_IN_NUMBERS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})$")
+"""Day or month first: read only where one of them can be no month."""
 
 
 def written(said: str, timezone: dt.tzinfo) -> Stamp | None:
@@ -100,11 +106,27 @@ def written(said: str, timezone: dt.tzinfo) -> Stamp | None:
     text = unicodedata.normalize("NFKC", said).strip() if len(said) <= LONGEST else ""
     found = _WRITTEN.match(text) or _PACKED.match(text)
     if found is None:
-        return parse(said, timezone)
-    year, month, day, hour, minute, second = found.groups()
+        return parse(_year_first(text) or said, timezone)
+    year, month, day, hour, minute, second, *zone = found.groups()
     date = "-".join(part.zfill(2) for part in (year, month, day) if part)
     time = f"T{hour.zfill(2)}:{minute}:{second or '00'}" if hour and day else ""
+    if time and zone and zone[0]:
+        time += zone[0] if len(zone[0]) != 5 else f"{zone[0][:3]}:{zone[0][3:]}"
     return parse(date + time, timezone)
+
+
+def _year_first(text: str) -> str | None:
+    """Give a date that ends with its year ("18 Nov 2026", "18.11.2026", "11/18/2026") as FHIR has it."""
+    if hit := _DAY_FIRST.match(text):
+        day, month, year = hit[1], _MONTHS.get(hit[2].capitalize()), hit[3]
+    elif hit := _MONTH_FIRST.match(text):
+        day, month, year = hit[2], _MONTHS.get(hit[1].capitalize()), hit[3]
+    elif (hit := _IN_NUMBERS.match(text)) and (int(hit[1]) > MONTHS_IN_YEAR) != (int(hit[3]) > MONTHS_IN_YEAR):
+        day, month = (hit[1], int(hit[3])) if int(hit[1]) > MONTHS_IN_YEAR else (hit[3], int(hit[1]))
+        year = hit[4]
+    else:
+        return None
+    return f"{year}-{month:02d}-{day.zfill(2)}" if month else None
 
 
 def as_fhir(stamp: Stamp) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fhir_mapping.terms.exact import BROKEN, plainly
-from fhir_mapping.terms.heads import string
+from fhir_mapping.terms.heads import Meta, meta_of, string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 MAX_ENTRIES = 20_000
 
@@ -40,6 +40,7 @@ class _Link(msgspec.Struct, gc=False):
 
 class _Envelope(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815 - FHIR's own names
+    meta: Meta | None = None
     total: int | None = None
     link: list[_Link] | None = None
     entry: list[Entry] | None = None
@@ -59,8 +60,7 @@ class Delivered:
     `newest_first` when it says that it sorted by date, `whole_from` the first day from which all is here, where
     whoever fetched it says so. `outcome` when an OperationOutcome of an error came (in place of the list or among
     it), `faults` what could not be read.
-    `single` when one resource came in place of a list; `withheld` when some label or code in it says "masked" or
-    "redacted", so that the entries must be looked at for it.
+    `single` when one resource came in place of a list.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -70,7 +70,6 @@ class Delivered:
     outcome: bool = False
     faults: list[str] = field(default_factory=list)
     single: bool = False
-    withheld: bool = False
 
 
 def is_nothing(raw: msgspec.Raw) -> bool:
@@ -81,34 +80,6 @@ def is_nothing(raw: msgspec.Raw) -> bool:
 def open_key(raw: bytes) -> Delivered:
     """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
     raw = bytes(raw)
-    found = _opened(raw)
-    found.withheld = any(word in raw for word in _WITHHELD)
-    if found.withheld and not found.single and is_withheld({"meta": _top_meta(raw)}):
-        found.truncated = True
-        found.faults.append("masked: the list is labelled as redacted")
-    return found
-
-
-_WITHHELD = (b"MASKED", b"REDACTED", b"masked")
-_LABELS = frozenset({"MASKED", "REDACTED"})
-
-
-def _top_meta(raw: bytes) -> Any:  # noqa: ANN401 - any JSON
-    try:
-        return plainly(_decode_object(raw).get("meta"))
-    except BROKEN:
-        return None
-
-
-def is_withheld(resource: Mapping[str, Any]) -> bool:
-    """Tell whether a resource's security labels say that its content was masked or redacted."""
-    meta = resource.get("meta")
-    labels = meta.get("security") if isinstance(meta, dict) else None
-    listed = labels if isinstance(labels, list) else [labels]
-    return any(isinstance(label, dict) and str(label.get("code")) in _LABELS for label in listed)
-
-
-def _opened(raw: bytes) -> Delivered:
     start = raw.lstrip()[:1]
     if raw.strip() == b"null":
         return Delivered()
@@ -127,9 +98,8 @@ def _opened(raw: bytes) -> Delivered:
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if envelope.resourceType != "Bundle":
         return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
-    if b"OperationOutcome" not in raw:
-        return _delivered(envelope.entry or [], envelope.total, envelope.link or [])
-    return _without_outcomes(_delivered(envelope.entry or [], envelope.total, envelope.link or []))
+    found = _delivered(envelope.entry or [], envelope.total, envelope.link or [], envelope.meta)
+    return _without_outcomes(found) if b"OperationOutcome" in raw else found
 
 
 NOT_FOLLOWED = "urn:oncobone:not-followed"
@@ -139,7 +109,7 @@ WHOLE_FROM = "urn:oncobone:whole-from:"
 _NEWEST_FIRST = re.compile(r"[?&]_sort=-date(?:&|$)")
 
 
-def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link]) -> Delivered:
+def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link], meta: Meta | None) -> Delivered:
     found = Delivered(entries=entries)
     matches = sum(entry.search is None or entry.search.mode not in {"outcome", "include"} for entry in entries)
     found.truncated = total is not None and total > matches
@@ -150,6 +120,9 @@ def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link]) 
             found.newest_first = bool(link.url and _NEWEST_FIRST.search(link.url))
         elif link.url and link.url.startswith(WHOLE_FROM):
             found.whole_from = link.url.removeprefix(WHOLE_FROM)
+    if meta is not None and meta.is_withheld:
+        found.truncated = True
+        found.faults.append("masked: the list is labelled as redacted")
     return found
 
 
@@ -256,8 +229,9 @@ def _open_broken(raw: bytes) -> Delivered:
     total, links = plainly(members.get("total")), plainly(members.get("link"))
     links = links if isinstance(links, list) else [links]
     told = [_Link(string(one.get("relation")), string(one.get("url"))) for one in links if isinstance(one, dict)]
-    found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told))
-    found.faults = faults
+    meta = meta_of(plainly(members.get("meta")))
+    found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told, meta))
+    found.faults = faults + found.faults
     return found
 
 

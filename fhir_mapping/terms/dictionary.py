@@ -6,6 +6,7 @@ import datetime as dt
 import tomllib
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -208,6 +209,7 @@ def word_of(path: str, allowed: tuple[str, ...], said: str) -> str | None:
 _BLANK = Facts(as_of=dt.date.min)
 
 
+@cache
 def blank(path: str) -> Fact:
     """Give the unknown (or closed-world) fact at a path, as the dictionary declares it."""
     return _BLANK.fact(path)

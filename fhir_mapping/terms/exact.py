@@ -17,7 +17,7 @@ MAX_WORK = 10_000
 """Of one resource, as `work` counts it; an imaging study of thousands of images is below it."""
 MAX_WORK_OF_A_CALL = 70_000
 """Of all resources of a call that are read whole: about a second. A result is 10 to 20."""
-_SURELY_LITTLE = 2 * MAX_WORK
+SURELY_LITTLE = 2 * MAX_WORK
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding may raise on bytes that are not what they should be (ValidationError is a DecodeError)."""
@@ -51,7 +51,7 @@ def work(raw: msgspec.Raw | bytes) -> int:
 
 def refuse_too_long(raw: msgspec.Raw | bytes) -> None:
     """Raise `ResourceFaultError` for a resource of more work than one may cost."""
-    if memoryview(raw).nbytes > _SURELY_LITTLE and work(raw) > MAX_WORK:
+    if memoryview(raw).nbytes > SURELY_LITTLE and work(raw) > MAX_WORK:
         raise ResourceFaultError("too-long: more elements than a resource may hold")
 
 

@@ -63,11 +63,33 @@ class Part(msgspec.Struct, gc=False):
     code: Codeable | list[Codeable] | None = None
 
 
+class Label(msgspec.Struct, gc=False):
+    """A security label."""
+
+    code: str | int | None = None
+
+
+class Meta(msgspec.Struct, gc=False):
+    """The security labels of a resource or of a list."""
+
+    security: list[Label] | Label | None = None
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether they say that the content was masked or redacted."""
+        labels = self.security if isinstance(self.security, list) else [self.security]
+        return any(label is not None and str(label.code) in _LABELS for label in labels)
+
+
+_LABELS = frozenset({"MASKED", "REDACTED"})
+
+
 class Head(msgspec.Struct, gc=False):
     """The elements of a resource that selection and ordering look at."""
 
     resourceType: str = ""  # noqa: N815 - FHIR's own names
     id: str | int | None = None
+    meta: Meta | None = None
     status: str | None = None
     code: Codeable | list[Codeable] | None = None
     subject: Ref | None = None
@@ -111,6 +133,7 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
     return Head(
         resourceType=text["resourceType"] or "",
         id=number if isinstance(number, str | int) and not isinstance(number, bool) else None,
+        meta=meta_of(members.get("meta")),
         status=text["status"],
         code=_codeable(members.get("code")),
         subject=_ref(members.get("subject")),
@@ -128,6 +151,14 @@ def _tolerant_head(raw: msgspec.Raw | bytes) -> Head:
         hasMember=_refs(members.get("hasMember")),
         medicationCodeableConcept=_codeable(members.get("medicationCodeableConcept")),
     )
+
+
+def meta_of(value: object) -> Meta | None:
+    """Give the labels of a `meta` that is not of its type throughout; None where there is none."""
+    if not isinstance(value, dict) or value.get("security") is None:
+        return None
+    codes = (label.get("code") for label in listed(value["security"]))
+    return Meta([Label(code if isinstance(code, str | int) else None) for code in codes])
 
 
 def string(value: object) -> str | None:

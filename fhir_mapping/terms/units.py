@@ -59,6 +59,11 @@ def _rows(name: str) -> Iterator[dict[str, str]]:
 
 def fold(text: str) -> str:
     """Give the comparable form of a written unit: NFKC, micro sign as u, no blanks, lower case."""
+    return _folded(text) if len(text) <= LONGEST_UNIT else _folded.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _folded(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).replace("μ", "u").replace("µ", "u").replace("×", "x").replace("⁹", "9")
     return re.sub(r"\s+", "", plain).lower()
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
+from fhir_mapping.words import forms
 from fhir_mapping.words.fold import compiled, fold
 from fhir_mapping.words.targets import LONGEST, TARGETS, Mention, find
 
@@ -178,8 +179,8 @@ class _Sentence:
     triggers: list[_Trigger]
     targets: Sequence[tuple[int, int]]
 
-    def governing(self, start: int, end: int) -> list[_Trigger]:
-        """Give the triggers that speak of the words at `start:end`."""
+    def governing(self, start: int, end: int, *, means: bool = False) -> list[_Trigger]:
+        """Give the triggers that speak of the words at `start:end`, which may be the `means` of a look at others."""
         near = [one for one in self.triggers if start - FAR <= one.end and one.start <= end + FAR]
         found = [
             one
@@ -197,7 +198,7 @@ class _Sentence:
         ]
         behind = self._as_of_now(_nearest_result(behind), near)
         for one in behind:
-            one.used = one.used or one.rule.kind in {"negation", "affirmation"}
+            one.used = one.used or (one.rule.kind in {"negation", "affirmation"} and not means)
         return [*found, *behind, *(one for one in near if one.rule.reach == "sentence")]
 
     def _as_of_now(self, behind: list[_Trigger], near: Sequence[_Trigger]) -> list[_Trigger]:
@@ -293,7 +294,7 @@ def judge_all(folded: str, mentions: Sequence[Mention], *, needs_evidence: bool 
     With `needs_evidence` a mention that nothing confirms is `unread`, as in laboratory and genetics; without, it is
     `present`, as on a problem list.
     """
-    text = _one_line(folded)
+    text, unticked = forms.read(_one_line(folded))
     order = sorted(range(len(mentions)), key=lambda number: mentions[number].start)
     verdicts: list[Verdict] = ["unread"] * len(mentions)
     position = 0
@@ -304,6 +305,10 @@ def judge_all(folded: str, mentions: Sequence[Mention], *, needs_evidence: bool 
             position += 1
         if inside:
             _judge_sentence(text[begin:stop], begin, inside, mentions, verdicts, needs_evidence=needs_evidence)
+    for box in unticked:
+        for number, one in enumerate(mentions):
+            if one.start < box.end and box.start < one.end:
+                verdicts[number] = "absent" if box.answered else "unread"
     return verdicts
 
 
@@ -320,7 +325,7 @@ def _judge_sentence(
     sentence = _Sentence(words, _triggers(words), places)
     for number, (start, end) in zip(inside, places, strict=True):
         target = TARGETS.get(mentions[number].target)
-        governing = sentence.governing(start, end)
+        governing = sentence.governing(start, end, means=target is not None and target.means)
         if target is None or not target.risky:
             governing = [one for one in governing if not one.rule.risky]
         verdict = _verdict(governing, start, words[start:end])

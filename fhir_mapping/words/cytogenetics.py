@@ -88,16 +88,29 @@ _STEMS = (
 _KARYOTYPE = compiled(r"(?<!\d)\d{2}(?:[~-]\d{2,3})?(?:<\dn>)?,[xy]{1,4}[^ \n。]{0,400}")
 _PERCENT = compiled(r"(?P<words>[^\d%,;<>≤≥()|]{0,24})(?P<sign>[<>≤≥]=?)? ?(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%")
 _LIMIT = compiled(r"cut-? ?off|threshold|reference|normal|\bref\b|阈值|界值|临界|截断值|参考|正常")
+_WITHIN = compiled(
+    r"within (?:the )?(?:normal|reference)|(?:below|under) (?:the )?(?:\w+ )?(?:cut-? ?off|threshold)"
+    r"|正常(?:值|参考)?范围[之以]?内|低于"
+)
 _BEFORE = compiled(
     r"(?P<number>\d{1,3}(?:\.\d{1,2})?) ?%(?: of)?(?: (?:the|all|plasma|analy[sz]ed|counted|tumou?r))*"
-    r"(?: (?:cells|nuclei))?(?: (?:with|showed|show|had|have|carr(?:y|ied)|were|positive for))*(?: (?:a|an))? ?$"
-    r"|(?P<zh>\d{1,3}(?:\.\d{1,2})?) ?%的?(?:浆|肿瘤|分析)?(?:细胞)?(?:可?见|存在|检出|有|呈)? ?$"
+    r"(?: (?:cells|nuclei))?(?: (?:with|showed|show|had|have|carr(?:y|ied)|were|positive for))*(?: (?:a|an))? ?\Z"
+    r"|(?P<zh>\d{1,3}(?:\.\d{1,2})?) ?%的?(?:浆|肿瘤|分析)?(?:细胞)?(?:可?见|存在|检出|有|呈)? ?\Z"
 )
-_CELLS = compiled(r"(?<![\d/])(?P<cells>\d{1,4}) ?/ ?(?P<of>\d{2,4})(?![\d/])")
+_CELLS = compiled(r"(?<![\d/a-z.])(?P<cells>\d{1,4}) ?(?:/|of|out of) ?(?P<of>\d{2,4})(?![\d/a-z])")
 _COPIES = compiled(
-    r"(?P<sign>[≥>]=?)? ?(?P<number>\d) ?(?:-|~)?\d? ?(?:个|份)?(?:copies|copy|拷贝)|[x×] ?(?P<times>\d)(?!\d)"
+    r"(?P<sign>[≥>]=?)? ?(?P<number>\d) ?(?:-|~)?\d? ?(?:个|份)?(?:copies|copy|signals?\b|拷贝|信号)"
+    r"|[x×] ?(?P<times>\d)(?!\d)"
+    r"|\b(?P<spelt>one|two|three|four|five|six) (?:copies|copy|signals?)\b|(?P<zh>[一二两三四五六])个?(?:拷贝|信号)"
 )
-_CELL_ENDS = compiled(r"[;。\n]|\.(?= |$)|\|\|")
+_NUMBERS = ("", "one 一", "two 二 两", "three 三", "four 四", "five 五", "six 六")
+_SPELT = {word: number for number, listed in enumerate(_NUMBERS) for word in listed.split()}
+_DEFINITION = compiled(r"^ ?\([^()]{0,12}(?:[≥>]=?|at least|or more|以上)[^()]{0,16}\)")
+"""What an amplification is, behind its name: not how many copies were counted."""
+_CELL_ENDS = compiled(
+    r"[;。](?! ?(?:the )?(?:lab\w* |normal )?(?:cut-? ?off|threshold|reference|参考|阈值|界值|临界|截断值))"
+    r"|\n|\.(?= |$)|\|\|"
+)
 _NO_SHARE = compiled(r"sensitiv|specific|敏感|灵敏|特异|of (?:all )?(?:the )?(?:patients|cases)|的?(?:患者|病例)")
 _OTHER_TEST = compiled(
     r"mutat|突变|variant|变异|sequenc|测序|\bihc\b|protein|蛋白|表达|expression|immuno|免疫组|exon|外显子"
@@ -229,25 +242,33 @@ def _around(folded: str, place: _Place, places: list[_Place]) -> _Around:
     following = next((one.start for one in places if one.start >= place.end and one.path != place.path), limit)
     cell = folded[place.end : min(limit, following)]
     end = _CELL_ENDS.search(cell)
-    cell = cell[: end.start()] if end else cell
-    head = folded[max(0, place.start - 60) : place.start]
-    copies = _COPIES.search(cell)
-    number = None if copies is None else int(copies["number"] or copies["times"])
+    cell = _DEFINITION.sub("", cell[: end.start()] if end else cell)
+    *_, head = _CELL_ENDS.split(folded[max(0, place.start - 60) : place.start])
+    number = _copies(cell)
     share, below, cutoff = (None, False, None) if _NO_SHARE.search(cell) else _shares(cell, head)
     return _Around(cell, share, below, cutoff, number)
+
+
+def _copies(cell: str) -> int | None:
+    """Give the copies that a cell tells of ("3 copies", "x3", "two copies", 三个拷贝)."""
+    hit = _COPIES.search(cell)
+    if hit is None:
+        return None
+    spelt = hit["spelt"] or hit["zh"]
+    return _SPELT[spelt] if spelt else int(hit["number"] or hit["times"])
 
 
 def _shares(cell: str, head: str) -> tuple[Decimal | None, bool, Decimal | None]:
     """Give the share of cells (%), whether it is told as "below", and the cut-off, as far as they are told."""
     share: Decimal | None = None
     cutoff: Decimal | None = None
-    below = False
+    below = within = _WITHIN.search(cell) is not None
     for hit in _PERCENT.finditer(cell):
         number = Decimal(hit["number"])
         if _LIMIT.search(hit["words"]) or (hit["sign"] and share is not None):
             cutoff = number if cutoff is None else cutoff
         elif share is None:
-            share, below = number, (hit["sign"] or "").startswith(("<", "≤"))
+            share, below = number, (hit["sign"] or "").startswith(("<", "≤")) or within
     if share is None and (cells := _CELLS.search(cell)) is not None:
         share = Decimal(100 * int(cells["cells"])) / int(cells["of"])
     if share is None and (before := _BEFORE.search(head)) is not None:
@@ -261,11 +282,18 @@ def _weighed(verdict: Verdict, around: _Around, one: Abnormality, cutoffs: Mappi
     if verdict not in {"present", "absent", "unread"}:
         return Told(verdict, copies)
     counted = _by_share(around, one, cutoffs)
-    if counted is None and copies is not None:
-        counted = "present" if copies > 2 else "absent"
+    if one.change != "fusion" and around.copies is not None and _is_usual(around.copies, one):
+        counted = "absent" if around.share is None or around.share >= 100 - one.limit else None
+    elif counted is None and copies is not None:
+        counted = "present"
     if counted is None or counted == verdict:
         return Told(verdict, copies)
     return Told(counted, copies) if verdict == "unread" else Told("contradictory")
+
+
+def _is_usual(copies: int, one: Abnormality) -> bool:
+    """Tell whether so many copies are no change: a share beside them is one of normal cells."""
+    return copies <= 2 if one.change == "gain" else copies >= 2
 
 
 def _by_share(around: _Around, one: Abnormality, cutoffs: Mapping[str, Decimal]) -> Verdict | None:

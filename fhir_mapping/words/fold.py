@@ -7,6 +7,8 @@ import unicodedata
 from importlib.resources import files
 
 _BLANKS = re.compile(r"[ \t\r\f\v]+")
+_LEADERS = re.compile(r"(?<=[^\s.])[ ]?\.(?:[ ]?\.){3,}")
+"""Dots that lead from a name to its result, as forms print them; three are an ellipsis."""
 
 
 def compiled(words: str) -> re.Pattern[str]:
@@ -37,9 +39,11 @@ def fold(text: str) -> str:
     """
     Give text as the patterns expect it.
 
-    NFKC (full-width forms become usual ones), lower case, traditional Chinese as simplified, accents dropped, single
-    blanks. Line ends stay: they end a sentence.
+    NFKC (full-width forms become usual ones), leading dots as a colon, lower case, traditional Chinese as simplified,
+    accents dropped, single blanks. Line ends stay: they end a sentence.
     """
+    if "...." in text or ". . . ." in text:
+        text = _LEADERS.sub(": ", text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_FOLDED)
     return _BLANKS.sub(" ", text.lower())

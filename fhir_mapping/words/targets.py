@@ -26,6 +26,7 @@ class Target:
 
     `stems`: one of them is in every hit. `risky`: texts speak of its danger as often as of itself. `covers` names
     targets whose hits inside a hit of this one are none ("smouldering multiple myeloma" is no multiple myeloma).
+    `means`: it is a way of looking, and the result behind it is of what was looked for ("MRI excluded metastases").
     """
 
     name: str
@@ -33,6 +34,7 @@ class Target:
     stems: tuple[str, ...]
     risky: bool = False
     covers: frozenset[str] = frozenset()
+    means: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def _load() -> dict[str, Target]:
             tuple(row["stems"]),
             row.get("risky", False),
             frozenset(row.get("covers", ())),
+            row.get("means", False),
         )
         for name, row in table.items()
     }

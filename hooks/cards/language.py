@@ -1,4 +1,4 @@
-"""The reader's language: the best match of `Accept-Language` among English and Chinese."""
+"""The reader's language, English or Chinese: as a setting, an option or an address names it, or as a browser asks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ if TYPE_CHECKING:
 _RANGE = re.compile(
     r"\s*(\*|[A-Za-z]{1,8})((?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?"
 )
+_TAG = re.compile(r"([A-Za-z]{1,8})(?:[-_][A-Za-z0-9]{1,8})*")
 _PRIMARY: dict[str, Language] = {"en": "en", "zh": "zh-CN"}
+
+
+def language_of(name: str) -> Language | None:
+    """Read the name of a language, with or without region and script: all Chinese is `zh-CN`; None for any other."""
+    tag = _TAG.fullmatch(name.strip())
+    return _PRIMARY.get(tag[1].lower()) if tag else None
+
+
+def page_language(asked: str | None, accept: str | None, default: Language) -> Language:
+    """Choose the language of a page: the one that its address asks for, else as the browser does."""
+    return language_of(asked or "") or reader_language(accept, default)
 
 
 def reader_language(accept: str | None, default: Language) -> Language:

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.proposals import proposed_name, resource_for
+from fhir_mapping.proposals import counted_in, proposed_name, resource_for
 from fhir_mapping.writing.parts import ProposalError
 from hooks.cards.budgets import MOST_BUTTONS
 from hooks.cards.wording import number
@@ -152,16 +152,19 @@ class SuggestionBuilder:
                 }
             )
         alone = len(proposal.items) == 1
+        # an order names who gives it (US Core, us-core-21); of anybody else it can only be a proposal
+        ordered = self.call.hook in ORDER_HOOKS and self.call.practitioner is not None
         for item in proposal.items:
             resource = resource_for(
                 item,
                 patient_id=self.call.patient_id,
                 reasons=_reasons(proposal, self.assessment),
                 drafts=self.drafts,
-                intent="order" if self.call.hook in ORDER_HOOKS else "proposal",
+                intent="order" if ordered else "proposal",
                 language=self.speaker.language,
                 authored=self.assessment.as_of,
                 requester=self.call.practitioner,
+                counted_in=counted_in(item, self.assessment.facts.lab),
             )
             kind = "update" if isinstance(item, ChangedOrder) else "create"
             description = label if alone else self.described(item)

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.assessing.topics import RECOMMENDERS
-from recommenders.patient.advice import Label, Phrase
+from recommenders.patient.advice import Label, Phrase, Why
 from recommenders.patient.faces import variant_of
 from recommenders.patient.fills import FILLS
 from recommenders.patient.fills import GUIDANCE as SHARED
@@ -60,6 +60,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAMES = {spec.name: path for path, spec in reversed(DICTIONARY.items())} | {path: path for path in DICTIONARY}
 """Where a name of the specification sits; of two facts of one name (albumin now, at diagnosis) the plain one."""
+_MEASURED_IN = sorted({spec.unit for spec in DICTIONARY.values() if spec.unit} | {*UNITS}, key=len, reverse=True)
 _ORDER_NAMES = {spec.name: attribute for attribute, spec in ORDER_COMPONENTS.items()}
 
 
@@ -218,7 +219,17 @@ class Speaker:
         text = wording.text(self.language)
         if "{" not in text:
             return text
-        return _BRACES.sub(lambda match: self._brace(match[1], guidance, advice, extra), text)
+        return _BRACES.sub(
+            lambda match: self._without(self._brace(match[1], guidance, advice, extra), text[match.end() :]), text
+        )
+
+    def _without(self, said: str, following: str) -> str:
+        """Leave the unit of a number to the sentence where the sentence says it itself ("{life} months")."""
+        for ucum in _MEASURED_IN:
+            shown = unit(ucum, self.language)
+            if shown and said.endswith(shown) and said[0].isdigit() and following.lstrip().startswith(shown):
+                return said.removesuffix(shown).rstrip()
+        return said
 
     def _brace(self, name: str, guidance: Guidance, advice: Advice | None, extra: Mapping[str, Fill]) -> str:
         for source in (extra, advice.fill if advice else {}, advice.values if advice else {}, self.assessment.values):
@@ -246,6 +257,8 @@ class Speaker:
             return self.listed([self.fill(part, guidance, advice) for part in value])
         if isinstance(value, Phrase):
             return self.phrase(value, guidance, advice)
+        if isinstance(value, Why):
+            return self.short_reason(value.fact)
         if isinstance(value, Label):
             return label(value.fact, self.language)
         if isinstance(value, Ready):

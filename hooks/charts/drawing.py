@@ -14,6 +14,8 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 COLOURS: Mapping[str, str] = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f6f9f"}
 """Of the indicators; told apart also without colour vision, and each is named beside its colour."""
 INK, QUIET, LINES = "#1b1f24", "#5b6470", "#d9dee4"
+ON_LIGHT = "#14181d"
+"""Letters on a light field, which stays light where the page is dark."""
 FONT = "Helvetica, Arial, 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 """Text is measured here and set in the reader's browser: fonts of one width, and room for one that is wider."""
 
@@ -46,6 +48,28 @@ CONFIG: Mapping[str, Any] = {
 
 class ChartError(Exception):
     """A chart that cannot be drawn; the message says what is missing."""
+
+
+NARROW: Mapping[str, Any] = {"padding": {"left": 2, "right": 8, "top": 4, "bottom": 4}}
+NARROW_LABELS, NARROW_WIDTH, NARROW_STEP = 120, 210, 17
+"""How a phone's width is filled: names cut earlier, bars shorter, the same letters."""
+
+
+def narrowed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the same chart for a phone's width, where its letters keep their size."""
+    width = {"step": NARROW_STEP} if isinstance(spec.get("width"), Mapping) else NARROW_WIDTH
+    axis = dict(CONFIG["axis"]) | {"labelLimit": NARROW_LABELS}
+    legend = dict(CONFIG["legend"]) | {"columns": 3, "labelLimit": 92}
+    config = {**CONFIG, **NARROW, "axis": axis, "legend": legend}
+    return {**_upright(spec), "width": width, "config": config}
+
+
+def _upright(part: Any) -> Any:  # noqa: ANN401 - JSON
+    """Turn slanted names upright, which need less room between them."""
+    if isinstance(part, Mapping):
+        turned = {"labelAngle": -90, "labelLimit": NARROW_LABELS} if "labelAngle" in part else {}
+        return {key: _upright(inner) for key, inner in part.items()} | turned
+    return [_upright(inner) for inner in part] if isinstance(part, list) else part
 
 
 def drawn(spec: Mapping[str, Any], *, label: str) -> Markup:
@@ -174,7 +198,7 @@ def heat_map(
                 "encoding": place
                 | {
                     "text": {"field": "text", "type": "nominal"},
-                    "color": {"condition": {"test": "datum.value > 60", "value": "#fff"}, "value": INK},
+                    "color": {"condition": {"test": "datum.value > 60", "value": "#fff"}, "value": ON_LIGHT},
                 },
             },
         ],

@@ -68,7 +68,7 @@ def blueprint(desk: Desk) -> Blueprint:
             services=services,
             mapping=mapping_rows(desk.settings.mapping),
             fhir_servers=desk.settings.fhir_servers,
-            words=json.dumps({key: texts(reader())[key] for key in SPOKEN}),
+            words=json.dumps({key: texts(reader(desk.settings))[key] for key in SPOKEN}),
         )
 
     @bp.get("/console/samples/<name>/<hook>")
@@ -103,7 +103,7 @@ def _same_origin(settings: Settings) -> None:
 
 
 def _page(settings: Settings, template: str, **told: Any) -> str:  # noqa: ANN401 - what a template shows
-    language = reader()
+    language = reader(settings)
     return render_template(template, **shared(settings, language) | {"t": texts(language)} | told)
 
 
@@ -130,7 +130,7 @@ def _viewed(posted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dossier(desk: Desk) -> Response | str:
-    language = reader()
+    language = reader(desk.settings)
     if request.is_json:
         return fragment(dossier_of(desk, _posted()["request"].encode(), language))
     found = dossier_of(desk, request.form.get("request", "").encode(), language)

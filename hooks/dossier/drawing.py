@@ -16,18 +16,28 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from hooks.dossier.texts import texts
-from recommenders.vocabulary.bones import levels_of
+from recommenders.vocabulary.bones import SPINE_REGIONS, levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hooks.cards.wording import Speaker
-    from hooks.dossier.bones import Bone, Mirels, Scale
+    from hooks.dossier.bones import Bone, Scale, Score, Skeleton
     from hooks.dossier.timeline import Lane, Line, Mark, Panel, Point, Timeline
 
 MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120)
 LETTER = 5.6
 """The usual width of a small letter, px; only to keep labels apart."""
+BELOW = frozenset(("<", "≤"))
+"""Signs of limits that ask about what lies below them."""
+ASIDE = 140
+"""Where a limit's source begins, px right of the plot."""
+WIDE_LETTERS = 0x2E80
+"""From here on letters are as wide as high (Chinese)."""
+ROOMY = 1.12
+"""For the widest of the fonts that may show it."""
+BOLD = 1.3
+"""How much wider a bold one is."""
 
 
 def tag(name: str, *inside: str, **attributes: object) -> Markup:
@@ -90,12 +100,13 @@ def time_axis(timeline: Timeline, speaker: Speaker, *, wide: bool) -> Markup:
     """Draw the axis with its lanes and panels."""
     margin = dt.timedelta(max((timeline.last - timeline.first).days // 50, 2))
     frame = Frame(
-        *((960, 168, 132) if wide else (360, 8, 8)),
+        *((960, 146, 326) if wide else (360, 8, 8)),
         timeline.first - margin,
         timeline.last + margin,
         wide,
         9 if wide else 4,
     )
+    plots: list[Markup] = []
     shapes: list[Markup] = []
     top: float = AXIS
     for lane in timeline.lanes:
@@ -103,11 +114,14 @@ def time_axis(timeline: Timeline, speaker: Speaker, *, wide: bool) -> Markup:
         top += LANE + (0 if wide else TITLE)
     top += GAP
     for panel in timeline.panels:
+        shapes += _panel_title(panel, frame, top)
+        top += 0 if wide else TITLE + 2
+        plots.append(tag("rect", class_="plot", x=frame.left, y=top, width=frame.end - frame.left, height=PANEL))
         shapes += _panel(panel, frame, top)
-        top += PANEL + GAP + (0 if wide else TITLE + 4)
+        top += PANEL + GAP + (0 if wide else 2)
     grid = [*_ticks(frame, top, speaker), *_today(timeline, frame, top, speaker)]
     name = texts(speaker.language)["timeline_label"]
-    return picture(frame.width, top + 4, name, [*grid, *shapes], "wide" if wide else "narrow")
+    return picture(frame.width, top + 4, name, [*plots, *grid, *shapes], "wide" if wide else "narrow")
 
 
 def _ticks(frame: Frame, bottom: float, speaker: Speaker) -> Iterator[Markup]:
@@ -169,16 +183,18 @@ def _mark(mark: Mark, kind: str, frame: Frame, y: float) -> Markup:
     return tag("circle", named, class_=shown, cx=x, cy=y, r=4.5)
 
 
-def _panel(panel: Panel, frame: Frame, top: float) -> Iterator[Markup]:
-    title = f"{panel.title}, {panel.unit}" if panel.unit else panel.title
-    if frame.is_wide:
-        rows = _rows(panel.title, frame.left)
-        for place, row in enumerate(rows):
-            yield tag("text", row, class_="title", x=0, y=top + 14 + 14 * place)
-        yield tag("text", panel.unit, class_="note", x=0, y=top + 14 + 14 * len(rows))
-    else:
+def _panel_title(panel: Panel, frame: Frame, top: float) -> Iterator[Markup]:
+    if not frame.is_wide:
+        title = f"{panel.title}, {panel.unit}" if panel.unit else panel.title
         yield tag("text", title, class_="title", x=0, y=top + 11)
-        top += TITLE + 2
+        return
+    rows = _rows(panel.title, frame.left)
+    for place, row in enumerate(rows):
+        yield tag("text", row, class_="title", x=0, y=top + 14 + 14 * place)
+    yield tag("text", panel.unit, class_="note", x=0, y=top + 14 + 14 * len(rows))
+
+
+def _panel(panel: Panel, frame: Frame, top: float) -> Iterator[Markup]:
     values = [point.height for point in panel.points] + [line.height for line in panel.lines]
     low, high = min(values), max(values)
     margin = ((high - low) or max(abs(high), 1.0) * 0.2) * 0.14
@@ -187,8 +203,7 @@ def _panel(panel: Panel, frame: Frame, top: float) -> Iterator[Markup]:
     def up(value: float) -> float:
         return top + PANEL - PANEL * (value - low) / (high - low)
 
-    yield tag("rect", class_="plot", x=frame.left, y=top, width=frame.end - frame.left, height=PANEL)
-    yield from _limit_lines(panel.lines, frame, up)
+    yield from _limit_lines(panel.lines, frame, top, up)
     drawn = [(frame.across(point.day), up(point.height), point) for point in panel.points]
     route = " ".join(f"{'L' if place else 'M'}{_short(x)} {_short(y)}" for place, (x, y, _) in enumerate(drawn))
     yield tag("path", class_="course", d=route)
@@ -203,33 +218,60 @@ def _rows(title: str, room: float) -> list[str]:
     """Break a title between its words, so that it stays left of the plot."""
     rows = [""]
     for word in title.split():
-        if rows[-1] and (len(rows[-1]) + len(word) + 1) * LETTER * 1.2 > room:
+        if rows[-1] and (len(rows[-1]) + len(word) + 1) * LETTER * BOLD > room:
             rows.append("")
         rows[-1] = f"{rows[-1]} {word}".strip()
     return rows
 
 
-def _limit_lines(lines: Sequence[Line], frame: Frame, up: Callable[[float], float]) -> Iterator[Markup]:
-    lowest = float("inf")
-    for line in lines:
+def _limit_lines(lines: Sequence[Line], frame: Frame, top: float, up: Callable[[float], float]) -> Iterator[Markup]:
+    """Draw limits as lines with an arrow to the side that they ask about, and say beside them who says so."""
+    places = apart([up(line.height) for line in lines], 13, top + 8, top + PANEL)
+    for line, place in zip(lines, places, strict=True):
         y = up(line.height)
         kind = "limit spoken" if line.crossed else "limit"
         yield tag("line", class_=kind, x1=frame.left, x2=frame.end, y1=y, y2=y)
-        more = f" +{len(line.rules) - 1}" if len(line.rules) > 1 else ""
+        turn = 1 if line.sign in BELOW else -1
+        yield tag(
+            "path",
+            class_="arrow spoken" if line.crossed else "arrow",
+            d=f"M{_short(frame.end - 9)} {_short(y)}h8l-4 {5 * turn}z",
+        )
         named = tag("title", f"{line.sign} {line.text} · {line.source} · {', '.join(line.rules)}")
-        if frame.is_wide:
-            place = min(y + 3.5, lowest - 12)  # labels of near limits are moved apart
-            lowest = place
-            yield tag(
-                "text",
-                f"{line.sign} {line.text}  {line.rules[0]}{more}",
-                named,
-                class_="limit-text",
-                x=frame.end + 8,
-                y=place,
-            )
-        else:
-            yield tag("text", f"{line.sign} {line.text}", named, class_="limit-text", x=frame.left + 3, y=y - 2)
+        number = f"{line.sign} {line.text}"
+        if not frame.is_wide:
+            yield tag("text", number, named, class_="limit-text", x=frame.left + 3, y=place)
+            continue
+        more = f" +{len(line.rules) - 1}" if len(line.rules) > 1 else ""
+        yield tag("text", number, named, class_="limit-text strong", x=frame.end + 8, y=place + 3)
+        yield tag("text", f"{line.rules[0]}{more}", class_="limit-text", x=frame.end + 60, y=place + 3)
+        room = frame.right - ASIDE
+        yield tag(
+            "text", _short_enough(line.source, room), named, class_="limit-text", x=frame.end + ASIDE, y=place + 3
+        )
+
+
+def apart(places: Sequence[float], gap: float, first: float, last: float) -> list[float]:
+    """Move places (ascending or descending) apart by a gap, staying between the first and the last where it can be."""
+    order = sorted(range(len(places)), key=places.__getitem__)
+    moved = list(places)
+    nearest = first - gap
+    for at in order:
+        nearest = moved[at] = max(places[at], nearest + gap)
+    nearest = max(last, first + gap * (len(places) - 1)) + gap
+    for at in reversed(order):
+        nearest = moved[at] = min(moved[at], nearest - gap)
+    return moved
+
+
+def _short_enough(text: str, room: float) -> str:
+    """Cut a text to its room; the whole of it stands in the table below."""
+    width = 0.0
+    for place, letter in enumerate(text):
+        width += LETTER * (2 if ord(letter) > WIDE_LETTERS else ROOMY)
+        if width > room:
+            return f"{text[: place - 1].rstrip()}…"
+    return text
 
 
 def _point(point: Point, x: float, y: float, panel: Panel) -> Markup:
@@ -254,6 +296,7 @@ CENTRAL = {
     "skull": (110, 28), "spine-cervical": (110, 68), "sternum": (110, 96), "spine-thoracic": (110, 122),
     "spine": (110, 148), "spine-lumbar": (110, 174), "sacrum": (110, 204),
 }  # fmt: skip
+VERTEBRAL = SPINE_REGIONS | {"sacrum"}
 NEAREST = 16.0
 """How near two sites lie to each other at least, so that each can be pointed at where a site is entered."""
 
@@ -290,30 +333,77 @@ def spots(site: str, side: str) -> tuple[tuple[float, float], ...]:
     return {"right": (right,), "left": (left,)}.get(side, (right, left))
 
 
-def skeleton(bones: Sequence[Bone], speaker: Speaker) -> Markup:
-    """Draw the skeleton with a numbered mark at each lesion; a dashed mark on both sides where none is told."""
+def skeleton(found: Skeleton, speaker: Speaker) -> Markup:
+    """
+    Draw the skeleton with a numbered mark at each lesion, dashed on both sides where none is told.
+
+    Beside it stands the score of each lesion, and the grade of the cord at its vertebra where only one has a lesion.
+    """
     shapes: list[Markup] = []
+    labels: list[Label] = []
     taken: dict[tuple[float, float], int] = {}
-    for bone in bones:
-        places = at_level(bone.level) or spots(bone.site, bone.side)
-        doubtful = len(places) > 1
+    for bone in found.bones:
+        places = _places(bone)
         for spot in places:
             shift = 17 * taken.get(spot, 0)
             taken[spot] = taken.get(spot, 0) + 1
             x = spot[0] + (shift if spot[0] >= MIDDLE else -shift)
-            kind = "lesion doubtful" if doubtful else "lesion"
-            if bone.mirels is not None and bone.mirels.low >= 9 and not bone.is_old:
-                kind += " grave"
-            shapes.append(
-                tag(
-                    "g",
-                    tag("title", f"{bone.number}: {bone.place}"),
-                    tag("circle", cx=x, cy=spot[1], r=8.5),
-                    tag("text", str(bone.number), x=x, y=spot[1] + 3.8, text_anchor="middle"),
-                    class_=kind,
-                )
-            )
-    return outline(speaker.language, shapes)
+            if bone.score is not None and spot == places[0]:
+                text = f"{bone.score.name} {bone.score.total}"
+                labels.append(Label(x, spot[1], text, at_left=x <= MIDDLE, is_grave=bone.is_grave))
+            shapes.append(_lesion(bone, x, spot[1], doubtful=len(places) > 1))
+    labels += _cord(found)
+    return outline(speaker.language, [*_labels(labels), *shapes])
+
+
+def _lesion(bone: Bone, x: float, y: float, *, doubtful: bool) -> Markup:
+    kind = f"lesion{' doubtful' if doubtful else ''}{' grave' if bone.is_grave else ''}"
+    score = f", {bone.score.name} {bone.score.total}" if bone.score is not None else ""
+    return tag(
+        "g",
+        tag("title", f"{bone.number}: {bone.place}{score}"),
+        tag("circle", cx=x, cy=y, r=8.5),
+        tag("text", str(bone.number), x=x, y=y + 3.8, text_anchor="middle"),
+        class_=kind,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words beside the skeleton, with a line to the place (`x`, `y`) that they are about."""
+
+    x: float
+    y: float
+    text: str
+    at_left: bool
+    is_grave: bool
+
+
+def _cord(found: Skeleton) -> Iterator[Label]:
+    """The grade of the cord; without its level it stands at the only vertebra with a lesion, else at the spine."""
+    cord = found.cord
+    if not cord.is_known and len(cord.possible) == len(cord.steps):
+        return
+    heights = {y for bone in found.bones if bone.site in VERTEBRAL for _, y in _places(bone)}
+    grade = "/".join(text for step, text in cord.steps if step in cord.possible)
+    y = heights.pop() if len(heights) == 1 else CENTRAL["spine"][1]
+    yield Label(MIDDLE, y, f"ESCC {grade}", at_left=False, is_grave=found.is_cord_compressed)
+
+
+def _places(bone: Bone) -> tuple[tuple[float, float], ...]:
+    """Where a lesion is drawn: at its vertebra, else where its bone lies, on both sides where none is told."""
+    return (at_level(bone.level) if bone.site in VERTEBRAL else ()) or spots(bone.site, bone.side)
+
+
+def _labels(labels: Sequence[Label]) -> Iterator[Markup]:
+    """Draw words at the edges of the picture, moved apart where their places are near to each other."""
+    for at_left, edge, anchor in ((True, 2, "start"), (False, 218, "end")):
+        mine = [one for one in labels if one.at_left is at_left]
+        for one, y in zip(mine, apart([one.y for one in mine], 13, 26, 494), strict=True):
+            end = edge + (1 if at_left else -1) * (len(one.text) * LETTER + 2)
+            kind = "told grave" if one.is_grave else "told"
+            yield tag("line", class_=kind, x1=one.x, x2=end, y1=one.y, y2=y)
+            yield tag("text", one.text, class_=kind, x=edge, y=y + 4, text_anchor=anchor)
 
 
 def outline(language: str, shapes: Iterable[Markup] = ()) -> Markup:
@@ -376,32 +466,33 @@ def _half(turn: int) -> Iterator[Markup]:
 
 # --- scores -------------------------------------------------------------------------------------------------
 
-MOST_POINTS = 12
+BAR, BAR_HEIGHT = 288.0, 16.0
 
 
-def mirels_bar(mirels: Mirels, limits: Sequence[int], speaker: Speaker) -> Markup:
-    """Draw a Mirels score as one bar of its four parts: certain points full, possible ones hatched, limits as lines."""
+def score_bar(score: Score, speaker: Speaker) -> Markup:
+    """Draw a score as one bar of its parts: certain points full, possible ones dashed, its limits as lines."""
     t = texts(speaker.language)
-    unit, top, high = 24.0, 4, 16
-    shapes = [tag("rect", class_="plot", x=0, y=top, width=unit * MOST_POINTS, height=high)]
+    unit, top = BAR / score.most, 4
+    shapes = [tag("rect", class_="plot", x=0, y=top, width=BAR, height=BAR_HEIGHT)]
     x = 0.0
-    for part in mirels.parts:
-        named = tag("title", f"{part.name}: {part.points}")
-        shapes.append(tag("rect", named, class_="sure", x=x + 0.5, y=top, width=part.low * unit - 1, height=high))
-        x += part.low * unit
-        if part.high > part.low:
-            width = (part.high - part.low) * unit - 1
-            shapes.append(tag("rect", named, class_="may", x=x + 0.5, y=top, width=width, height=high))
-            x += (part.high - part.low) * unit
-    for limit in limits:
-        place = (limit - 0.0) * unit
-        shapes.append(tag("line", class_="edge", x1=place, x2=place, y1=0, y2=top + high + 3))
-        shapes.append(tag("text", str(limit), class_="tick", x=place, y=top + high + 13, text_anchor="middle"))
-    return picture(unit * MOST_POINTS, 36, t["mirels_label"].format(total=mirels.total), shapes, "bar")
+    for part in score.parts:
+        named = tag("title", f"{part.name}: {part.points}{f' ({part.found})' if part.found else ''}")
+        for kind, points in (("sure", part.low), ("may", part.high - part.low)):
+            if points:
+                place = {"x": x + 0.5, "y": top, "width": points * unit - 1, "height": BAR_HEIGHT}
+                shapes.append(tag("rect", named, class_=kind, **place))
+                x += points * unit
+    for limit in score.marks:
+        place_of = limit * unit
+        shapes.append(tag("line", class_="edge", x1=place_of, x2=place_of, y1=0, y2=top + BAR_HEIGHT + 3))
+        shapes.append(tag("text", str(limit), class_="tick", x=place_of, y=top + BAR_HEIGHT + 13, text_anchor="middle"))
+    parts = t["semicolon"].join(f"{part.name} {part.points}" for part in score.parts)
+    name = t["score_label"].format(name=score.name, total=score.total, most=score.most, parts=parts)
+    return picture(BAR, 36, name, shapes, "bar")
 
 
 def scale(found: Scale) -> Markup:
-    """Draw a graded finding: a box for each step, that on record full, those still possible hatched."""
+    """Draw a graded finding: a box for each step, that on record full, those still possible dashed."""
     wide = 340 / len(found.steps)
     shapes: list[Markup] = []
     for place, (step, text) in enumerate(found.steps):

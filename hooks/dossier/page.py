@@ -14,6 +14,8 @@ from hooks.dossier.texts import texts
 from hooks.reference.safe import markdown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hooks.dossier.whole import Dossier
 
 IN_PRINT = 6
@@ -66,11 +68,18 @@ def _context(dossier: Dossier, links: str | None) -> dict[str, object]:
         "language": dossier.language,
         "links": links,
         "axes": axes,
-        "body": drawing.skeleton(skeleton.bones, speaker),
-        "bar": lambda mirels: drawing.mirels_bar(mirels, skeleton.limits, speaker),
+        "body": drawing.skeleton(skeleton, speaker),
+        "bar": lambda score: drawing.score_bar(score, speaker),
         "scale": drawing.scale,
         "doubtful": any(len(drawing.spots(bone.site, bone.side)) > 1 for bone in skeleton.bones),
         "counts": verdicts.counts(dossier.rules, dossier.language),
         "markdown": markdown,
+        "together": lambda lines: _together(lines, texts(dossier.language)["semicolon"]),
         "in_print": IN_PRINT,
     }
+
+
+def _together(lines: Sequence[str], between: str) -> str:
+    """Write several sentences as one: only the last one ends."""
+    *others, last = lines
+    return between.join((*(line.rstrip(".。") for line in others), last))

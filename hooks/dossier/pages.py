@@ -10,11 +10,13 @@ from urllib.parse import urlencode, urlsplit
 from flask import Blueprint, Response, render_template, request
 from markupsafe import Markup, escape
 
+from hooks.cards.language import page_language
 from hooks.cards.wording import label, recommender_title, unit
 from hooks.dossier.texts import texts
 from hooks.errors import Refused
 from hooks.reference import catalogue
 from hooks.reference.attributes import as_json
+from hooks.reference.editions import history_of
 from hooks.reference.limits import limits_of
 from recommenders.assessing.topics import RECOMMENDERS
 from recommenders.vocabulary.guidance import VERSION, VOICES, Hook, sources
@@ -38,10 +40,9 @@ LONGEST_QUERY = 80
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
-def reader() -> Language:
-    """Tell the language of the page: the one asked for, else the browser's."""
-    asked = request.values.get("lang") or request.accept_languages.best_match(["en", "zh-CN", "zh"]) or "en"
-    return "zh-CN" if asked.lower().startswith("zh") else "en"
+def reader(settings: Settings) -> Language:
+    """Tell the language of the page: the one asked for (`?lang=`), else the browser's, else the site's."""
+    return page_language(request.values.get("lang"), request.headers.get("Accept-Language"), settings.language)
 
 
 def secured(response: Response) -> Response:
@@ -76,7 +77,7 @@ def blueprint(settings: Settings) -> Blueprint:
         """Show the catalogue: all rules by topic, or those that a filter lets through."""
         asked = tuple(request.args.get(name, "")[:LONGEST_QUERY] for name in (*FILTERS, "q"))
         page = written if not asked[-1] else lambda name, *key: _write(name, settings, *key)  # no cache for free text
-        return str(page("rules", reader(), *asked))
+        return str(page("rules", reader(settings), *asked))
 
     @bp.get("/rules/<rule>")
     def one_rule(rule: str) -> str:
@@ -85,7 +86,7 @@ def blueprint(settings: Settings) -> Blueprint:
             catalogue.entry_of(rule)
         except KeyError:
             raise Refused(404, "There is no rule of this id; /rules lists them all.") from None
-        return str(written("rule", reader(), rule))
+        return str(written("rule", reader(settings), rule))
 
     @bp.get("/attributes")
     def all_attributes() -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _offers(section: Section, entry: Entry) -> Mapping[str, tuple[str, ...]]:
 
 def _filters(t: Mapping[str, str], language: Language) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     cited = {key for section in catalogue.sections() for entry in section.entries for key in entry.cited}
-    yield "topic", t["topic"], [(section.name, section.title) for section in catalogue.sections()]
+    yield "topic", t["topic"], [(section.name, t[f"topic_{section.name}"]) for section in catalogue.sections()]
     yield "voice", t["voice"], [(voice, t[f"voice_{voice}"]) for voice in reversed(VOICES)]
     yield "hook", t["hooks"], [(hook, hook) for hook in HOOKS]
     yield (
@@ -182,6 +183,8 @@ def _one(context: dict[str, Any], language: Language, rule: str) -> str:
         section=section,
         entry=entry,
         limits=limits_of(rule),
+        history=history_of(rule),
+        breakable=breakable,
         recommender=recommender_title(entry.info.recommender, language),
         filled=filled,
         label=lambda name: label(name, language),
@@ -197,6 +200,11 @@ def filled(text: str) -> Markup:
         for place, part in enumerate(_BRACES.split(text))
     )
     return Markup("").join(made)
+
+
+def breakable(name: str) -> Markup:
+    """Let the name of a limit break between its words, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", name))
 
 
 def _source(cited: str, language: Language) -> Markup:

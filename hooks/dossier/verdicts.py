@@ -11,6 +11,7 @@ from hooks.cards.wording import recommender_title
 from hooks.dossier.texts import texts
 from hooks.dossier.trees import ANSWERS, Answer, Branch, short_tree, tree
 from hooks.reference.safe import plain
+from recommenders.assessing.speaking import RANGE
 from recommenders.patient.faces import holds, variant_of
 from recommenders.vocabulary.evidence import evidence_lines
 from recommenders.vocabulary.guidance import VOICES, sources
@@ -55,8 +56,9 @@ class RuleRow:
     """
     One rule: how it came out and why.
 
-    `summaries` are its headlines (one for each bone or order), `trees` the conditions behind them; `do`, `unless` and
-    `more` are its words about this patient, `lacks` and `changes` what it lacks and what knowing that would change.
+    `summaries` are its headlines (one for each bone or order) where they are true of this patient, else its title;
+    `would_say` are those of an undecided rule. `trees` are the conditions behind them; `do`, `unless` and `more` its
+    words about this patient, `lacks` and `changes` what it lacks and what knowing that would change.
     """
 
     rule: str
@@ -72,6 +74,7 @@ class RuleRow:
     says: tuple[Says, ...] = ()
     lacks: str = ""
     changes: tuple[str, ...] = ()
+    would_say: tuple[str, ...] = ()
 
 
 def rules_of(assessment: Assessment, speaker: Speaker) -> tuple[RuleRow, ...]:
@@ -88,15 +91,18 @@ def _row(verdict: Verdict, speaker: Speaker) -> RuleRow:
     speaks = verdict.state in {"fired", "suppressed", "superseded"}
     made = short_tree if verdict.state == "not met" else tree
     words = list(_words(verdict, speaker)) if speaks else []
-    said = [(kind, text) for kind, text in words if text]
+    said = [(kind, text) for kind, text in words if text and (kind == "more" or verdict.state != "suppressed")]
     changes = missing_lines(verdict, speaker) if verdict.state == "undecided" else ()
+    title = title_of(verdict, speaker)
+    true = _once(headline(verdict, advice, speaker) for advice in verdict.advices if _is_true(verdict, advice, speaker))
+    would_say = _once(headline(verdict, advice, speaker) for advice in verdict.advices) if not true else ()
     return RuleRow(
         verdict.rule,
-        title_of(verdict, speaker),
+        title,
         verdict.voice,
         verdict.state.replace(" ", "_"),
         recommender_title(verdict.recommender, speaker.language),
-        _once(headline(verdict, advice, speaker) for advice in verdict.advices),
+        true or (title,),
         _each_once(made(advice.whole, speaker) for advice in verdict.advices),
         do=_once(text for kind, text in said if kind == "do"),
         unless=_once(text for kind, text in said if kind == "unless"),
@@ -104,7 +110,19 @@ def _row(verdict: Verdict, speaker: Speaker) -> RuleRow:
         says=tuple(_says(verdict, speaker)) if speaks else (),
         lacks=plain(speaker.labels(verdict.missing)) if verdict.state == "undecided" else "",
         changes=_once(plain(text) for _, text in changes),
+        would_say=tuple(text for text in would_say if text != title) if verdict.state == "undecided" else (),
     )
+
+
+def _is_true(verdict: Verdict, advice: Advice, speaker: Speaker) -> bool:
+    """
+    Tell whether a headline may stand as it is: the rule holds, or it is undecided and computes a range.
+
+    That of a suppressed rule asks for what is done ("no MRI since"), that of an open one states what is not known.
+    """
+    if verdict.state == "undecided":
+        return holds(RANGE, advice, speaker.assessment.hook)
+    return verdict.state in {"fired", "superseded"}
 
 
 def _once(texts_said: Iterable[str]) -> tuple[str, ...]:

@@ -73,13 +73,13 @@ def service_for(body: bytes, services: Sequence[Service]) -> Sequence[Service]:
 def dossier_of(desk: Desk, body: bytes, language: Language, services: Sequence[Service] | None = None) -> Dossier:
     """Judge a request as its service does, and give all there is to see. Raises Refused as the service would."""
     service, judged = desk.judge(body, services or service_for(body, desk.services))
-    return told(desk, service, judged, language, _losses(desk, body))
+    return told(desk, service, judged, language, _losses(desk, body, judged))
 
 
-def _losses(desk: Desk, body: bytes) -> Iterator[tuple[str, str]]:
+def _losses(desk: Desk, body: bytes, judged: Judged) -> Iterator[tuple[str, str]]:
     """Codes that were lost and may matter, each with the line that maps it."""
     with suppress(Refused):
-        look = look_at_text(body, desk.settings, desk.mapping)
+        look = look_at_text(body, desk.settings, desk.mapping, judged.mapped)
         yield from ((plain(described(each)), plain(mapping_line(each))) for each in look.unmapped if is_loss(each))
 
 

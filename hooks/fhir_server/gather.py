@@ -182,11 +182,13 @@ class Reading:
             if not allows(self._scope, re.split(r"[/?]", query)[0]):
                 forbidden.append(key)
             elif key == results.KEY:
-                wanted |= results.searches(self._sized(query), self._settings.observation_search, self._codes)
+                narrow = results.NARROW.wants_category(self._base)
+                how = self._settings.observation_search
+                wanted |= results.searches(self._sized(query), how, self._codes, by_category=narrow)
             else:
                 goes_on = isinstance(found, bytes) and _has_more(found)
                 wanted[key] = found if isinstance(found, bytes) and goes_on else self._sized(query)
-        fetched = results.together(self._fetch(wanted), prefetch[results.KEY])
+        fetched = results.together(self._with_categories(self._fetch(wanted), wanted), prefetch[results.KEY])
         # Of a list whose further pages did not come the delivered part is still good; the mapping sees that it is one.
         usable = {
             key: found
@@ -204,6 +206,14 @@ class Reading:
         query = query if "_count=" in query else f"{query}&_count={PAGE_SIZE}"
         return INCLUDES.extended(self._base, query) if allows(self._scope, "Medication") else query
 
+    def _with_categories(self, fetched: Fetched, wanted: Mapping[str, str | bytes]) -> Fetched:
+        """Ask for the results category by category where the server refuses to search for all of them."""
+        query = wanted.get(results.KEY)
+        if not isinstance(query, str) or not results.is_too_wide(fetched):
+            return fetched
+        results.NARROW.learn(self._base)
+        return results.with_categories(fetched, self._fetch(results.in_categories(query)))
+
     def _fetch(self, wanted: Mapping[str, str | bytes]) -> Fetched:
         until = results.looked_back_to(self._settings.moment().date(), self._settings.site or None)
         return fetch_missing(
@@ -214,7 +224,7 @@ class Reading:
             breakers=self._breakers,
             anonymous=self._anonymous,
             ca_file=self._settings.ca_file,
-            until={results.KEY: until} if self._settings.observation_search == "two" else None,
+            until=results.reaching_back(until) if self._settings.observation_search == "two" else None,
         )
 
     def _with_references(self, together: Mapping[str, bytes | Unavailable], outcomes: dict[str, str]) -> Gathered:

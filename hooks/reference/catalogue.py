@@ -202,6 +202,28 @@ def markdown() -> str:
     return "\n".join(_lines()) + "\n"
 
 
+def as_json() -> dict[str, Any]:
+    """Give the catalogue as JSON: topics with their limits and rules as the guidance data have them, and sources."""
+    return {
+        "guidance": VERSION,
+        "topics": [
+            {
+                "topic": section.name,
+                "title": section.title,
+                "limits": [
+                    {"limit": name, **limit.model_dump(), "since": str(limit.since)} for name, limit in section.limits
+                ],
+                "rules": [
+                    {"rule": entry.rule, **entry.info.model_dump(mode="json"), "vignettes": list(entry.vignettes)}
+                    for entry in section.entries
+                ],
+            }
+            for section in sections()
+        ],
+        "sources": {key: source.model_dump(mode="json") for key, source in sources().items()},
+    }
+
+
 def _lines() -> Iterator[str]:
     yield "# Rule catalogue"
     yield ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.chart import Unavailable, read_chart
 from fhir_mapping.delivery.context import WrongPatientError
-from fhir_mapping.delivery.notes import NOT_READ, SUPERSEDED
+from fhir_mapping.delivery.notes import NAMED_AT_MOST, NOT_READ, SUPERSEDED
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import is_standard
 from fhir_mapping.terms.decode import TooManyEntriesError
@@ -128,9 +128,9 @@ def used_resources(facts: Facts) -> set[str]:
     return found | {order.reference for order in facts.orders}
 
 
-def look_at_text(body: bytes, settings: Settings, mapping: SiteMapping) -> Look:
+def look_at_text(body: bytes, settings: Settings, mapping: SiteMapping, mapped: Mapped | None = None) -> Look:
     """
-    Look at a CDS Hooks request, or at a Bundle with one Patient.
+    Look at a CDS Hooks request, or at a Bundle with one Patient; `mapped` is what was read of it, if it was already.
 
     Raises Refused for what the service would refuse.
     """
@@ -145,6 +145,8 @@ def look_at_text(body: bytes, settings: Settings, mapping: SiteMapping) -> Look:
     lists = [sent["prefetch"][key] for key in prefetch if isinstance(sent.get("prefetch", {}).get(key), dict)]
     drafts = sent["context"].get("draftOrders")
     entries = [entry for listed in [*lists, drafts or {}] for entry in entries_of(listed)]
+    if mapped is not None:
+        return _looked(mapped, call.patient_id, prefetch, entries, settings, mapping)
     return _look(call.patient_id, prefetch, entries, settings, mapping, call.draft_orders, call.selections)
 
 
@@ -238,11 +240,24 @@ def _look(
             selections=selections,
             site=mapping,
         )
-        unread = set(_unread(patient_id, entries, settings, mapping))
+        return _looked(mapped, patient_id, prefetch, entries, settings, mapping)
     except WrongPatientError as error:
         raise Refused(400, str(error), code="conflict", field="context.patientId") from None
     except TooManyEntriesError as error:
         raise Refused(413, str(error), code="too-costly") from None
+
+
+def _looked(
+    mapped: Mapped,
+    patient_id: str,
+    prefetch: Mapping[str, bytes | Unavailable | None],
+    entries: Sequence[dict[str, Any]],
+    settings: Settings,
+    mapping: SiteMapping,
+) -> Look:
+    unread = {note.resource for note in mapped.notes if NOT_READ in note.reason}
+    if len(unread) >= NAMED_AT_MOST:  # there may be more, counted and not named
+        unread = set(_unread(patient_id, entries, settings, mapping))
     lacking = [key for key in NEEDED if prefetch.get(key) is None or isinstance(prefetch.get(key), Unavailable)]
     look = Look(mapped, tuple(lacking))
     resources = [entry["resource"] for entry in entries]

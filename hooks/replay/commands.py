@@ -6,24 +6,24 @@ import datetime as dt
 import getpass
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from hooks.cards.wording import LANGUAGES, Language
 from hooks.configuration import load
 from hooks.replay import comparing, engines, fetching, plan, running, sources, summary
-from hooks.replay.errors import REFUSED, ReplayError
+from hooks.replay.errors import ReplayError
 from hooks.settings import HOOKS, Settings, SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.store import store_for
+from hooks.terminal import InputFile, Progress, config_option, json_option, language_option, patience, refuse, show_json
 
 if TYPE_CHECKING:
+    from hooks.cards.wording import Language
     from hooks.replay.population import Mix
     from hooks.store.store import Store
     from recommenders.vocabulary.guidance import Hook
@@ -32,13 +32,6 @@ TENANT = "replay"
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING = click.Path(path_type=Path, file_okay=False, exists=True)
-language_option = click.option("--language", type=click.Choice(LANGUAGES), help="The reader's language.")
-config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(REFUSED)
 
 
 @click.group("replay")
@@ -49,36 +42,6 @@ def commands() -> None:
     \b
     Exit codes: 0 done; 1 refused (input, settings, over budget); 2 used wrongly; 3 done, but something was left out.
     """
-
-
-class _Progress:
-    """A bar for each stage, with rate and time left; a line for each where nobody watches."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: Any = None
-        self._since = 0.0
-
-    def __call__(self, stage: str, done: int, of: int) -> None:
-        if stage != self._stage:
-            self.close()
-            self._stage, self._since = stage, time.monotonic()
-            self._bar = click.progressbar(
-                length=max(1, of), label=f"{stage:<7}", file=sys.stderr, show_eta=True, show_pos=True,
-                item_show_func=lambda rate: rate,
-            )  # fmt: skip
-            self._bar.__enter__()
-        seconds = time.monotonic() - self._since
-        rate = f"{done / seconds:.1f}/s" if done and seconds > 0 else None
-        self._bar.update(done - self._bar.pos, rate)
-        if done >= of:
-            self.close()
-
-    def close(self) -> None:
-        """End the bar that is shown."""
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None
 
 
 @commands.command("run")
@@ -102,6 +65,7 @@ class _Progress:
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Only so many patients, chosen by --seed.")
 @click.option("--seed", type=int, default=0, show_default=True, help="For the sample and the check of the screen.")
 @click.option("--link", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write who is who here.")
+@json_option
 @config_option
 def run_command(
     source: tuple[Path, ...],
@@ -122,6 +86,7 @@ def run_command(
     sample: int | None,
     seed: int,
     link: Path | None,
+    raw: bool,
     config: str | None,
 ) -> None:
     """
@@ -138,7 +103,7 @@ def run_command(
         main = next(iter(settings.values()))
         with ExitStack() as stack:
             store = stack.enter_context(closing(store_for(main)))
-            progress = stack.enter_context(closing(_Progress()))
+            progress = stack.enter_context(Progress())
             if base is not None:
                 source = (stack.enter_context(fetching.fetched(base, fhir_token, progress)),)
             outcome = _run(
@@ -147,11 +112,14 @@ def run_command(
                 workers=workers, sample=sample, seed=seed, link=link,
             )  # fmt: skip
     except (ReplayError, SettingsError, StoreError, AuditKeyError, OSError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     except StoreUnavailable as error:
-        _refuse(f"{error} Nobody is judged without an entry in the audit record.")
-    for line in summary.text(to, main.language):
-        click.echo(line)
+        refuse(f"{error} Nobody is judged without an entry in the audit record.")
+    if raw:
+        show_json(summary.as_json(to) | {"left_out": list(outcome.left_out)})
+    else:
+        for line in summary.text(to, main.language):
+            click.echo(line)
     for line in outcome.left_out:
         click.echo(f"Left out: {line}", err=True)
     sys.exit(outcome.code)
@@ -167,7 +135,7 @@ def _run(
     hooks: Sequence[Hook],
     arms: Mapping[str, Settings],
     store: Store,
-    progress: _Progress,
+    progress: Progress,
     *,
     all_patients: bool,
     guidance_day: dt.datetime | None,
@@ -242,16 +210,20 @@ def _arms(told: Sequence[str], config: str | None) -> dict[str, Settings]:
     "--budget", "budgets", multiple=True, metavar="interruptive=5/100", help="Refuse (1) when there are more."
 )
 @language_option
-def show_command(folder: Path, budgets: tuple[str, ...], language: Language | None) -> None:
-    """Say in text what a run found; with --budget, a gate for a site's own checks."""
+@json_option
+def show_command(folder: Path, budgets: tuple[str, ...], language: Language | None, raw: bool) -> None:
+    """Say what a run found; with --budget, a gate for a site's own checks."""
     try:
-        for line in summary.text(folder, language or "en"):
-            click.echo(line)
+        if raw:
+            show_json(summary.as_json(folder))
+        else:
+            for line in summary.text(folder, language or "en"):
+                click.echo(line)
         over = [line for budget in budgets for line in summary.over_budget(folder, budget)]
     except ReplayError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if over:
-        _refuse("\n".join(over))
+        refuse("\n".join(over))
 
 
 @commands.command("report")
@@ -268,13 +240,14 @@ def report_command(
     from hooks.replay import report  # noqa: PLC0415 - draws: only here
 
     try:
-        to.write_text(report.page(folder, language or "en", against=against, share=share), encoding="utf-8")
+        with patience("Drawing the charts"):
+            to.write_text(report.page(folder, language or "en", against=against, share=share), encoding="utf-8")
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)
             for name, svg in report.charts(folder, language or "en", share=share).items():
                 (pictures / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
     except (ReplayError, OSError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     click.echo(f"Written: {to}", err=True)
 
 
@@ -284,13 +257,20 @@ def report_command(
 @click.option("--arms", metavar="OLD,NEW", help="Which arm of each; default: the first.")
 @click.option("--to", type=FOLDER, metavar="DIR", help="Write changes.parquet here.")
 @language_option
-def diff_command(old: Path, new: Path, arms: str | None, to: Path | None, language: Language | None) -> None:
+@json_option
+def diff_command(old: Path, new: Path, arms: str | None, to: Path | None, language: Language | None, raw: bool) -> None:
     """Say what changed between two runs of one question: two editions, or two settings."""
     try:
-        for line in comparing.text(old, new, comparing.arms_of(old, new, arms), to, language or "en"):
+        chosen = comparing.arms_of(old, new, arms)
+        with patience("Comparing"):
+            found = comparing.as_json(old, new, chosen, to) if raw else None
+            lines = [] if raw else list(comparing.text(old, new, chosen, to, language or "en"))
+        if raw:
+            show_json(found)
+        for line in lines:
             click.echo(line)
     except ReplayError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 @commands.command("cohort")
@@ -299,17 +279,22 @@ def diff_command(old: Path, new: Path, arms: str | None, to: Path | None, langua
 @click.option("--state", type=click.Choice(["fired", "undecided", "suppressed", "superseded"]), default="fired")
 @click.option("--missing", metavar="FACT", help="Of the undecided only those that wait for this fact.")
 @click.option("--arm", metavar="NAME", help="Which arm; default: the first.")
-@click.option("--link", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="Give ids, not pseudonyms.")
+@click.option("--link", type=InputFile(), metavar="FILE", help="Give ids, not pseudonyms; - for stdin.")
+@json_option
 def cohort_command(
-    folder: Path, rule: str, state: str, missing: str | None, arm: str | None, link: Path | None
+    folder: Path, rule: str, state: str, missing: str | None, arm: str | None, link: BinaryIO | None, raw: bool
 ) -> None:
     """List the patients of whom a rule says something on the last day: who has an unmet need, who waits for a fact."""
     try:
-        names = running.read_link(link) if link is not None else {}
-        for patient in summary.cohort(folder, rule, state, missing, arm):
-            click.echo(names.get(patient, patient))
+        names = running.read_link(link.read()) if link is not None else {}
+        found = [names.get(patient, patient) for patient in summary.cohort(folder, rule, state, missing, arm)]
     except ReplayError as error:
-        _refuse(str(error))
+        refuse(str(error))
+    if raw:
+        show_json(found)
+    else:
+        for patient in found:
+            click.echo(patient)
 
 
 @commands.command("population")
@@ -328,7 +313,11 @@ def population_command(patients: int, seed: int, day: dt.datetime | None, ours: 
     from hooks.replay import population  # noqa: PLC0415 - only here
 
     try:
-        population.write(to, patients, seed=seed, day=day.date() if day else None, ours=ours / 100, mix=mix)
+        with Progress() as progress:
+            population.write(
+                to, patients, seed=seed, day=day.date() if day else None, ours=ours / 100, mix=mix,
+                progress=lambda done: progress("making patients", done, patients),
+            )  # fmt: skip
     except (ReplayError, OSError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     click.echo(f"Written: {to}", err=True)

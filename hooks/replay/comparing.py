@@ -149,6 +149,34 @@ def table(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda row: (-sum(row["kinds"].values()), row["rule"]))
 
 
+def as_json(old: Path, new: Path, arms: tuple[str, str], to: Path | None) -> dict[str, Any]:
+    """Give what changed as data; write the changes to `to` when it is given."""
+    database, before, after = changes(old, new, arms)
+    found = {
+        "old": {"guidance": before["editions"]["guidance"], "arm": arms[0]},
+        "new": {"guidance": after["editions"]["guidance"], "arm": arms[1]},
+        "rules": [
+            {
+                "rule": row["rule"],
+                "patients": dict(row["kinds"]),
+                "limits": sorted(row["limits"]),
+                "causes": sorted(row["causes"]),
+            }
+            for row in table(database)
+        ],
+    }
+    _write(database, to)
+    return found
+
+
+def _write(database: duckdb.DuckDBPyConnection, to: Path | None) -> None:
+    if to is not None:
+        to.mkdir(parents=True, exist_ok=True)
+        columns = ", ".join(f'"{name}"' for name in results.TABLES["changes"])
+        query = f"SELECT {columns} FROM changes ORDER BY {results.ORDER['changes']}"  # noqa: S608 - our own names
+        results.write_parquet(database, query, to / "changes.parquet")
+
+
 def text(old: Path, new: Path, arms: tuple[str, str], to: Path | None, language: str) -> Iterator[str]:
     """Yield the lines of `oncobone replay diff`; write the changes to `to` when it is given."""
     words = texts(language)
@@ -163,8 +191,4 @@ def text(old: Path, new: Path, arms: tuple[str, str], to: Path | None, language:
         told = ", ".join(f"{words[kind]} {row['kinds'][kind]}" for kind in KINDS if row["kinds"][kind])
         by = ", ".join(sorted(row["limits"])) or ", ".join(words[f"cause_{cause}"] for cause in sorted(row["causes"]))
         yield f"  {row['rule']:<11} {told}  ({by})  {title(row['rule'], language)}"
-    if to is not None:
-        to.mkdir(parents=True, exist_ok=True)
-        columns = ", ".join(f'"{name}"' for name in results.TABLES["changes"])
-        query = f"SELECT {columns} FROM changes ORDER BY {results.ORDER['changes']}"  # noqa: S608 - our own names
-        results.write_parquet(database, query, to / "changes.parquet")
+    _write(database, to)

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import random
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib import resources
@@ -57,7 +57,14 @@ def _table() -> Mapping[str, Any]:
 
 
 def write(
-    to: Path, patients: int, *, seed: int = 0, day: dt.date | None = None, ours: float = 0.1, mix: Mix = "routine"
+    to: Path,
+    patients: int,
+    *,
+    seed: int = 0,
+    day: dt.date | None = None,
+    ours: float = 0.1,
+    mix: Mix = "routine",
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """
     Write so many patients to an empty folder, a share `ours` of them with a disease of ours, complete up to `day`.
@@ -65,7 +72,9 @@ def write(
     `mix` is how often which story is told: as in a hospital (`routine`), or each of our sample patients, all of whom
     have something to be told of, equally often (`stories`).
 
-    The same arguments give the same files. Raises ReplayError for a folder that is not empty.
+    The same arguments give the same files; `progress` is told how many are made.
+
+    Raises ReplayError for a folder that is not empty.
     """
     day = day or STORY_DAY
     to.mkdir(parents=True, exist_ok=True)
@@ -76,9 +85,10 @@ def write(
             kind: stack.enter_context((to / f"{kind}.000.ndjson").open("w", encoding="utf-8", newline="\n"))
             for kind in TYPES
         }
-        for one in population(patients, seed=seed, day=day, ours=ours, mix=mix):
+        for done, one in enumerate(population(patients, seed=seed, day=day, ours=ours, mix=mix), 1):
             for resource in one:
                 files[resource["resourceType"]].write(json.dumps(resource, ensure_ascii=False) + "\n")
+            progress(done)
     asked = f"https://synthetic.example/fhir/$export?_type={','.join(TYPES)}"
     events = (("kickoff", {"exportUrl": asked}), ("status_complete", {"transactionTime": f"{day}T22:00:00Z"}))
     with (to / "log.ndjson").open("w", encoding="utf-8", newline="\n") as log:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MOST_RULES, MOST_PAIRS, MOST_CHANGES = 30, 16, 40
 CHANGED_BY_HALF = 0.5
-LONGEST_NAME = 46
 DAYS_SHOWN = 62
 """So many days are shown one by one; a longer span by weeks."""
 
@@ -62,7 +62,19 @@ def charts(folder: Path, language: str, *, share: bool = False) -> dict[str, str
         }
     except ChartError as error:
         raise ReplayError(str(error)) from error
-    return {name: str(svg) for name, svg in made.items() if svg is not None}
+    return {name: str(chart.wide) for name, chart in made.items() if chart is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart, drawn for a wide page and for a phone's; the style sheet shows one of them."""
+
+    wide: Markup
+    narrow: Markup
+
+
+def _chart(spec: Mapping[str, Any], label: str) -> Chart:
+    return Chart(drawing.drawn(spec, label=label), drawing.drawn(drawing.narrowed(spec), label=label))
 
 
 def _changes(folder: Path, against: Path | None, figures: Figures) -> list[dict[str, Any]] | None:
@@ -145,7 +157,7 @@ class _Page:
         for column in ("hook", "trigger", "reader", "unit"):
             rows = [
                 {
-                    "name": row["name"],
+                    "name": self.t.get(f"called_{row['name']}", row["name"]),
                     "calls": self.hidden.count(int(row["calls"])),
                     "cards": self._per_100_over(int(row["cards"]), int(row["calls"])),
                     "interruptive": self._per_100(int(row["interruptive"]), int(row["calls"])),
@@ -162,7 +174,7 @@ class _Page:
         rounded = self.hidden.rounded(of)
         return f"{100 * self.hidden.rounded(count) / rounded:.0f}" if rounded else "–"
 
-    def recommender_chart(self) -> Markup | None:
+    def recommender_chart(self) -> Chart | None:
         """Draw the cards of each recommender."""
         rows = [
             {
@@ -175,9 +187,7 @@ class _Page:
         if not rows:
             return None
         colour = drawing.indicator_colour(self.indicators)
-        return drawing.drawn(
-            drawing.stacked_bars(rows, title=self.t["cards"], colour=colour), label=self.t["by_recommender"]
-        )
+        return _chart(drawing.stacked_bars(rows, title=self.t["cards"], colour=colour), self.t["by_recommender"])
 
     def _spreads(self) -> list[dict[str, str]]:
         """Median, 90th percentile and most; the most is one person's, and is not shown when shared."""
@@ -197,7 +207,7 @@ class _Page:
 
     # --- 2: rules ---
 
-    def rules_chart(self) -> Markup | None:
+    def rules_chart(self) -> Chart | None:
         """Draw how often each rule fired."""
         rows = []
         for row in self.figures.rules()[:MOST_RULES]:
@@ -205,7 +215,7 @@ class _Page:
             if share.count:
                 rows.append(
                     {
-                        "name": f"{row['rule']} {title(row['rule'], self.language)}"[:LONGEST_NAME],
+                        "name": f"{row['rule']} {title(row['rule'], self.language)}",
                         "indicator": self.indicators[row["indicator"]],
                         "value": round(share.per_100, 2),
                         "low": round(100 * share.low, 2),
@@ -215,9 +225,7 @@ class _Page:
         if not rows:
             return None
         colour = drawing.indicator_colour(self.indicators)
-        return drawing.drawn(
-            drawing.interval_bars(rows, title=self.t["per_100_calls"], colour=colour), label=self.t["s2"]
-        )
+        return _chart(drawing.interval_bars(rows, title=self.t["per_100_calls"], colour=colour), self.t["s2"])
 
     # --- 4: calendar ---
 
@@ -236,9 +244,7 @@ class _Page:
             for (day, indicator), number in sorted(counts.items())
         ]
         colour = drawing.indicator_colour(self.indicators)
-        chart = drawing.drawn(
-            drawing.columns_over_time(drawn_rows, title=self.t["cards"], colour=colour), label=self.t["s4"]
-        )
+        chart = _chart(drawing.columns_over_time(drawn_rows, title=self.t["cards"], colour=colour), self.t["s4"])
         return {"chart": chart, "weeks": ", ".join(_changed_weeks(rows))}
 
     # --- 5: changes ---
@@ -265,7 +271,7 @@ class _Page:
 
     # --- 6: what is missing ---
 
-    def missing_chart(self) -> Markup | None:
+    def missing_chart(self) -> Chart | None:
         """Draw which rules wait for which facts."""
         rows = self.figures.missing()
         rules = names(rows, "rule")[:MOST_PAIRS]
@@ -284,21 +290,19 @@ class _Page:
         if not cells:
             return None
         across = [self._fact(name) for name in facts]
-        return drawing.drawn(
-            drawing.heat_map(cells, across=across, down=rules, title=self.t["patients"] + " %"), label=self.t["s6"]
-        )
+        return _chart(drawing.heat_map(cells, across=across, down=rules, title=self.t["patients"] + " %"), self.t["s6"])
 
-    def _most_missing(self) -> list[dict[str, str]]:
+    def _most_missing(self) -> list[dict[str, Any]]:
         return [
             {
                 "fact": self._fact(row["fact"]),
                 "patients": self.hidden.count(int(row["patients"])),
-                "rules": ", ".join(row["rules"]),
+                "rules": list(row["rules"]),
             }
             for row in self.figures.most_missing()
         ]
 
-    def states_chart(self) -> Markup | None:
+    def states_chart(self) -> Chart | None:
         """Draw the state of the facts that rules looked at."""
         rows = self.figures.fact_states()
         if not rows:
@@ -330,9 +334,7 @@ class _Page:
             "title": None,
             "scale": {"domain": [self._state(one) for one in states], "range": palette[: len(states)]},
         }
-        return drawing.drawn(
-            drawing.stacked_bars(shown, title=self.t["patients"], colour=colour), label=self.t["states_note"]
-        )
+        return _chart(drawing.stacked_bars(shown, title=self.t["patients"], colour=colour), self.t["states_note"])
 
     def _state(self, state: str) -> str:
         return self.t.get(f"state_{state}", state)

@@ -153,13 +153,13 @@ def write_link(path: Path, ours: Chosen, judge: Judge) -> None:
             file.write(json.dumps({"patient": judge.pseudonym("patient", patient), "id": patient}) + "\n")
 
 
-def read_link(path: Path) -> dict[str, str]:
-    """Give pseudonym -> id of a file that `--link` wrote; raise ReplayError when it is none."""
+def read_link(data: bytes) -> dict[str, str]:
+    """Give pseudonym -> id of what `--link` wrote; raise ReplayError when it is not that."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in data.splitlines()]
         return {row["patient"]: row["id"] for row in rows}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ReplayError(f"{path}: is no file that --link wrote.") from None
+    except (ValueError, KeyError, TypeError):
+        raise ReplayError("--link: this is no file that `replay run --link` wrote.") from None
 
 
 def _line(found: Survey, name: str, place: int) -> int:

@@ -126,6 +126,13 @@ class _Manifest(msgspec.Struct):
 _manifest = msgspec.json.Decoder(_Manifest).decode
 
 
+def _require(source: Path) -> None:
+    if str(source) == "-":
+        raise ReplayError("-: a population is read more than once, by several processes; save it to a file first.")
+    if not source.exists():
+        raise ReplayError(f"{source}: there is no such file or folder.")
+
+
 def survey(sources: Sequence[Path]) -> Survey:
     """
     Find all files of the sources.
@@ -137,8 +144,7 @@ def survey(sources: Sequence[Path]) -> Survey:
     deleted: set[str] = set()
     times: list[str] = []
     for source in sources:
-        if not source.exists():
-            raise ReplayError(f"{source}: there is no such file or folder.")
+        _require(source)
         base = source if source.is_dir() else source.parent
         for path in _walk(source):
             real = path.resolve()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import asdict
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hooks.cards.wording import label
 from hooks.replay.errors import ReplayError
@@ -51,6 +52,8 @@ def first_sentence(
     repeats: Share | None = None,
 ) -> str:
     """Say the whole in one sentence; counts and shares come as they may be shown."""
+    if not figures.our_patients:
+        return texts(language)["none_ours"].format(when=when(figures, language), patients=patients)
     return texts(language)["first_sentence"].format(
         when=when(figures, language),
         patients=patients,
@@ -85,7 +88,9 @@ def text(folder: Path, language: str) -> Iterator[str]:
             yield f"[{arm}]"
         yield first_sentence(figures, language, patients=f"{figures.patients:,}", ours=f"{figures.our_patients:,}")
         share = figures.interruptive
-        yield words["interval"].format(low=f"{100 * share.low:.1f}", high=f"{100 * share.high:.1f}", of=f"{share.of:,}")
+        if share.of:
+            low, high = f"{100 * share.low:.1f}", f"{100 * share.high:.1f}"
+            yield words["interval"].format(low=low, high=high, of=f"{share.of:,}")
         for row in figures.rules()[:MOST_RULES]:
             found = row["share"]
             yield (
@@ -100,6 +105,33 @@ def text(folder: Path, language: str) -> Iterator[str]:
         yield words["not_delivered_line"].format(keys=", ".join(run["not_delivered"]))
     if run["not_yet_in_force"]:
         yield words["not_yet_in_force"].format(limits=", ".join(run["not_yet_in_force"]))
+
+
+def as_json(folder: Path) -> dict[str, Any]:
+    """Give what `text` says as data, and all rules instead of the loudest."""
+    run = Figures(folder).run
+    return {
+        "run": run["run"],
+        "guidance": run["editions"]["guidance"],
+        "days": list(run["plan"]["days"]),
+        "not_delivered": list(run["not_delivered"]),
+        "not_yet_in_force": list(run["not_yet_in_force"]),
+        "arms": {arm: _arm(Figures(folder, arm)) for arm in run["arms"]},
+    }
+
+
+def _arm(figures: Figures) -> dict[str, Any]:
+    return {
+        "patients": figures.patients,
+        "ours": figures.our_patients,
+        "interruptive": asdict(figures.interruptive),
+        "any": asdict(figures.with_cards),
+        "repeats": asdict(figures.repeats),
+        "rules": [
+            {"rule": row["rule"], "indicator": row["indicator"], **asdict(row["share"])} for row in figures.rules()
+        ],
+        "waits": [{"fact": row["fact"], "patients": row["patients"]} for row in figures.most_missing()],
+    }
 
 
 def over_budget(folder: Path, budget: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
@@ -18,11 +19,12 @@ import click
 from hooks.configuration import load
 from hooks.settings import SettingsError
 from hooks.store.backlog import Backlog
-from hooks.store.chain import AuditKeyError, Chain, Verification, verify
+from hooks.store.chain import AuditEntry, AuditKeyError, Chain, Verification, verify
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.issued import card_rows
 from hooks.store.store import CALL_PATIENCE, Store, existing_store, kept_call
 from hooks.store.tables import as_text
+from hooks.terminal import InputFile, Progress, config_option, json_option, show_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +135,31 @@ class Auditor:
 
 
 @click.group("audit")
-@click.pass_context
-def commands(context: click.Context) -> None:
+def commands() -> None:
     """Check and read the audit record of the configured database; nothing is made or changed."""
+
+
+@contextmanager
+def _opened(config: str | None) -> Iterator[Store]:
+    """The store that is there, until the end of the block; what is wrong with it ends the command with a sentence."""
     try:
-        context.obj = existing_store(load())
+        store = existing_store(load({"config": config}))
+        try:
+            yield store
+        finally:
+            store.close()
     except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
-    context.call_on_close(context.obj.close)
+
+
+def _heads(store: Store) -> dict[str, tuple[int, str]]:
+    """The newest record of each tenant. An audit record without any is an error: it may be another database."""
+    heads = store.audit_heads()
+    if not heads:
+        raise click.ClickException(
+            "The audit record is empty: this database has never recorded a call. Is it the one that the service uses?"
+        )
+    return heads
 
 
 @commands.command("verify")
@@ -154,38 +173,54 @@ def commands(context: click.Context) -> None:
 @click.option(
     "--expect-from",
     "noted",
-    type=click.File("r", encoding="utf-8"),
+    type=InputFile("r"),
+    metavar="FILE",
     help="A file of such heads, one a line, as `audit head` prints them; - for stdin.",
 )
-@click.pass_obj
-def verify_command(store: Store, expected: Sequence[str], noted: TextIO | None) -> None:
+@json_option
+@config_option
+def verify_command(expected: Sequence[str], noted: TextIO | None, raw: bool, config: str | None) -> None:
     """Check that no audit record was changed, taken out or put in."""
     lines = [line.strip() for line in noted] if noted else []
-    try:
-        result = verified(store, [_noted(each) for each in (*expected, *filter(None, lines))])
-    except StoreUnavailable as error:
-        raise click.ClickException(str(error)) from error
-    for problem in result.problems:
-        click.echo(problem, err=True)
-    for tenant, (seq, digest) in result.heads.items():
-        click.echo(f"{tenant}:{seq}:{digest}")
+    wanted = [_noted(each) for each in (*expected, *filter(None, lines))]
+    if noted and not any(lines):
+        raise click.ClickException("--expect-from: no head was noted there, so a cut end could not show.")
+    with _opened(config) as store, Progress() as progress:
+        of = sum(seq for seq, _ in store.audit_heads().values())
+        result = verify(_counted(store.audit_entries(), of, progress), store.chain, wanted)
+        if not result.problems:
+            _heads(store)
+    if raw:
+        heads = [{"tenant": tenant, "entry": seq, "hash": digest} for tenant, (seq, digest) in result.heads.items()]
+        whole = {"whole": not result.problems, "entries": result.entries, "heads": heads, "problems": result.problems}
+        show_json(whole)
+    else:
+        for problem in result.problems:
+            click.echo(problem, err=True)
+        for tenant, (seq, digest) in result.heads.items():
+            click.echo(f"{tenant}:{seq}:{digest}")
     if result.problems:
         raise click.ClickException(f"The audit record is not whole: {len(result.problems)} problems.")
-    if not result.entries:
-        raise click.ClickException(
-            "The audit record is empty: this database has never recorded a call. Is it the one that the service uses?"
-        )
     click.echo(f"{result.entries} entries, all in order.", err=True)
 
 
+def _counted(entries: Iterable[AuditEntry], of: int, progress: Progress) -> Iterator[AuditEntry]:
+    for done, entry in enumerate(entries, 1):
+        yield entry
+        if done % 1000 == 0:
+            progress("Reading the audit record", done, max(of, done))
+
+
 @commands.command("head")
-@click.pass_obj
-def head_command(store: Store) -> None:
+@json_option
+@config_option
+def head_command(raw: bool, config: str | None) -> None:
     """Print the newest record of each tenant, to be noted elsewhere: against it a cut end shows."""
-    try:
-        heads = store.audit_heads()
-    except StoreUnavailable as error:
-        raise click.ClickException(str(error)) from error
+    with _opened(config) as store:
+        heads = _heads(store)
+    if raw:
+        show_json([{"tenant": tenant, "entry": seq, "hash": digest} for tenant, (seq, digest) in heads.items()])
+        return
     for tenant, (seq, digest) in heads.items():
         click.echo(f"{tenant}:{seq}:{digest}")
 
@@ -193,27 +228,33 @@ def head_command(store: Store) -> None:
 @commands.command("who")
 @click.argument("patient")
 @click.option("--tenant", help="Whose patient; needed where there are several tenants (`open` in open mode).")
-@click.pass_obj
-def who_command(store: Store, patient: str, tenant: str | None) -> None:
-    """Print the calls about a patient, newest last; users are keyed hashes."""
-    try:
-        chosen = tenant or _only_tenant(store)
-        found = list(about_patient(store, chosen, patient))
-    except StoreUnavailable as error:
-        raise click.ClickException(str(error)) from error
-    for record in found:
-        click.echo(json.dumps(record, ensure_ascii=False))
+@json_option
+@config_option
+def who_command(patient: str, tenant: str | None, raw: bool, config: str | None) -> None:
+    """Print the calls about a patient, newest last, one JSON object a line; users are keyed hashes."""
+    with _opened(config) as store, Progress() as progress:
+        chosen, of = _tenant(_heads(store), tenant)
+        found = list(_about(store.chain, chosen, patient, _counted(store.audit_entries(tenant=chosen), of, progress)))
+    if raw:
+        show_json({"tenant": chosen, "calls": found})
+    else:
+        for record in found:
+            click.echo(json.dumps(record, ensure_ascii=False))
     click.echo(f"{len(found)} calls about this patient, of tenant {chosen}.", err=True)
 
 
-def _only_tenant(store: Store) -> str:
-    """The tenant of the record; the same patient id of two tenants is two patients, so that it must be said whose."""
-    tenants = sorted({entry.tenant for entry in store.audit_entries()})
-    if not tenants:
-        raise click.ClickException("The audit record is empty: this database has never recorded a call.")
-    if len(tenants) > 1:
-        raise click.ClickException(f"Whose patient? Say --tenant; the record has {', '.join(tenants)}.")
-    return tenants[0]
+def _tenant(heads: Mapping[str, tuple[int, str]], asked: str | None) -> tuple[str, int]:
+    """
+    The tenant that is asked about, or the only one, and how many records it may have.
+
+    The same patient id of two tenants is two patients, so that it must be said whose.
+    """
+    if asked is None and len(heads) > 1:
+        raise click.ClickException(f"Whose patient? Say --tenant; the record has {', '.join(heads)}.")
+    chosen = asked if asked is not None else next(iter(heads))
+    if chosen not in heads:
+        raise click.ClickException(f"--tenant: the record has none of this name; it has {', '.join(heads)}.")
+    return chosen, heads[chosen][0]
 
 
 def verified(store: Store, expected: Iterable[tuple[str, int, str]] = ()) -> Verification:
@@ -223,8 +264,12 @@ def verified(store: Store, expected: Iterable[tuple[str, int, str]] = ()) -> Ver
 
 def about_patient(store: Store, tenant: str, patient: str) -> Iterator[dict[str, object]]:
     """The records of calls about a patient."""
-    wanted = store.chain.pseudonym(tenant, "patient", patient)
-    for entry in store.audit_entries(tenant=tenant):
+    return _about(store.chain, tenant, patient, store.audit_entries(tenant=tenant))
+
+
+def _about(chain: Chain, tenant: str, patient: str, entries: Iterable[AuditEntry]) -> Iterator[dict[str, object]]:
+    wanted = chain.pseudonym(tenant, "patient", patient)
+    for entry in entries:
         record = json.loads(entry.record)
         if record.get("patient") == wanted:
             yield record

@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 from hooks.configuration import load
 from hooks.settings import SettingsError
 from hooks.store.file import DatabaseFile, FileChangedError
+from hooks.terminal import config_option, patience
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -161,6 +162,20 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             ) from error
 
 
+def require_current(engine: Engine) -> None:
+    """Raises `StoreError`, with what to do, where the tables are not those of this version; changes nothing."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see migrate
+
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    if found != head:
+        raise StoreError(
+            f"The tables are at revision {found or 'base'}, this version of OncoBone needs {head}."
+            " oncobone database upgrade brings older ones up to date; nothing was changed."
+        )
+
+
 def alembic_config() -> Config:
     """Alembic's configuration, without a file of its own."""
     from alembic.config import Config  # noqa: PLC0415 - see migrate
@@ -211,22 +226,25 @@ def grant(connection: Connection, role: str) -> None:
 
 @commands.command()
 @click.option("--grant-to", "role", metavar="ROLE", help="PostgreSQL: give this role what a service needs, no more.")
-def upgrade(role: str | None) -> None:
+@config_option
+def upgrade(role: str | None, config: str | None) -> None:
     """Bring the tables up to date (a server whose role owns them does this by itself at its start)."""
-    _migrate("head", role)
+    _migrate("head", config, role)
 
 
 @commands.command()
 @click.confirmation_option(prompt="What the newest step added is deleted with all it holds. Go on?")
-def downgrade() -> None:
+@config_option
+def downgrade(config: str | None) -> None:
     """Take one step back, before an older version of OncoBone is started."""
-    _migrate("-1")
+    _migrate("-1", config)
 
 
-def _migrate(revision: str, role: str | None = None) -> None:
+def _migrate(revision: str, config: str | None, role: str | None = None) -> None:
     try:
-        engine = engine_for(load().database_url or DEFAULT_DATABASE_URL)
-        migrate(engine, revision)
+        engine = engine_for(load({"config": config}).database_url or DEFAULT_DATABASE_URL)
+        with patience("Changing the tables"):
+            migrate(engine, revision)
         if role is not None:
             if engine.dialect.name != "postgresql":
                 raise click.ClickException("Only PostgreSQL has roles; leave --grant-to out.")

@@ -28,6 +28,7 @@ from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.issued import FeedbackCount, FeedbackItem
 from hooks.store.store import Store, existing_store
+from hooks.terminal import config_option, json_option, patience, show_json
 
 MAX_BODY: Final = 2 * 1024 * 1024  # bytes
 MAX_ITEMS: Final = 1000
@@ -357,22 +358,27 @@ def commands() -> None:
 @commands.command("report")
 @click.option("--tenant", help="Of this tenant only; by default of all together.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-def report_command(tenant: str | None, form: Literal["table", "csv", "json"]) -> None:
+@json_option
+@config_option
+def report_command(tenant: str | None, form: Literal["table", "csv", "json"], raw: bool, config: str | None) -> None:
     """
     Print, per rule and guidance version, how often cards were shown, accepted and overridden, and why.
 
     A card counts for each rule on it. Cards without feedback are shown cards: an EHR does not report ignored ones.
     """
     try:
-        store = existing_store(load())
+        store = existing_store(load({"config": config}))
         try:
-            rows = report(store, tenant)
+            with patience("Counting the feedback"):
+                rows = report(store, tenant)
         finally:
             store.close()
     except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
-    if form == "json":
-        click.echo(json.dumps([_as_json(row) for row in rows], indent=2))
+    if not rows:
+        click.echo("No card was ever shown, as far as this database knows.", err=True)
+    if raw or form == "json":
+        show_json([_as_json(row) for row in rows])
         return
     table = [COLUMNS, *(_as_cells(row) for row in rows)]
     if form == "csv":

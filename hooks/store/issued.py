@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hooks.store.plain import Plain
 from hooks.store.tables import accepted_suggestions, as_text, cards, feedback
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ class Issued:
 
     def __init__(self, dialect: Dialect) -> None:
         insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-        # What came in is returned, since many rows then go in one statement, and not in one each.
-        self._new_card = insert(cards).on_conflict_do_nothing().returning(cards.c.uuid)
+        self._new_card = Plain(dialect, insert(cards).on_conflict_do_nothing())
+        self._answers = Plain(dialect, _ANSWERS)
         self._known_cards = sa.select(cards.c.uuid, cards.c.suggestions).where(
             cards.c.tenant == sa.bindparam("of"),
             cards.c.service == sa.bindparam("by"),
@@ -114,7 +115,12 @@ class Issued:
         # Sorted: two transactions with the same cards would else wait for each other in a circle.
         ordered = sorted(rows, key=lambda row: (row["tenant"] or "", row["uuid"] or ""))
         if ordered:
-            connection.execute(self._new_card, ordered)
+            self._new_card.run(connection, ordered)
+
+    def answers(self, connection: Connection, tenant: str, keys: Iterable[str]) -> dict[str, Answered]:
+        """Give the newest answer to cards of each of these quiet keys; a key without one is not there."""
+        found = ((key, self._answers.rows(connection, {"of": tenant, "key": key})) for key in keys)
+        return {key: _answered(*rows[0]) for key, rows in found if rows}
 
     def add(
         self, connection: Connection, tenant: str, service_id: str, items: Sequence[FeedbackItem], received_at: datetime
@@ -154,18 +160,17 @@ class Issued:
         return known
 
 
-def answers(connection: Connection, tenant: str, keys: Sequence[str]) -> dict[str, Answered]:
-    """Give the newest answer to cards of each of these quiet keys; a key without one is not there."""
-    query = (
-        sa.select(cards.c.quiet_key, feedback.c.outcome, feedback.c.reason_code, feedback.c.outcome_at)
-        .join(feedback, (feedback.c.tenant == cards.c.tenant) & (feedback.c.card == cards.c.uuid))
-        .where(cards.c.tenant == tenant, cards.c.quiet_key.in_(list(keys)))
-        .order_by(feedback.c.outcome_at, feedback.c.received_at)
-    )
-    return {
-        key: Answered(outcome, reason, datetime.fromisoformat(at))
-        for key, outcome, reason, at in connection.execute(query)  # in order of time: the newest stays
-    }
+_ANSWERS = (
+    sa.select(feedback.c.outcome, feedback.c.reason_code, feedback.c.outcome_at)
+    .join(cards, (feedback.c.tenant == cards.c.tenant) & (feedback.c.card == cards.c.uuid))
+    .where(cards.c.tenant == sa.bindparam("of"), cards.c.quiet_key == sa.bindparam("key"))
+    .order_by(feedback.c.outcome_at.desc(), feedback.c.received_at.desc())
+    .limit(1)
+)
+
+
+def _answered(outcome: str, reason: str | None, at: str) -> Answered:
+    return Answered(outcome, reason, datetime.fromisoformat(at))
 
 
 def _add_to(insert: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:

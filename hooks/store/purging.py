@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -27,6 +27,7 @@ from hooks.store.store import kept_call, require_existing
 from hooks.store.tables import accepted_suggestions, as_text, audit_records, cards, feedback
 from hooks.store.trail import Trail, entries_after, tenants
 from hooks.store.used import UsedTokens
+from hooks.terminal import config_option, json_option, patience, show_json
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -155,8 +156,10 @@ def age(text: str) -> dt.timedelta:
 @click.command("purge")
 @click.option("--older-than", required=True, metavar="AGE", help="Such as 90d, 18m or 10y.")
 @click.option("--dry-run", is_flag=True, help="Only say how much it would be.")
+@json_option
+@config_option
 @click.confirmation_option(prompt="Cards, feedback and audit records of that age are deleted for good. Go on?")
-def command(older_than: str, *, dry_run: bool) -> None:
+def command(older_than: str, *, dry_run: bool, raw: bool, config: str | None) -> None:
     """Delete cards, feedback, used tokens and audit records of an age; needs the rights of the tables' owner."""
     try:
         kept = age(older_than)
@@ -165,17 +168,21 @@ def command(older_than: str, *, dry_run: bool) -> None:
         raise
     now = dt.datetime.now(dt.UTC)
     try:
-        settings = load()
+        settings = load({"config": config})
         require_existing(settings)
         url = settings.database_url or DEFAULT_DATABASE_URL
         engine = engine_for(url)
         migrate(engine)
-        found = purge(engine, chain_for(url, settings.audit_key_file), now - kept, now=now, dry=dry_run)
+        with patience("Deleting"):
+            found = purge(engine, chain_for(url, settings.audit_key_file), now - kept, now=now, dry=dry_run)
         engine.dispose()
     except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
         raise click.ClickException(f"The database does not let this role delete: {word_for(error)}.") from error
+    if raw:
+        show_json({"dry_run": dry_run, **asdict(found)})
+        return
     done = "Would delete" if dry_run else "Deleted"
     click.echo(f"{done} {found.cards} cards, {found.feedback} feedback entries, {found.tokens} used tokens.")
     for tenant, count in found.audit.items():

@@ -40,6 +40,7 @@ from hooks.store.database import (
     StoreUnavailable,
     engine_for,
     migrate,
+    require_current,
     word_for,
 )
 from hooks.store.issued import FeedbackCount, FeedbackItem, FeedbackOutcome, card_rows
@@ -173,7 +174,7 @@ class Store:
 
     def answers(self, tenant: str, keys: Sequence[str]) -> dict[str, issued.Answered]:
         """Gives the newest answer that cards of each of these quiet keys were given, by key."""
-        return self._run(lambda connection: issued.answers(connection, tenant, keys), CALL_PATIENCE, read=True)
+        return self._run(lambda connection: self._issued.answers(connection, tenant, keys), CALL_PATIENCE, read=True)
 
     def seen_token(self, iss: str, jti: str, exp: int) -> bool:
         """True when this token id was used before, by any process; else it is marked as used until `exp` (seconds)."""
@@ -367,7 +368,7 @@ def existing_store(settings: Settings) -> Store:
 
 def require_existing(settings: Settings) -> None:
     """
-    Makes sure that there are a database and a key, so that a command about what is there makes neither.
+    Makes sure that there are a database and a key, so that a command about what is there makes and changes neither.
 
     Raises `StoreError`, with what to do, where there is none yet; `StoreUnavailable` for one that is down.
     """
@@ -382,6 +383,7 @@ def require_existing(settings: Settings) -> None:
             )
         if not sa.inspect(engine).has_table(audit_records.name):
             raise StoreError("The database holds no tables of OncoBone: no service has used it yet.")
+        require_current(engine)
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailable(f"The database cannot be used: {word_for(error)}.") from error
     finally:

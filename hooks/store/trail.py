@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from hooks.store.chain import AuditEntry, Chain
+from hooks.store.plain import Plain
 from hooks.store.tables import audit_records
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class Trail:
 
     def __init__(self, dialect: Dialect, issued: Issued) -> None:
         self._issued = issued
-        # With RETURNING many rows go in one statement; without, this driver would send one for each.
-        self._new = sa.insert(audit_records).returning(audit_records.c.seq)
-        self._newest = (
+        self._new = Plain(dialect, sa.insert(audit_records))
+        self._newest = Plain(
+            dialect,
             sa.select(audit_records.c.seq, audit_records.c.hash)
             .where(audit_records.c.tenant == sa.bindparam("of"))
             .order_by(audit_records.c.seq.desc())
-            .limit(1)
+            .limit(1),
         )
         self._at = sa.select(audit_records.c.tenant, audit_records.c.seq, audit_records.c.hash).where(
             sa.tuple_(audit_records.c.tenant, audit_records.c.seq).in_(sa.bindparam("places", expanding=True))
@@ -58,7 +59,7 @@ class Trail:
         self._lock = (
             None
             if dialect.name == "sqlite"
-            else sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("oncobone audit")))
+            else Plain(dialect, sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("oncobone audit"))))
         )
 
     def write(self, connection: Connection, chain: Chain, calls: Sequence[KeptCall]) -> None:
@@ -77,17 +78,17 @@ class Trail:
             heads[call.tenant] = (seq + 1, call.last_try.hash)
             entries.append(call.last_try)
         if entries:
-            connection.execute(self._new, [entry._asdict() for entry in entries])
+            self._new.run(connection, [entry._asdict() for entry in entries])
 
     def lock(self, connection: Connection) -> None:
         """Waits until nobody else appends, and keeps others from it until the transaction ends."""
         if self._lock is not None:
-            connection.execute(self._lock)
+            self._lock.rows(connection, {})
 
     def head(self, connection: Connection, tenant: str) -> tuple[int, str]:
         """Place and hash of the newest record of a tenant; (0, "") when there is none."""
-        newest = connection.execute(self._newest, {"of": tenant}).first()
-        return (newest[0], newest[1]) if newest else (0, "")
+        newest = self._newest.rows(connection, {"of": tenant})
+        return (newest[0][0], newest[0][1]) if newest else (0, "")
 
     def _not_yet_there(self, connection: Connection, calls: list[KeptCall]) -> list[KeptCall]:
         tries = [(each.tenant, each.seq) for call in calls if (each := call.last_try) is not None]

@@ -1,382 +1,82 @@
 """
-The command `oncobone`: serve, and see on the command line what the service makes of a request.
+The command `oncobone`: a table of its commands, each read when it is asked for; reading rules takes a second or two.
 
 Exit codes: 0 it worked, 1 the request or the settings were refused, 2 the command was used wrongly.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-import requests
 
-from hooks import replay
-from hooks.application import create_app
-from hooks.cards.wording import LANGUAGES, Language
-from hooks.configuration import load
-from hooks.dossier import commands as dossier_commands
-from hooks.errors import Refused
-from hooks.reference import explaining
-from hooks.running.serving import serve as serve_for_real
-from hooks.settings import HOOKS, Settings, SettingsError, is_loopback
-from hooks.store import audit, database, feedback, purging
-from hooks.tools import checking, workshop
-from hooks.trust import keys
-from hooks.views import Desk
-from recommenders.vocabulary.guidance import ORDER_HOOKS
+from hooks import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from click.shell_completion import CompletionItem
 
-    from hooks.services import Service
-    from recommenders.vocabulary.guidance import Hook
-
-TIMEOUT_S = 30
-UNAUTHORIZED = 401
-REFUSED = 1
-SIGNS = {"critical": ("CRITICAL", "red"), "warning": ("WARNING", "yellow"), "info": ("INFO", "cyan")}
-OUTCOMES = ("fired", "suppressed", "superseded")
-
-config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
-request_option = click.option(
-    "--request", "file", type=click.File("rb"), required=True, metavar="FILE", help="A CDS Hooks request; - for stdin."
-)
-service_option = click.option("--service", metavar="ID", help="The service; else the one for the request's hook.")
-language_option = click.option("--language", type=click.Choice(LANGUAGES), help="The reader's language.")
-json_option = click.option("--json", "raw", is_flag=True, help="JSON instead of text.")
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="oncobone")
-def main() -> None:
-    """OncoBone: advice on bone metastases, myeloma and sarcoma, as a CDS Hooks service."""
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(REFUSED)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "audit": ("hooks.store.audit", "commands", "Check and read the audit record of the configured database."),
+    "call": ("hooks.tools.calling", "call", "Send a request to a service and show its cards."),
+    "catalogue": ("hooks.tools.workshop", "catalogue_command", "Write the rule catalogue as Markdown."),
+    "config": ("hooks.tools.starting", "config_group", "Look after the settings."),
+    "database": ("hooks.store.database", "commands", "Look after the database: its tables and their version."),
+    "doctor": ("hooks.tools.workshop", "doctor_command", "Ask a FHIR server whether it can give us what we need."),
+    "dossier": ("hooks.dossier.commands", "dossier", "Write everything that stands behind a call's cards as one page."),
+    "explain": ("hooks.tools.calling", "explain", "Show every rule with its verdict."),
+    "export": ("hooks.guideline.commands", "export", "Write the knowledge in a form that others read."),
+    "facts": ("hooks.tools.workshop", "facts", "List the facts that may be asked about a patient."),
+    "feedback": ("hooks.store.feedback", "commands", "What became of the cards."),
+    "keys": ("hooks.trust.keys", "commands", "Keys and tokens of clients in signed mode."),
+    "purge": ("hooks.store.purging", "command", "Delete cards, feedback, used tokens and audit records of an age."),
+    "replay": ("hooks.replay.commands", "commands", "Ask what the service would have said of a whole population."),
+    "samples": ("hooks.tools.workshop", "samples_command", "List the sample patients, load or write them."),
+    "sandbox": (
+        "hooks.tools.workshop",
+        "sandbox_command",
+        "Run a FHIR server with the sample patients, and the service.",
+    ),
+    "serve": ("hooks.tools.starting", "serve", "Serve the CDS services until SIGTERM or Ctrl-C."),
+    "validate": ("hooks.tools.workshop", "validate", "Tell what would be used of a request or a FHIR Bundle."),
+}
+"""Command -> its module, its name there, and its line in the help."""
 
 
-def _settings(**flags: object) -> Settings:
-    try:
-        return load(flags)
-    except SettingsError as error:
-        _refuse(str(error))
+class Lazy(click.Group):
+    """A group of the commands in the table: naming, helping and completing them reads none of them."""
 
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """Name all commands."""
+        return list(COMMANDS)
 
-@main.command()
-@click.option("--host", help="Where to listen (ONCOBONE_HOST, default 127.0.0.1).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Which port (ONCOBONE_PORT, default 8080); 0: a free one.")
-@click.option("--workers", type=click.IntRange(1, 64), help="How many processes (ONCOBONE_WORKERS, default 1).")
-@config_option
-def serve(host: str | None, port: int | None, workers: int | None, config: str | None) -> None:
-    """Serve the CDS services until SIGTERM or Ctrl-C."""
-    try:
-        flags = {"host": host, "port": port, "workers": workers, "config": config}
-        serve_for_real(_settings(**flags), again=lambda: load(flags))
-    except SettingsError as error:
-        _refuse(str(error))
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
+        """Read a command."""
+        if name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[name]
+        with terminal.patience("Reading the rules"):
+            found: click.Command = getattr(import_module(module), attribute)
+        return found
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click has it
+        """Write the table into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service answered."""
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands by their beginning."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for a shell only
 
-    status: int
-    body: Any
-
-
-@main.command()
-@click.option("--request", "file", type=click.File("rb"), metavar="FILE", help="A CDS Hooks request; - for stdin.")
-@click.option("--fhir", "base", metavar="BASE", help="Instead: a FHIR base, whose data the service fetches itself.")
-@click.option("--patient", metavar="ID", help="With --fhir: the patient.")
-@click.option("--hook", type=click.Choice(HOOKS), help="With --fhir: the hook (default patient-view).")
-@click.option("--drafts", type=click.File("rb"), metavar="FILE", help="With --fhir, on order hooks: draftOrders.")
-@click.option("--fhir-token", metavar="TOKEN", help="With --fhir: its access token (without --url, --token will do).")
-@click.option("--url", metavar="BASE", help="A running service, such as http://127.0.0.1:8080; else in this process.")
-@click.option("--token", metavar="JWT", help="A bearer token, for a service in signed mode.")
-@service_option
-@language_option
-@json_option
-@config_option
-def call(
-    file: BinaryIO | None,
-    base: str | None,
-    patient: str | None,
-    hook: Hook | None,
-    drafts: BinaryIO | None,
-    fhir_token: str | None,
-    url: str | None,
-    token: str | None,
-    service: str | None,
-    language: Language | None,
-    raw: bool,
-    config: str | None,
-) -> None:
-    """Send a request to a service and show its cards; the request is a file, or made for a patient on a FHIR server."""
-    if (file is None) == (base is None):
-        raise click.UsageError("give either --request FILE or --fhir BASE with --patient ID")
-    if file is not None:
-        body = file.read()
-    else:
-        if patient is None:
-            raise click.UsageError("--fhir needs --patient ID")
-        body = made_request(str(base), patient, hook or "patient-view", fhir_token or (None if url else token), drafts)
-    headers = {"Content-Type": "application/json"}
-    headers |= {"Accept-Language": language} if language else {}
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    address = service_base(url) if url else None
-    answered = _ask(address, service, body, headers) if address else _ask_here(config, service, body, headers, base)
-    if raw:
-        click.echo(json.dumps(answered.body, ensure_ascii=False, indent=2))
-    elif answered.status == 200:
-        for line in _readable(answered.body):
-            click.echo(line)
-    else:
-        click.echo(f"Refused ({answered.status}): {_diagnostics(answered.body)}", err=True)
-        if address and answered.status == UNAUTHORIZED:
-            click.echo(_about_token(token, f"{address}/cds-services/…"), err=True)
-    if answered.status != 200:
-        sys.exit(REFUSED)
-
-
-def made_request(base: str, patient: str, hook: Hook, token: str | None, drafts: BinaryIO | None) -> bytes:
-    """Make the request of an EHR that sends no data, only where they are."""
-    context: dict[str, Any] = {"userId": "Practitioner/oncobone", "patientId": patient}
-    if hook == "encounter-start":
-        context["encounterId"] = "unknown"
-    if hook in ORDER_HOOKS:
-        empty = {"resourceType": "Bundle", "type": "collection", "entry": []}
-        context["draftOrders"] = empty if drafts is None else _drafts(drafts)
-    if hook == "order-select":
-        entries = [entry["resource"] for entry in context["draftOrders"].get("entry", ())]
-        context["selections"] = [f"{each['resourceType']}/{each['id']}" for each in entries if "id" in each]
-    made: dict[str, Any] = {"hook": hook, "hookInstance": str(uuid.uuid4()), "fhirServer": base, "context": context}
-    if token:
-        authorization = {"access_token": token, "token_type": "Bearer", "expires_in": 300}
-        made["fhirAuthorization"] = authorization | {"scope": "", "subject": "oncobone"}
-    return json.dumps(made).encode()
-
-
-def service_base(url: str) -> str:
-    """Give the base of a service as people write it: without scheme, with a slash or `/cds-services` at its end."""
-    found = url.strip().rstrip("/").removesuffix("/cds-services").rstrip("/")
-    if "://" not in found:
-        host = found.partition("/")[0].rpartition(":")[0] or found.partition("/")[0]
-        found = f"{'http' if is_loopback(host) else 'https'}://{found}"
-    return found
-
-
-def _about_token(token: str | None, endpoint: str) -> str:
-    if not token:
-        return "This service checks who calls: give a token with --token (oncobone keys token makes one)."
-    return (
-        f"The token is not accepted: {endpoint} must be its audience, and each call needs a new one."
-        " oncobone keys explain says which check fails."
-    )
-
-
-def _drafts(file: BinaryIO) -> dict[str, Any]:
-    try:
-        bundle = json.loads(file.read())
-    except ValueError as error:
-        raise click.UsageError(f"--drafts: is not JSON: {error}") from None
-    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        raise click.UsageError("--drafts: must hold a FHIR Bundle of draft orders")
-    return bundle
-
-
-def _ask_here(
-    config: str | None, service: str | None, body: bytes, headers: Mapping[str, str], base: str | None = None
-) -> Answer:
-    settings = _settings(config=config, auth="open")
-    if base is not None:  # who names it here may have it asked
-        settings = settings.model_copy(update={"fhir_servers": (*settings.fhir_servers, base)})
-    desk = Desk.of(settings)
-    chosen = service or _service_for(body, [(each.id, each.hook) for each in desk.services])
-    response = create_app(settings).test_client().post(f"/cds-services/{chosen}", data=body, headers=dict(headers))
-    return Answer(response.status_code, response.get_json())
-
-
-def _ask(base: str, service: str | None, body: bytes, headers: Mapping[str, str]) -> Answer:
-    try:
-        if service is None and "Authorization" in headers:
-            # A token is good for one call, at the address it was made for: it is not spent on discovery.
-            service = f"oncobone-{_hook_of(body)}"
-        if service is None:
-            discovery = requests.get(f"{base}/cds-services", headers=dict(headers), timeout=TIMEOUT_S)
-            if discovery.status_code != 200:
-                return Answer(discovery.status_code, _json_of(discovery))
-            offered = _json_of(discovery).get("services", [])
-            service = _service_for(body, [(each.get("id"), each.get("hook")) for each in offered])
-        response = requests.post(f"{base}/cds-services/{service}", data=body, headers=dict(headers), timeout=TIMEOUT_S)
-        return Answer(response.status_code, _json_of(response))
-    except requests.exceptions.SSLError:
-        _refuse(
-            f"{base}: its certificate is not trusted, or it speaks no TLS. Is the scheme right? The file with the"
-            " certificate of your own authority is named by REQUESTS_CA_BUNDLE."
-        )
-    except requests.RequestException as error:
-        _refuse(f"{base} cannot be reached ({type(error).__name__}). Is it running? Start it with: oncobone serve")
-
-
-def _json_of(response: requests.Response) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return response.json()
-    except ValueError:
-        _refuse(f"The server answered {response.status_code}, but not in JSON: it is no CDS Hooks service.")
-
-
-def _hook_of(body: bytes) -> str | None:
-    try:
-        hook = json.loads(body).get("hook")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return hook if isinstance(hook, str) else None
-
-
-def _service_for(body: bytes, offered: Sequence[tuple[str, str]]) -> str:
-    """Choose the service for the hook of a request; for one without a hook the first, which says what is wrong."""
-    hook = _hook_of(body)
-    ids = [service_id for service_id, of_hook in offered if hook in (None, of_hook)]
-    if not ids:
-        _refuse(
-            f"hook: no service here is for it; there are services for {', '.join(of_hook for _, of_hook in offered)}."
-        )
-    return ids[0]
-
-
-def _diagnostics(body: Any) -> str:  # noqa: ANN401 - JSON
-    try:
-        return str(body["issue"][0]["diagnostics"])
-    except (KeyError, IndexError, TypeError):
-        return "no reason given"
-
-
-def _readable(body: Mapping[str, Any]) -> Iterator[str]:
-    cards = body.get("cards", [])
-    for number, card in enumerate(cards, 1):
-        sign, colour = SIGNS.get(card["indicator"], (card["indicator"], "white"))
-        yield click.style(f"[{sign}] {card['summary']}", fg=colour, bold=True)
-        yield from (f"    {line}".rstrip() for line in card.get("detail", "").replace("**", "").splitlines())
-        source = card["source"]
-        yield f"    Source: {source['label']}" + (f" <{source['url']}>" if "url" in source else "")
-        for suggestion in card.get("suggestions", ()):
-            yield f"    -> {suggestion['label']}"
-            yield from (f"       {action['type']}: {action['description']}" for action in suggestion.get("actions", ()))
-        reasons = [reason["display"] for reason in card.get("overrideReasons", ())]
-        if reasons:
-            yield f"    If not followed: {', '.join(reasons)}"
-        if number < len(cards):
-            yield ""
-    yield from _told(body.get("extension", {}).get("org.oncobone.evaluation", {}), len(cards))
-
-
-def _told(evaluation: Mapping[str, Any], cards: int) -> Iterator[str]:
-    if not cards:
-        yield "No cards." if evaluation.get("in_scope") else "No cards: nothing here is in scope."
-    if evaluation:
-        yield f"({cards} cards as of {evaluation['as_of']}, guidance {evaluation['guidance']})"
-    for outcome in OUTCOMES:
-        if rules := evaluation.get(outcome):
-            yield f"{outcome}: {', '.join(rules)}"
-    if undecided := evaluation.get("indeterminate"):
-        yield "undecided: " + ", ".join(f"{each['rule']} (lacks {', '.join(each['missing'])})" for each in undecided)
-    for note in evaluation.get("notes", ()):
-        yield f"note: {note['resource']}: {note['reason']}"
-
-
-@main.command()
-@request_option
-@service_option
-@language_option
-@json_option
-@config_option
-def explain(file: BinaryIO, service: str | None, language: Language | None, raw: bool, config: str | None) -> None:
-    """Show every rule with its verdict, the facts it read and what it lacks."""
-    settings = _settings(config=config, auth="open")
-    desk = Desk.of(settings)
-    body = file.read()
-    chosen = service or _service_for(body, [(each.id, each.hook) for each in desk.services])
-    offered: list[Service] = [each for each in desk.services if each.id == chosen]
-    if not offered:
-        _refuse(f"--service: there are {', '.join(each.id for each in desk.services)}")
-    try:
-        _, judged = desk.judge(body, offered)
-    except Refused as refused:
-        _refuse(f"Refused ({refused.status}): {refused.diagnostics}")
-    if raw:
-        click.echo(json.dumps(explaining.as_json(judged), ensure_ascii=False, indent=2, default=_number))
-    else:
-        for line in explaining.as_text(judged, language or settings.language):
-            click.echo(line)
-
-
-def _number(value: Any) -> int | float:  # noqa: ANN401 - JSON
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-@main.group("config")
-def config_group() -> None:
-    """Look after the settings."""
-
-
-@config_group.command("check")
-@json_option
-@config_option
-def config_check(raw: bool, config: str | None) -> None:
-    """
-    Say whether a server would start with these settings, and what each of them comes to.
-
-    Nothing is started, made or contacted. Exit code 1 when it would not start.
-    """
-    try:
-        settings = load({"config": config})
-        report = checking.check(settings)
-    except SettingsError as error:
-        if raw:
-            click.echo(json.dumps({"good": False, "problems": str(error).splitlines()}, ensure_ascii=False, indent=2))
-            sys.exit(REFUSED)
-        _refuse(str(error))
-    if raw:
-        click.echo(json.dumps(checking.as_json(report), ensure_ascii=False, indent=2))
-    else:
-        for line in checking.as_text(report):
-            click.echo(line)
-    if report.problems:
-        sys.exit(REFUSED)
-
-
-@main.command()
-@json_option
-def facts(raw: bool) -> None:
-    """List the facts that may be asked about a patient."""
-    entries = explaining.dictionary()
-    if raw:
-        click.echo(json.dumps(entries, ensure_ascii=False, indent=2))
-        return
-    for entry in entries:
-        kind = (
-            entry.get("unit") or ", ".join(entry.get("words", ())) or {"moment": "date"}.get(entry["kind"], "yes / no")
-        )
-        marks = [
-            text for key, text in (("derived", "derived"), ("silence_means_no", "silence means no")) if entry.get(key)
+        own = [
+            CompletionItem(name, help=line) for name, (_, _, line) in COMMANDS.items() if name.startswith(incomplete)
         ]
-        yes = f" ({'; '.join(marks)})" if marks else ""
-        click.echo(f"{entry['name']}  [{kind}]{yes}  {entry['en']} / {entry['zh-CN']}")
+        return own + click.Command.shell_complete(self, ctx, incomplete)
 
 
-main.add_command(feedback.commands)
-main.add_command(audit.commands)
-main.add_command(purging.command)
-main.add_command(keys.commands)
-main.add_command(database.commands)
-main.add_command(dossier_commands.dossier)
-main.add_command(replay.group)
-for command in workshop.COMMANDS:
-    main.add_command(command)
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="oncobone")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """OncoBone: advice on bone metastases, myeloma and sarcoma, as a CDS Hooks service."""
+    context.color = False if terminal.is_plain() else None

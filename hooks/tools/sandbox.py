@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from hooks.reference import samples
-from hooks.tools import little_ehr
+from hooks.tools import little_ehr, loading
+from hooks.tools.ports import free_port, holder_of, is_free
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -46,14 +46,6 @@ class FhirServer:
     process: subprocess.Popen[bytes]
 
 
-def free_port() -> int:
-    """Give a port of this machine that is free now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def fhir_server(folder: Path, port: int | None = None) -> Iterator[FhirServer]:
     """
@@ -65,7 +57,7 @@ def fhir_server(folder: Path, port: int | None = None) -> Iterator[FhirServer]:
         raise SandboxError(
             "The sandbox needs a FHIR server, which is not installed. Install it with: pip install 'oncobone[sandbox]'"
         )
-    port = port or free_port()
+    port = port or free_port(HOST)
     base = f"http://{HOST}:{port}/fhir"
     settings = folder / "settings.yaml"
     settings.write_text(_settings(base, port, folder), encoding="utf-8")
@@ -79,7 +71,7 @@ def fhir_server(folder: Path, port: int | None = None) -> Iterator[FhirServer]:
             env=_environment(),
         )
     try:
-        _wait_for(f"{base}/metadata", process, log)
+        _wait_for("FHIR server", f"{base}/metadata", process, log)
         yield FhirServer(base, process)
     finally:
         _stop(process)
@@ -105,7 +97,7 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("SEKMET_", "ONCOBONE_"))}
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(what: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_S
     with _session() as session:
         while time.monotonic() < deadline:
@@ -115,7 +107,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 if session.get(url, timeout=5).status_code == 200:
                     return
             time.sleep(0.1)
-    raise SandboxError(f"The FHIR server did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+    raise SandboxError(f"The {what} did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
 
 
 def _session() -> requests.Session:
@@ -132,59 +124,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout=10)
-
-
-# --- the sample patients ------------------------------------------------------------------------------------
-
-
-def as_transaction(sample: samples.Sample, day: dt.date) -> dict[str, Any]:
-    """
-    Make a transaction Bundle of a sample patient's chart, told as of `day`.
-
-    The patients share ids such as `Observation/obs-5`; on one server each gets the patient's id before it.
-    """
-    resources = [samples.moved(each, (day - samples.STORY_DAY).days) for each in sample.resources]
-    patient = sample.patient_id
-    renamed = {
-        f"{each['resourceType']}/{each['id']}": f"{each['resourceType']}/{patient}-{each['id']}"
-        for each in resources
-        if each["resourceType"] != "Patient"
-    }
-    entries = []
-    for each in resources:
-        own = renamed.get(f"{each['resourceType']}/{each['id']}", f"Patient/{patient}")
-        resource = _renamed(each, renamed) | {"id": own.partition("/")[2]}
-        entries.append({"resource": resource, "request": {"method": "PUT", "url": own}})
-    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-
-
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, dict):
-        return {
-            key: names.get(inner, inner) if key == "reference" and isinstance(inner, str) else _renamed(inner, names)
-            for key, inner in value.items()
-        }
-    return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value
-
-
-def load(base: str, day: dt.date, told: Callable[[samples.Sample], None] | None = None) -> int:
-    """
-    Load all sample patients into a FHIR server; give how many resources went in.
-
-    Raises SandboxError when the server refuses one.
-    """
-    count = 0
-    with _session() as session:
-        for sample in samples.samples():
-            bundle = as_transaction(sample, day)
-            headers = {"Content-Type": "application/fhir+json"}
-            answered = session.post(base, data=json.dumps(bundle), headers=headers, timeout=60)
-            if answered.status_code >= 300:
-                raise SandboxError(f"The FHIR server refused {sample.name} ({answered.status_code}).")
-            count += len(bundle["entry"])
-            if told is not None:
-                told(sample)
-    return count
 
 
 def request_without_data(sample: samples.Sample, base: str, hook: str | None = None) -> dict[str, Any]:
@@ -205,25 +144,53 @@ def request_without_data(sample: samples.Sample, base: str, hook: str | None = N
 # --- both together ------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything answers: the service, the FHIR base, and the little EHR to launch the dossier from."""
+
+    service: str
+    fhir: str
+    ehr: str
+
+
+def refuse_busy(ports: Mapping[str, int]) -> None:
+    """
+    Make sure that ports are free, each by the option that chooses it.
+
+    Raises SandboxError: what already answers there is somebody else's, and must not be taken for ours.
+    """
+    for option, port in ports.items():
+        if list(ports.values()).count(port) > 1:
+            raise SandboxError(f"{option} {port}: each part of the sandbox needs a port of its own.")
+        if not is_free(HOST, port):
+            holder = holder_of(port) or "another process"
+            raise SandboxError(
+                f"Port {port} of {HOST} is in use by {holder}. Stop it, or choose another one, such as:"
+                f" {option} {free_port(HOST)}"
+            )
+
+
 @contextmanager
 def running(
     port: int, fhir_port: int, day: dt.date, say: Callable[[str], None], ehr_port: int | None = None
-) -> Iterator[str]:
+) -> Iterator[Addresses]:
     """
-    Run the FHIR server with the sample patients, a little EHR before it, and the service; give the service's address.
+    Run the FHIR server with the sample patients, a little EHR before it, and the service; give their addresses.
 
-    Raises SandboxError when either does not start.
+    Raises SandboxError when a port is taken or one of them does not start.
     """
+    ehr_port = ehr_port or free_port(HOST)
+    refuse_busy({"--port": port, "--fhir-port": fhir_port, "--ehr-port": ehr_port})
     with tempfile.TemporaryDirectory(prefix="oncobone-sandbox-") as name:
         folder = Path(name)
         service = f"http://{HOST}:{port}"
         with (
             fhir_server(folder, fhir_port) as server,
-            little_ehr.serving(ehr_port or free_port(), server.base, service) as ehr,
+            little_ehr.serving(ehr_port, server.base, service) as ehr,
         ):
             say(f"FHIR server at {server.base}; loading the sample patients …")
-            count = load(server.base, day)
-            say(f"{len(samples.samples())} patients, {count} resources.")
+            loaded = loading.load(server.base, day)
+            say(f"{len(loaded)} patients, {sum(one.resources for one in loaded)} resources.")
             settings = {
                 "ONCOBONE_HOST": HOST,
                 "ONCOBONE_PORT": str(port),
@@ -245,8 +212,7 @@ def running(
                     env=kept | settings,
                 )
             try:
-                _wait_for(f"http://{HOST}:{port}/cds-services", process, log)
-                say(f"A little EHR to launch the dossier from: {ehr}/")
-                yield service
+                _wait_for("service", f"{service}/cds-services", process, log)
+                yield Addresses(service, server.base, ehr)
             finally:
                 _stop(process)

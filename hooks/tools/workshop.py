@@ -1,4 +1,4 @@
-"""The commands for the engineer who connects an EHR: validate, doctor, sandbox, catalogue."""
+"""The commands for the engineer who connects an EHR: validate, doctor, sandbox, catalogue, facts."""
 
 from __future__ import annotations
 
@@ -7,50 +7,39 @@ import json
 import signal
 import sys
 import time
-from decimal import Decimal
-from typing import Any, BinaryIO, NoReturn, TextIO
+from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import click
 
 from fhir_mapping.terms.site import site_mapping
 from hooks.configuration import load
 from hooks.errors import Refused
-from hooks.reference import catalogue, samples, validating
+from hooks.reference import catalogue, explaining, samples, validating
 from hooks.settings import Settings, SettingsError
-from hooks.tools import doctor, sandbox
-
-REFUSED = 1
-config_option = click.option("--config", metavar="FILE", help="The TOML file (ONCOBONE_CONFIG).")
-json_option = click.option("--json", "raw", is_flag=True, help="JSON instead of text.")
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(_harmless(message), err=True)
-    sys.exit(REFUSED)
+from hooks.terminal import (
+    REFUSED,
+    InputFile,
+    Progress,
+    config_option,
+    harmless,
+    json_option,
+    patience,
+    refuse,
+    show_json,
+)
+from hooks.tools import doctor, loading, sandbox
 
 
 def _settings(config: str | None) -> Settings:
     try:
         return load({"config": config, "auth": "open"})
     except SettingsError as error:
-        _refuse(str(error))
-
-
-def _harmless(text: str) -> str:
-    """Leave out what a terminal would take as a command: a chart's text may hold anything."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _show(value: Any) -> None:  # noqa: ANN401 - JSON
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_number))
-
-
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
+        refuse(str(error))
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"), metavar="FILE")
+@click.argument("file", type=InputFile(), metavar="FILE")
 @json_option
 @config_option
 def validate(file: BinaryIO, raw: bool, config: str | None) -> None:
@@ -65,14 +54,14 @@ def validate(file: BinaryIO, raw: bool, config: str | None) -> None:
         look = validating.look_at_text(file.read(), settings, site_mapping(settings.mapping))
     except Refused as refused:
         if raw:
-            _show({"fine": False, "refused": refused.status, "diagnostics": refused.diagnostics})
+            show_json({"fine": False, "refused": refused.status, "diagnostics": refused.diagnostics})
             sys.exit(REFUSED)
-        _refuse(f"Refused ({refused.status}): {refused.diagnostics}")
+        refuse(f"Refused ({refused.status}): {refused.diagnostics}")
     if raw:
-        _show(validating.as_json(look))
+        show_json(validating.as_json(look))
     else:
         for line in validating.as_text(look):
-            click.echo(_harmless(line))
+            click.echo(harmless(line))
     if not look.fine:
         sys.exit(REFUSED)
 
@@ -103,33 +92,99 @@ def doctor_command(
     settings = _settings(config)
     try:
         found = doctor.Doctor(base, token, settings, site_mapping(settings.mapping))
-        found.capability()
-        ids = list(patients) or found.some_patients(count)
-        with click.progressbar(ids, label="Looking at patients", file=sys.stderr) as bar:
-            for patient in bar:
+        with patience(f"Asking {base}"):
+            found.capability()
+            ids = list(patients) or found.some_patients(count)
+        with Progress() as progress:
+            for done, patient in enumerate(ids, 1):
                 found.patient(patient)
-        found.paging()
+                progress("Looking at patients", done, len(ids))
+        with patience(f"Asking {base}"):
+            found.paging()
         report = found.finish()
     except Refused as refused:
-        _refuse(refused.diagnostics)
+        refuse(refused.diagnostics)
     if draft is not None:
         draft.write(doctor.draft(report))
     if raw:
-        _show(doctor.as_json(report))
+        show_json(doctor.as_json(report))
     else:
         for line in doctor.as_text(report, settings.fetch_seconds):
-            click.echo(_harmless(line))
+            click.echo(harmless(line))
         if draft is None:
             click.echo("")
-            click.echo(_harmless(doctor.draft(report)), nl=False)
+            click.echo(harmless(doctor.draft(report)), nl=False)
     if not report.fit:
         sys.exit(REFUSED)
 
 
 @click.command("catalogue")
-def catalogue_command() -> None:
+@json_option
+def catalogue_command(raw: bool) -> None:
     """Write the rule catalogue as Markdown."""
-    click.echo(catalogue.markdown(), nl=False)
+    with patience("Writing the catalogue"):
+        if raw:
+            show_json(catalogue.as_json())
+        else:
+            click.echo(catalogue.markdown(), nl=False)
+
+
+@click.command("samples")
+@click.option("--load", "base", metavar="BASE", help="Load them into this FHIR server.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write them as Bundles.")
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
+@click.option("--token", metavar="TOKEN", help="With --load: an access token that may write.")
+@json_option
+@config_option
+def samples_command(
+    base: str | None,
+    out: Path | None,
+    names: tuple[str, ...],
+    day: dt.datetime | None,
+    token: str | None,
+    raw: bool,
+    config: str | None,
+) -> None:
+    """
+    List the synthetic sample patients, load them into a FHIR server, or write them as transaction Bundles.
+
+    Exit code 1: the server does not take them, or has other patients under their ids.
+    """
+    today = day.date() if day else dt.datetime.now(dt.UTC).date()
+    chosen = _chosen(names)
+    rows = [(one, one.patient_id) for one in chosen]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for one in chosen:
+            text = json.dumps(loading.as_transaction(one, today), ensure_ascii=False, indent=1)
+            (out / f"{one.name}.json").write_text(f"{text}\n", encoding="utf-8")
+    if base is not None:
+        rows = [(one.sample, one.patient_id) for one in _loaded(base, today, chosen, token, _settings(config).ca_file)]
+    if raw:
+        show_json([{"patient": patient, "hook": one.hook, "name": one.name} | dict(one.story) for one, patient in rows])
+        return
+    for one, patient in rows:
+        click.echo(f"{patient}  {one.hook:<15} {one.name}: {one.story['en']}")
+    if base is not None:
+        click.echo(f"{len(rows)} patients are at {base}, as of {today.isoformat()}.")
+
+
+def _chosen(names: tuple[str, ...]) -> list[samples.Sample]:
+    try:
+        return [samples.sample(name) for name in names] or list(samples.samples())
+    except KeyError as error:
+        raise click.UsageError(f"--name: {error.args[0]}") from None
+
+
+def _loaded(
+    base: str, today: dt.date, chosen: list[samples.Sample], token: str | None, ca_file: str | None
+) -> list[loading.Loaded]:
+    try:
+        with click.progressbar(length=len(chosen), label="Loading patients", file=sys.stderr) as bar:
+            return loading.load(base, today, chosen, token=token, ca_file=ca_file, told=lambda _: bar.update(1))
+    except loading.LoadError as error:
+        refuse(str(error))
 
 
 @click.command("sandbox")
@@ -138,38 +193,55 @@ def catalogue_command() -> None:
 @click.option("--ehr-port", type=click.IntRange(1, 65535), help="The little EHR's; default a free one.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
 def sandbox_command(port: int, fhir_port: int, ehr_port: int | None, day: dt.datetime | None) -> None:
-    """Run a FHIR server with the sample patients, a little EHR to launch from, and the service, until Ctrl-C."""
+    """Run a FHIR server with the sample patients, and the service, with a little EHR to launch from, until Ctrl-C."""
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped in any way, both servers stop too
     try:
-        with sandbox.running(port, fhir_port, today, click.echo, ehr_port) as service:
-            for line in what_to_try(service, f"http://{sandbox.HOST}:{fhir_port}/fhir"):
+        with sandbox.running(port, fhir_port, today, click.echo, ehr_port) as at:
+            for line in what_to_try(at):
                 click.echo(line)
             while True:
                 time.sleep(1)
-    except sandbox.SandboxError as error:
-        _refuse(str(error))
+    except (sandbox.SandboxError, loading.LoadError) as error:
+        refuse(str(error))
     except KeyboardInterrupt:
         click.echo("Stopped; nothing is kept.")
 
 
-def what_to_try(service: str, base: str) -> list[str]:
+def what_to_try(at: sandbox.Addresses) -> list[str]:
     """Say what can be done with a running sandbox."""
     first = samples.samples()[0]
     return [
         "",
-        f"The console:    {service}/",
-        f"The rules:      {service}/rules",
-        f"The services:   {service}/cds-services",
-        f"The patients:   {base}/Patient",
+        f"The console:    {at.service}/",
+        f"The rules:      {at.service}/rules",
+        f"The services:   {at.service}/cds-services",
+        f"The FHIR base:  {at.fhir} (patients: {at.fhir}/Patient)",
+        f"A little EHR:   {at.ehr}/ (launches the dossier and its questions as a SMART app)",
         "",
         "One call, with data that the service fetches itself:",
-        f"  oncobone call --url {service} --fhir {base} --patient {first.patient_id} --hook {first.hook}",
+        f"  oncobone call --url {at.service} --fhir {at.fhir} --patient {first.patient_id} --hook {first.hook}",
         "Can this server give us what we need?",
-        f"  oncobone doctor --fhir {base}",
+        f"  oncobone doctor --fhir {at.fhir}",
         "",
         "Stop with Ctrl-C; nothing is kept.",
     ]
 
 
-COMMANDS = (validate, doctor_command, catalogue_command, sandbox_command)
+@click.command()
+@json_option
+def facts(raw: bool) -> None:
+    """List the facts that may be asked about a patient."""
+    entries = explaining.dictionary()
+    if raw:
+        show_json(entries)
+        return
+    for entry in entries:
+        kind = (
+            entry.get("unit") or ", ".join(entry.get("words", ())) or {"moment": "date"}.get(entry["kind"], "yes / no")
+        )
+        marks = [
+            text for key, text in (("derived", "derived"), ("silence_means_no", "silence means no")) if entry.get(key)
+        ]
+        yes = f" ({'; '.join(marks)})" if marks else ""
+        click.echo(f"{entry['name']}  [{kind}]{yes}  {entry['en']} / {entry['zh-CN']}")

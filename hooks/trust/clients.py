@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from hooks.fhir_server.addresses import base_of
 from hooks.fhir_server.download import FetchError, download, in_parallel
 from hooks.settings import ClientSettings, SettingsError, is_loopback
+from hooks.trust.gate import TokenBucket
 
 log = logging.getLogger("oncobone.trust")
 
@@ -42,8 +43,8 @@ RSA_BITS: Final = (2048, 8192)
 
 KEYS_FRESH: Final = 600  # seconds a key set is used without looking again
 KEYS_STALE: Final = 24 * 3600  # seconds it is used at the most, while it cannot be fetched
-KEYS_AGAIN: Final = 60  # seconds between two fetches of a key set
-KEYS_FIRST: Final = 5  # the same, as long as there never was one
+KEYS_AT_ONCE: Final = 2  # fetches of a key set that may follow each other at once
+KEYS_AGAIN: Final = 10  # seconds until one more is allowed
 KEYS_SECONDS: Final = 2.0
 KEYS_BYTES: Final = 64 * 1024
 KEYS_COUNT: Final = 50
@@ -131,7 +132,9 @@ class KeyRing:
     """
     The keys of one issuer, kept for ten minutes, and for a day while they cannot be fetched.
 
-    A key that is not known makes it look again, at most once a minute, one thread at a time.
+    A key that is not known makes it look again at once, one thread at a time. Anybody can invent such a key, so looks
+    are braked: two at once, then one in ten seconds. Each look brings the whole key set, so whoever uses the brake up
+    keeps no rotated key out for longer than that.
     """
 
     def __init__(self, load: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
@@ -139,7 +142,7 @@ class KeyRing:
         self._clock = clock
         self._keys: dict[str, Key] = {}
         self._loaded_at: float | None = None
-        self._tried_at: float | None = None
+        self._looks = TokenBucket(1 / KEYS_AGAIN, clock, at_once=KEYS_AT_ONCE)
         self._lock = threading.Lock()
 
     def find(self, kid: str) -> Key | None:
@@ -165,10 +168,8 @@ class KeyRing:
         return math.inf if self._loaded_at is None else self._clock() - self._loaded_at
 
     def _look_again(self) -> None:
-        pause = KEYS_FIRST if self._loaded_at is None else KEYS_AGAIN
-        if self._tried_at is not None and self._clock() - self._tried_at < pause:
+        if self._looks.take() > 0:
             return
-        self._tried_at = self._clock()
         try:
             self._take(self._load())
         except (FetchError, KeySetError, OSError) as error:
@@ -182,7 +183,8 @@ class KeyRing:
 def _fetch_keys(url: str) -> bytes:
     """The key set at a configured URL; no redirect, 64 KiB and 2 s at most."""
     deadline = time.monotonic() + KEYS_SECONDS
-    headers = {"Accept": "application/jwk-set+json, application/json"}
+    # A key set of before the rotation, out of some cache on the way, would undo the look.
+    headers = {"Accept": "application/jwk-set+json, application/json", "Cache-Control": "no-cache"}
     result = in_parallel({"keys": lambda: download(url, headers, deadline, KEYS_BYTES)}, deadline).get("keys")
     if isinstance(result, bytes):
         return result

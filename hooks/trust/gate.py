@@ -17,11 +17,13 @@ WAITED = "oncobone.waited_s"
 
 
 class TokenBucket:
-    """Lets through so many calls a second, and as many at once after a quiet second."""
+    """Lets through so many calls a second, and `at_once` after a quiet time (by default those of a second)."""
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, per_second: float, clock: Callable[[], float] = time.monotonic, *, at_once: float | None = None
+    ) -> None:
         self._rate = per_second
-        self._most = max(per_second, 1.0)
+        self._most = max(per_second, 1.0) if at_once is None else at_once
         self._left = self._most
         self._clock = clock
         self._at = clock()

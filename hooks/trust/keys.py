@@ -11,7 +11,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import click
 import jwt
@@ -24,6 +24,7 @@ from hooks.settings import Settings, SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError, StoreUnavailable
 from hooks.store.store import existing_store
+from hooks.terminal import InputFile, config_option, json_option, show_json
 from hooks.trust.clients import ALGORITHMS
 from hooks.trust.tokens import LONGEST_LIFE, Authenticator, Inspection
 
@@ -87,14 +88,14 @@ def signed_token(
     return jwt.encode(claims | ({"tenant": tenant} if tenant else {}), key, algorithm=algorithm, headers=header)
 
 
-def read_private_key(path: Path) -> PrivateKey:
+def read_private_key(pem: bytes) -> PrivateKey:
     """The private key in a PEM file. Raises `ValueError` for anything else."""
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not an unencrypted private key in PEM") from error
+        raise ValueError("--key is not an unencrypted private key in PEM") from error
     if not isinstance(key, PrivateKey):
-        raise ValueError(f"{path} is neither an RSA nor an EC key")  # noqa: TRY004 - one kind of error for the caller
+        raise ValueError("--key is neither an RSA nor an EC key")  # noqa: TRY004 - one kind of error for the caller
     return key
 
 
@@ -131,7 +132,7 @@ def new_command(algorithm: str, kid: str | None, directory: Path) -> None:
 
 
 @commands.command("token")
-@click.option("--key", "path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="private-key.pem")
+@click.option("--key", "file", type=InputFile(), required=True, metavar="FILE", help="private-key.pem; - for stdin.")
 @click.option("--issuer", required=True, help="As in the [[clients]] entry.")
 @click.option("--audience", required=True, help="The whole URL that is called, such as https://…/cds-services/ID.")
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), help="By default the one that fits the key.")
@@ -140,7 +141,7 @@ def new_command(algorithm: str, kid: str | None, directory: Path) -> None:
 @click.option("--jku", help="The URL of the key set, where the entry has one.")
 @click.option("--seconds", type=click.IntRange(1, LONGEST_LIFE), default=300, show_default=True)
 def token_command(
-    path: Path,
+    file: BinaryIO,
     issuer: str,
     audience: str,
     algorithm: str | None,
@@ -151,12 +152,10 @@ def token_command(
 ) -> None:
     """Print a signed token, good for one call: curl -H "Authorization: Bearer $(oncobone keys token …)" …"""
     try:
-        key = read_private_key(path)
+        key = read_private_key(file.read())
         click.echo(
             signed_token(key, issuer, audience, algorithm=algorithm, kid=kid, tenant=tenant, jku=jku, seconds=seconds)
         )
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, jwt.PyJWTError, TypeError) as error:
         raise click.ClickException(f"The token cannot be signed: {error}.") from error
 
@@ -164,7 +163,9 @@ def token_command(
 @commands.command("explain")
 @click.argument("token", default="-")
 @click.option("--endpoint", required=True, help="The URL or path that was called, such as /cds-services/ID.")
-def explain_command(token: str, endpoint: str) -> None:
+@json_option
+@config_option
+def explain_command(token: str, endpoint: str, raw: bool, config: str | None) -> None:
     """
     Say why a token is refused by this configuration; TOKEN, or - to read it from standard input.
 
@@ -173,32 +174,44 @@ def explain_command(token: str, endpoint: str) -> None:
     text = (token if token != "-" else sys.stdin.read()).strip()  # noqa: S105 - no password: it is standard input
     text = text.partition(" ")[2].strip() if text.lower().startswith("bearer ") else text
     try:
-        settings = load()
+        settings = load({"config": config})
         authenticator = Authenticator(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    if not settings.clients:
+        raise click.ClickException(
+            "No client is configured, so no token can be checked: name the file with [[clients]] by --config or"
+            " ONCOBONE_CONFIG."
+        )
     if "://" not in endpoint:
         endpoint = f"{settings.public_url or ''}/{endpoint.lstrip('/')}"
     inspection = authenticator.inspect(text, endpoint, datetime.now(UTC))
-    problems = list(inspection.problems())
-    if inspection.claims:
-        click.echo(f"header: {json.dumps(inspection.header)}")
-        click.echo(f"claims: {json.dumps(inspection.claims)}")
-    for problem in problems:
-        click.echo(f"REFUSED ({problem.cause}): {problem.text}")
-    used = _used(settings, inspection)
+    problems = [{"cause": each.cause, "text": each.text} for each in inspection.problems()]
+    used, told = _used(settings, inspection)
     if used:
-        click.echo(used)
-    if problems or used.startswith("REFUSED"):
+        problems.append({"cause": "replay", "text": told})
+    if raw:
+        show_json(
+            {"accepted": not problems, "header": inspection.header, "claims": inspection.claims, "problems": problems}
+        )
+    else:
+        if inspection.claims:
+            click.echo(f"header: {json.dumps(inspection.header)}")
+            click.echo(f"claims: {json.dumps(inspection.claims)}")
+        for problem in problems:
+            click.echo(f"REFUSED ({problem['cause']}): {problem['text']}")
+    if used is None:
+        click.echo(told, err=raw)
+    if problems:
         raise SystemExit(1)
-    click.echo("It would be accepted, once.")
+    click.echo("It would be accepted, once.", err=raw)
 
 
-def _used(settings: Settings, inspection: Inspection) -> str:
-    """Whether the token was used before, as far as the store can tell."""
+def _used(settings: Settings, inspection: Inspection) -> tuple[bool | None, str]:
+    """Whether the token was used before, as far as the store can tell (None: it cannot), and a sentence on it."""
     iss, jti = inspection.claims.get("iss"), inspection.claims.get("jti")
     if not isinstance(iss, str) or not isinstance(jti, str):
-        return ""
+        return False, ""
     try:
         store = existing_store(settings)
         try:
@@ -206,5 +219,5 @@ def _used(settings: Settings, inspection: Inspection) -> str:
         finally:
             store.close()
     except (StoreError, StoreUnavailable, AuditKeyError) as error:
-        return f"Whether it was used before cannot be told: {error}"
-    return "REFUSED (replay): It was used before; each call needs a token with a `jti` of its own." if used else ""
+        return None, f"Whether it was used before cannot be told: {error}"
+    return used, "It was used before; each call needs a token with a `jti` of its own." if used else ""

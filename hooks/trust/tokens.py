@@ -193,7 +193,7 @@ class Inspection:
         called = [self._endpoint]
         if self.issuer is not None and self.issuer.settings.feedback_audience == "service":
             called.append(self._endpoint.removesuffix("/feedback"))
-        if not any(endpoint in audiences for endpoint in called):
+        if not any(isinstance(each, str) and each.removesuffix("/") in called for each in audiences):
             yield Problem("audience", f"`aud` must be the URL that is called: {self._endpoint}.")
         exp, iat, nbf = (self._seconds(name) for name in ("exp", "iat", "nbf"))
         if exp is None or iat is None or (nbf is None and "nbf" in self.claims):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from recommenders.assessing.topics import TOPICS, Topic
 from recommenders.patient import derived, recency
@@ -11,11 +14,11 @@ from recommenders.patient.advice import Advice, Case
 from recommenders.patient.faces import voice_of
 from recommenders.patient.scope import Scope, scope_of
 from recommenders.vocabulary.guidance import CHART_HOOKS, INDICATOR_OF, ORDER_HOOKS, VERSION, VOICES, RuleInfo
-from recommenders.vocabulary.logic import Criterion
+from recommenders.vocabulary.logic import Criterion, Joined
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
     from decimal import Decimal
 
     from recommenders.patient.advice import Value
@@ -25,9 +28,8 @@ if TYPE_CHECKING:
 State = Literal["fired", "suppressed", "superseded", "undecided", "not met"]
 
 
-@dataclass(slots=True, eq=False)  # as Advice
-class Verdict:
-    """What became of one rule: its state, what it said, and whose name it bears on this hook. Never changed."""
+class Verdict(msgspec.Struct, frozen=True, eq=False):
+    """What became of one rule: its state, what it said, and whose name it bears on this hook."""
 
     rule: str
     info: RuleInfo
@@ -35,8 +37,13 @@ class Verdict:
     recommender: Recommender
     state: State
     advices: tuple[Advice, ...]
-    criterion: Criterion
     hook: Hook
+
+    @property
+    def criterion(self) -> Criterion:
+        """Its condition, to be shown: of one advice, or that one of several holds."""
+        wholes = tuple(advice.whole for advice in self.advices)
+        return wholes[0] if len(wholes) == 1 else Joined(wholes[0].holds, "any", wholes)
 
     @property
     def voice(self) -> Voice:
@@ -55,8 +62,7 @@ class Verdict:
         return self.criterion.missing()
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(msgspec.Struct, frozen=True, eq=False, dict=True):
     """All rules of one call, sorted; `values` are the computed values of the specification's §1.11."""
 
     case: Case
@@ -65,7 +71,7 @@ class Assessment:
     verdicts: Mapping[str, Verdict]
     values: Mapping[str, Value]
     guidance: str = VERSION
-    failed: tuple[str, ...] = field(default=())
+    failed: tuple[str, ...] = ()
 
     @property
     def facts(self) -> Facts:
@@ -84,7 +90,14 @@ class Assessment:
 
     def of(self, state: State) -> tuple[str, ...]:
         """Give the ids of the rules in a state, in their order."""
-        return tuple(rule for rule, verdict in self.verdicts.items() if verdict.state == state)
+        return tuple(self._by_state.get(state, ()))
+
+    @cached_property
+    def _by_state(self) -> Mapping[State, list[str]]:
+        found: dict[State, list[str]] = {}
+        for rule, verdict in self.verdicts.items():
+            found.setdefault(verdict.state, []).append(rule)
+        return found
 
 
 def assess(
@@ -147,7 +160,7 @@ def assess_seen(
         values.update(_patient_values(case))
         for topic in TOPICS:
             try:
-                found = list(_verdicts(case, topic, scope)) if whole or _may_speak(case, topic) else []
+                found = list(_verdicts(case, topic, scope))
                 if with_values:
                     values.update(topic.values(case))
             except Exception:  # noqa: BLE001 - one topic's fault must not silence the others; it is named
@@ -163,61 +176,57 @@ def assess_seen(
     return Assessment(case, hook, scope, verdicts, values, failed=tuple(failed))
 
 
-def _may_speak(case: Case, topic: Topic) -> bool:
-    """Tell whether any rule of a topic could be anything but "not met" here."""
-    if case.hook in CHART_HOOKS:
-        return topic.concerns(case)
-    at_hand = {kind for order in case.orders_at_hand for kind in order.kinds}
-    return any(
-        case.hook in info.hooks and (not info.orders or not at_hand.isdisjoint(info.orders))
-        for info in topic.guidance.rules.values()
-    )
-
-
 def _verdicts(case: Case, topic: Topic, scope: Scope) -> Iterator[Verdict]:
+    rules = topic.guidance.rules
+    looked_at = _looked_at(case, topic, scope)
+    if not looked_at or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
+        return
     said: dict[str, list[Advice]] = {}
     for advice in topic.rules(case):
-        info = topic.guidance.rules[advice.rule]
-        if not _is_looked_at(advice.rule, info, case, scope):
-            continue
-        case.hear(advice, info.supersedes)
-        said.setdefault(advice.rule, []).append(advice)
-    for rule in topic.guidance.rules:  # in the order of the guidance file
+        if advice.rule in looked_at:
+            case.hear(advice, rules[advice.rule].supersedes)
+            if case.whole or state_of(advice) != "not met":  # most rules are not, and nobody asks for them
+                said.setdefault(advice.rule, []).append(advice)
+    for rule, info in rules.items():  # in the order of the guidance file
         if advices := said.get(rule):
-            info = topic.guidance.rules[rule]
             recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
-            yield _sorted_out(rule, info, topic, recommender, advices, case.hook)
+            state, chosen = _weightiest(advices)
+            yield Verdict(rule, info, topic, recommender, state, chosen, case.hook)
 
 
-def _is_looked_at(rule: str, info: RuleInfo, case: Case, scope: Scope) -> bool:
-    if case.hook not in info.hooks:
-        return False
+def _looked_at(case: Case, topic: Topic, scope: Scope) -> Set[str]:
+    """Give the rules of a topic that speak on this hook, and of the kinds of order at hand."""
+    here = topic.guidance.rules_at(case.hook)
     if case.hook in CHART_HOOKS:
-        return True
-    if scope.only is not None and rule not in scope.only:
-        return False
-    return not info.orders or any(kind in info.orders for order in case.orders_at_hand for kind in order.kinds)
+        return here.keys()
+    at_hand = {kind for order in case.orders_at_hand for kind in order.kinds}
+    return {
+        rule
+        for rule, info in here.items()
+        if (scope.only is None or rule in scope.only) and (not info.orders or not at_hand.isdisjoint(info.orders))
+    }
 
 
-def _sorted_out(
-    rule: str, info: RuleInfo, topic: Topic, recommender: Recommender, advices: list[Advice], hook: Hook
-) -> Verdict:
-    holding = [advice for advice in advices if advice.whole.yes]
-    if fired := [advice for advice in holding if not advice.superseded]:
-        state: State = "fired"
-        chosen = fired
-    elif undecided := [advice for advice in advices if advice.whole.unknown]:
-        state, chosen = "undecided", undecided
-    elif holding:
-        state, chosen = "superseded", holding
-    elif suppressed := [advice for advice in advices if advice.because.yes and advice.unless.yes]:
-        state, chosen = "suppressed", suppressed
-    else:
-        state, chosen = "not met", advices
-    whole = (
-        chosen[0].whole if len(chosen) == 1 else Criterion(chosen[0].whole.holds, "any", tuple(a.whole for a in chosen))
-    )
-    return Verdict(rule, info, topic, recommender, state, tuple(chosen), whole, hook)
+def state_of(advice: Advice) -> State:
+    """Tell what became of one advice by itself."""
+    truth = advice.truth
+    if truth is True:
+        return "superseded" if advice.superseded else "fired"
+    if truth is None:
+        return "undecided"
+    return "suppressed" if advice.because.holds and advice.unless.holds else "not met"
+
+
+WEIGHTIEST: tuple[State, ...] = ("fired", "undecided", "superseded", "suppressed", "not met")
+"""The state of a rule that said several things is the first of these."""
+
+
+def _weightiest(advices: Sequence[Advice]) -> tuple[State, tuple[Advice, ...]]:
+    by_state: dict[State, list[Advice]] = {}
+    for advice in advices:
+        by_state.setdefault(state_of(advice), []).append(advice)
+    state = min(by_state, key=WEIGHTIEST.index)
+    return state, tuple(by_state[state])
 
 
 def _settled(case: Case, verdict: Verdict) -> Verdict:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.dictionary import DICTIONARY, LESION_COMPONENTS
-from recommenders.vocabulary.facts import Fact, FactSpec, Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.facts import Fact, FactSpec, Finding, Moment, Reading, exactly, replace, stated
 from recommenders.vocabulary.guidance import Limit
 from recommenders.vocabulary.records import Lesion, Lesions
 
@@ -192,9 +192,9 @@ def _edges(name: str, verdicts: Iterable[Verdict]) -> tuple[Decimal, ...]:
 
 
 def _outcome(verdict: Verdict | None) -> object:
-    if verdict is None:
+    if verdict is None or verdict.state == "not met":  # which is there only where the whole was asked for
         return None
-    return verdict.state, verdict.indicator, tuple(sorted(str(advice.whole.holds) for advice in verdict.advices))
+    return verdict.state, verdict.indicator, tuple(sorted(str(advice.truth) for advice in verdict.advices))
 
 
 def _weight(*verdicts: Verdict | None) -> Decimal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +9,7 @@ from recommenders.assessing.assessment import assess_seen, seen_at
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
 from recommenders.patient.precautions import calcium_too_high_for_supplements, jaw_at_risk
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import exactly, stated
+from recommenders.vocabulary.facts import exactly, replace, stated
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import DENOSUMAB, Order
 
@@ -92,7 +91,7 @@ def as_draft_order(item: ProposedMedication, facts: Facts) -> Order:
     parts |= _as_given(order, item, day)
     if _is_for_hypercalcaemia(item):
         parts["indication"] = stated(order.indication, "hypercalcaemia", date=day)
-    return replace(order, **parts)  # type: ignore[arg-type] # each part under its own name
+    return replace(order, **parts)
 
 
 def _is_for_hypercalcaemia(item: ProposedMedication) -> bool:
@@ -125,7 +124,7 @@ def corrected(order: Order, change: ChangedOrder, facts: Facts) -> Order:
     if change.dose_mg is not None and drug == "denosumab-unspecified":
         drug = "denosumab-60" if change.dose_mg == _OSTEOPOROSIS_DOSE else "denosumab-120"
     starts = change.starts or order.starts
-    return replace(order, drug=drug, at_hand=True, starts=starts, **parts)  # type: ignore[arg-type] # each part under its own name
+    return replace(order, drug=drug, at_hand=True, starts=starts, **parts)
 
 
 def _drug(item: ProposedMedication) -> str:

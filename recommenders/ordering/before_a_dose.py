@@ -17,7 +17,7 @@ from recommenders.ordering.parts import (
     shown_day,
 )
 from recommenders.patient import remarks
-from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService
+from recommenders.patient.advice import Advice, Label, Phrase, Proposal, ProposedService, Why
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.precautions import supplements_lacking
 from recommenders.patient.renal import (
@@ -61,7 +61,7 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
     patient, lab = facts.patient, facts.lab
     gaps = remarks.clearance_gaps(facts)
     if is_contradictory(recorded.lab.creatinine).yes:
-        gaps.pop(lab.creatinine.name, None)  # DOSE-023 speaks of it
+        gaps = [name for name in gaps if name != lab.creatinine.name]  # DOSE-023 speaks of it
     child = documented(patient.age < case.limits(GUIDANCE).adult_age)
     measured, weighed = given(lab.creatinine.is_known), given(patient.weight.is_known)
     sex_told = given(patient.sex.is_known)
@@ -78,6 +78,7 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
             "child": child & ~measured,
             "stale": _is(lab.creatinine, "stale"),
             "unusable": _is(lab.creatinine, "implausible", "unit"),
+            "not-told": is_there_in_part(lab.creatinine),
             "creatinine-known": measured,
             "creatinine-limit": adult_with_table & weighed & given(creatinine_limit is not None),
             "weight-limit": adult_with_table & measured & given(weight_limit is not None),
@@ -89,6 +90,7 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
                 "lab.creatinine": shown(lab.creatinine),
                 "creatinine_last": last_result(case, "lab.creatinine"),
                 "sent": lab.creatinine.sent,
+                "why": Why(lab.creatinine),
                 "gap": tuple(Label(name) for name in gaps if name != lab.creatinine.name) or None,
             }
         ),
@@ -107,6 +109,12 @@ def last_result(case: Case, path: str) -> Fill:
     if value is None:
         return shown_day(day)
     return Phrase("value-of-day", {"value": value, "day": shown_day(day)})
+
+
+def is_there_in_part(fact: Fact) -> Criterion:
+    """Tell whether a result may be there and is not known for another reason than age, value or unit: say which."""
+    said_otherwise = {None, "missing", "inputs", "stale", "implausible", "unit"}
+    return given(fact.reason not in said_otherwise)
 
 
 def _is(fact: Fact, *reasons: str) -> Criterion:
@@ -135,9 +143,10 @@ def _calcium_needed(case: Case, order: Order) -> Advice:
         holds={
             "stale": _is(calcium, "stale"),
             "unusable": _is(calcium, "implausible", "unit"),
+            "not-told": is_there_in_part(calcium),
             "ionised-only": given(ionised.is_known),
         },
-        fill=filled({"sent": calcium.sent, "ca_last": last_result(case, "lab.ca_total")}),
+        fill=filled({"sent": calcium.sent, "why": Why(calcium), "ca_last": last_result(case, "lab.ca_total")}),
         proposals=(ask_together("calcium", "calcium", "albumin"),),
         order=order.reference,
     )

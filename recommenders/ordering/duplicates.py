@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.ordering.parts import GUIDANCE, drug_name, filled, is_drug, removal, shown, shown_day
@@ -12,7 +12,7 @@ from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.courses import DrugSet, is_active, overlap_after_stop
 from recommenders.patient.earlier_doses import chart_without_drafts, day_of
 from recommenders.patient.order_intent import cancer_in_bone
-from recommenders.vocabulary.facts import Finding
+from recommenders.vocabulary.facts import Finding, replace
 from recommenders.vocabulary.guidance import ORDER_HOOKS
 from recommenders.vocabulary.logic import NO, Condition, Criterion, any_of, at_least, documented, given, leaf
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB

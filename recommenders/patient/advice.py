@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+import msgspec
+
 from recommenders.patient import derived
-from recommenders.vocabulary.facts import Finding, Moment, Reading, known
-from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, Truth
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, known
+from recommenders.vocabulary.logic import NO, YES, Criterion, Joined, Logical, Truth, both, turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,22 +26,26 @@ Value = Decimal | int | str
 """A computed value of the specification's §1.11."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     """A fact's label, put into the reader's language at the end."""
 
     fact: str
 
 
-@dataclass(frozen=True, slots=True)
-class Phrase:
+class Phrase(msgspec.Struct, frozen=True):
     """A sentence or word of the topic's `[phrases]`, with what fills its braces."""
 
     key: str
-    fill: Mapping[str, Fill] = field(default_factory=dict)
+    fill: Mapping[str, Fill] = msgspec.field(default_factory=dict)
 
 
-Fill = str | int | Decimal | dt.date | Label | Phrase | Reading | Finding | Moment | tuple["Fill", ...]
+class Why(msgspec.Struct, frozen=True):
+    """Why a fact is not known, said in a word or two ("result pending", "list not delivered")."""
+
+    fact: Fact
+
+
+Fill = str | int | Decimal | dt.date | Label | Phrase | Why | Reading | Finding | Moment | tuple["Fill", ...]
 """What a `{name}` in a wording may become; a tuple is a list in the reader's language."""
 
 
@@ -93,8 +98,7 @@ Service = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedMedication:
+class ProposedMedication(msgspec.Struct, frozen=True, kw_only=True):
     """A new medication order; the FHIR side knows codes and forms. Doses in mg (vitamin D in IU)."""
 
     drug: Literal[
@@ -117,8 +121,7 @@ class ProposedMedication:
     hours: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedService:
+class ProposedService(msgspec.Struct, frozen=True, kw_only=True):
     """A new service order: laboratory, imaging, consultation; site, side and level are those of a bone."""
 
     service: Service
@@ -128,8 +131,7 @@ class ProposedService:
     level: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedOrder:
+class ChangedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """
     The draft at hand with only these parts changed (an `update`); None leaves a part as written.
 
@@ -148,8 +150,7 @@ class ChangedOrder:
 Item = ProposedMedication | ProposedService | ChangedOrder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """
     One suggestion: its items are carried out together.
 
@@ -164,11 +165,10 @@ class Proposal:
     replaces: str | None = None
     reasons: tuple[str, ...] = ()
     recommended: bool = False
-    fill: Mapping[str, Fill] = field(default_factory=dict)
+    fill: Mapping[str, Fill] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceVerdict:
+class SourceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What one source's own condition says for this patient; `line` is its place in the rule's source lines."""
 
     line: int
@@ -180,8 +180,7 @@ class SourceVerdict:
         return self.criterion.holds
 
 
-@dataclass(slots=True, kw_only=True, eq=False)  # made by the hundred in each call: not frozen, as a Condition
-class Advice:
+class Advice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """
     What one rule says of one case (or of one order or lesion: several advices may bear the same rule).
 
@@ -191,29 +190,33 @@ class Advice:
     shown. `holds` answers the rule's `circumstances` by name: which variant and which lines of its face speak.
     `about` is the bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `beside` are
     the other draft orders that it is about as well (a duplicate). `new` says for a `result` whether it is new or
-    differs from the charted one (None: its inputs are at most 30 days old). `whole` is the rule's condition as a
-    whole. Never changed.
+    differs from the charted one (None: its inputs are at most 30 days old).
     """
 
     rule: str
     because: Criterion
     unless: Criterion = NO
-    fill: Mapping[str, Fill] = field(default_factory=dict)
+    fill: Mapping[str, Fill] = msgspec.field(default_factory=dict)
     verdicts: tuple[SourceVerdict, ...] = ()
     proposals: tuple[Proposal, ...] = ()
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = msgspec.field(default_factory=dict)
     order: str | None = None
     lines: tuple[int, ...] | None = None
     superseded: bool = False
-    holds: Mapping[str, Criterion] = field(default_factory=dict)
+    holds: Mapping[str, Criterion] = msgspec.field(default_factory=dict)
     about: str | None = None
     beside: tuple[str, ...] = ()
     new: Criterion | None = None
-    whole: Criterion = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Join both parts of the condition."""
-        self.whole = self.because & ~self.unless if self.unless is not NO else self.because
+    @property
+    def truth(self) -> Truth:
+        """Whether the rule's condition as a whole holds; to ask this makes no tree."""
+        return both(self.because.holds, turned(self.unless.holds))
+
+    @property
+    def whole(self) -> Criterion:
+        """The rule's condition as a whole, to be shown."""
+        return self.because & ~self.unless if self.unless is not NO else self.because
 
 
 def case_of(because: Logical) -> Criterion:
@@ -283,12 +286,13 @@ class Case:
 
     def criterion(self, rule: str) -> Criterion:
         """Give another rule's condition as it came out earlier in this call (may be unknown); else no."""
-        said = self._said.get(rule, [])
-        return max((advice.whole for advice in said if not advice.superseded), key=_weight, default=NO)
+        loudest = self._loudest(rule)
+        return NO if loudest is None else loudest.whole
 
     def is_superseded(self, rule: str) -> bool:
         """Tell whether a rule that supersedes this one holds in this call (as far as heard)."""
-        return any(self.criterion(other).yes for other in self._superseded_by.get(rule, ()))
+        loudest = (self._loudest(other) for other in self._superseded_by.get(rule, ()))
+        return any(said is not None and said.truth is True for said in loudest)
 
     def fired(self, rule: str) -> Criterion:
         """
@@ -296,15 +300,21 @@ class Case:
 
         Unknown while that rule is undecided, with what it lacks: nobody can say then that it did not fire.
         """
-        said = self.criterion(rule)
-        if said.no or self.is_superseded(rule):
+        said = self._loudest(rule)
+        if said is None or said.truth is False or self.is_superseded(rule):
             return NO
-        return YES if said.yes else Criterion(None, "any", (said,))
+        return YES if said.truth else Joined(None, "any", (said.whole,))
+
+    def _loudest(self, rule: str) -> Advice | None:
+        """What a rule said earlier in this call: the first that holds, else the first that may."""
+        said = [advice for advice in self._said.get(rule, ()) if not advice.superseded]
+        return max(said, key=_weight, default=None)
 
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""
         yield from self._said.get(rule, ())
 
 
-def _weight(criterion: Criterion) -> int:
-    return 2 if criterion.yes else 1 if criterion.unknown else 0
+def _weight(advice: Advice) -> int:
+    truth = advice.truth
+    return 2 if truth else 1 if truth is None else 0

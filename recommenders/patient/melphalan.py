@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from recommenders.vocabulary.facts import exactly
+from recommenders.vocabulary.facts import exactly, replace
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, Criterion, any_of, documented, given
 from recommenders.vocabulary.records import Order

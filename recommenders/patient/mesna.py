@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recommenders.patient.remarks import plain
-from recommenders.vocabulary.facts import Finding, round_half_up
+from recommenders.vocabulary.facts import Finding, replace, round_half_up
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Criterion, any_of, documented
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from recommenders.vocabulary.logic import Condition, Criterion, Logical, Truth, all_of, any_of, leaf
+from recommenders.vocabulary.logic import Condition, Criterion, Logical, Truth, all_of, any_of, counted, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,12 +72,12 @@ class Tally:
     def reaches(self, points: Decimal) -> Criterion:
         """Tell whether the sum is so many points or more, as far as that can be told."""
         holds: Truth = True if self.lowest >= points else None if self.highest >= points else False
-        return Criterion(holds, "count", tuple(item.criterion for item in self.items))
+        return counted(holds, tuple(item.criterion for item in self.items))
 
     def exceeds(self, points: Decimal) -> Criterion:
         """Tell whether the sum is more than so many points, as far as that can be told."""
         holds: Truth = True if self.lowest > points else None if self.highest > points else False
-        return Criterion(holds, "count", tuple(item.criterion for item in self.items))
+        return counted(holds, tuple(item.criterion for item in self.items))
 
     def with_item(self, item: Item) -> Tally:
         """Give the score with one more item."""

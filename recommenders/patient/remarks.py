@@ -25,43 +25,16 @@ def plain(number: Decimal) -> Decimal:
     return Decimal(format(number.normalize(), "f"))
 
 
-_SAID = frozenset({"contradictory", "list-cut", "pending", "haemolysed", "masked", "future-dated"})
-
-
-def gap(fact: Fact) -> Phrase:
-    """
-    Say why a needed value cannot be used: missing, too old, implausible, without unit, contradictory.
-
-    The topic's TOML has the `gap-…` phrases.
-    """
-    what: dict[str, Fill] = {"what": Label(fact.name)}
-    sent: dict[str, Fill] = {"sent": fact.sent} if fact.sent else {}
-    suffix = "-value" if sent else ""
-    if fact.reason == "undated":
-        return Phrase("gap-undated", what)
-    if fact.reason == "stale" and fact.date is not None:
-        return Phrase(f"gap-stale{suffix}", what | sent | {"day": fact.date.isoformat()})
-    if fact.reason in {"implausible", "unit"}:
-        return Phrase(f"gap-{fact.reason}{suffix}", what | sent)
-    if fact.reason in _SAID:
-        return Phrase(f"gap-{fact.reason}", what)
-    if fact.reason in {"missing", "not-delivered", "inputs"}:
-        return Phrase("gap-missing", what)
-    return Phrase("gap-unusable", what)
-
-
-def clearance_gaps(facts: Facts) -> dict[str, Phrase]:
-    """Say for each input of the Cockcroft-Gault formula that cannot be used, why; in the order of asking."""
+def clearance_gaps(facts: Facts) -> list[str]:
+    """Give the names of the inputs of the Cockcroft-Gault formula that cannot be used; in the order of asking."""
     patient, lab = facts.patient, facts.lab
-    found = {fact.name: gap(fact) for fact in (lab.creatinine, patient.weight) if not fact.is_known}
+    found = [fact.name for fact in (lab.creatinine, patient.weight) if not fact.is_known]
     if not patient.age.is_known:
-        told = patient.birth_date if not patient.birth_date.is_known else patient.age
-        found[told.name] = gap(told)
+        found.append(patient.birth_date.name if not patient.birth_date.is_known else patient.age.name)
     if not patient.sex.is_known or patient.sex.value not in {"male", "female"}:
-        told_otherwise = patient.sex.is_known
-        found[patient.sex.name] = Phrase("gap-sex") if told_otherwise else gap(patient.sex)
+        found.append(patient.sex.name)
     if not found and not lab.crcl.is_known:
-        found[lab.creatinine.name] = Phrase("gap-open", {"what": Label(lab.creatinine.name)})
+        found.append(lab.creatinine.name)
     return found
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from recommenders.patient.light_chains import involved_of_chains
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
-from recommenders.vocabulary.facts import Reading
+from recommenders.vocabulary.facts import Reading, replace
 from recommenders.vocabulary.guidance import guidance
 
 if TYPE_CHECKING:

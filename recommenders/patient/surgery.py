@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.fracture_risk import fracture_risks
@@ -22,6 +22,7 @@ from recommenders.patient.lesions import (
 from recommenders.patient.scored_lesions import ScoredLesion
 from recommenders.patient.spine import compressions, grade_compresses, instability, spine_treated
 from recommenders.vocabulary.bones import SPINE_REGIONS, bone_of
+from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
 

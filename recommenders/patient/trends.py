@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.myeloma_class import over_months
 from recommenders.patient.series import RATIO, history
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Reading, round_half_up
+from recommenders.vocabulary.facts import Reading, replace, round_half_up
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Condition, Criterion, any_of, leaf
 

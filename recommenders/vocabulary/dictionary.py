@@ -128,11 +128,26 @@ class Facts:
         groups = {group: replace(getattr(self, group), **values) for group, values in by_group.items()}
         return replace(self, **groups)
 
+    def told(self) -> Iterator[Fact]:
+        """Yield what stands on a resource, known or not; groups of which nothing is told are passed over."""
+        for name, (blank, attributes) in _GROUPS.items():
+            group = getattr(self, name)
+            if group is not blank:
+                yield from (fact for attribute in attributes if (fact := getattr(group, attribute)).resources)
+
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
         """Yield each dictionary entry with this patient's fact, known or not, in dictionary order."""
         for path, spec in DICTIONARY.items():
             group, attribute = _PLACE[path]
             yield spec, getattr(getattr(self, group), attribute)
+
+
+_GROUPS: dict[str, tuple[object, tuple[str, ...]]] = {
+    group.name: (group.default, tuple(entry.name for entry in fields(group.default)))
+    for group in fields(Facts)
+    if is_dataclass(group.default)
+}
+"""The groups of facts by name: the blank one, which every patient of whom nothing is told shares, and its facts."""
 
 
 def _dictionary() -> tuple[dict[str, FactSpec], dict[str, tuple[str, str]]]:

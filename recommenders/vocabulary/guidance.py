@@ -279,10 +279,17 @@ class Guidance:
         self.fills = data.fills
         self.entries = data.limits
         self._resolved: dict[tuple[dt.date, tuple[tuple[str, Decimal], ...]], Limits] = {}
+        self._rules_at: dict[Hook, Mapping[str, RuleInfo]] = {
+            hook: {rule: info for rule, info in data.rules.items() if hook in info.hooks} for hook in get_args(Hook)
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled by its name: every process has read the same files."""
         return guidance, (self.topic,)
+
+    def rules_at(self, hook: Hook) -> Mapping[str, RuleInfo]:
+        """Give the rules that speak on a hook, by id, in the order of the file."""
+        return self._rules_at[hook]
 
     def limits(self, as_of: dt.date, site: Mapping[str, Decimal] | None = None) -> Limits:
         """

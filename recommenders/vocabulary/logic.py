@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 Truth = bool | None
 """True, False, or None for unknown."""
 
 Relation = Literal["<", "<=", ">", ">=", "=", "!=", "is", "in", "known", "within"]
+Op = Literal["leaf", "all", "any", "count", "not", "documented", "known", "given"]
 
 
 class Evidence(Protocol):
@@ -30,17 +32,6 @@ class Evidence(Protocol):
         """Names of the inputs it would need, when it is derived and unknown."""
 
 
-@dataclass(slots=True, eq=False)  # made by the thousand in each call: not frozen, since that triples the cost
-class Condition:
-    """One look at one fact: which fact, which sign, which limit, and what came of it. Never changed."""
-
-    fact: str
-    relation: Relation
-    limit: object
-    evidence: Evidence
-    holds: Truth
-
-
 class Logical:
     """Anything that can stand in a rule: a criterion, or a finding that is one by itself."""
 
@@ -51,14 +42,16 @@ class Logical:
         raise NotImplementedError
 
     def __and__(self, other: Logical) -> Criterion:
-        return all_of((self, other))
+        one, two = self.criterion(), other.criterion()
+        return Joined(both(one.holds, two.holds), "all", (one, two))
 
     def __or__(self, other: Logical) -> Criterion:
-        return any_of((self, other))
+        one, two = self.criterion(), other.criterion()
+        return Joined(either(one.holds, two.holds), "any", (one, two))
 
     def __invert__(self) -> Criterion:
         inner = self.criterion()
-        return Criterion(None if inner.holds is None else not inner.holds, "not", (inner,))
+        return Joined(turned(inner.holds), "not", (inner,))
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -67,18 +60,33 @@ class Logical:
         )
 
 
-@dataclass(slots=True, eq=False)  # as Condition
-class Criterion(Logical):
+class Criterion(msgspec.Struct, Logical, frozen=True, eq=False, gc=False):
     """
-    Yes, no or unknown, with the tree of conditions behind it (Kleene's logic). Never changed.
+    Yes, no or unknown, with the tree of conditions behind it (Kleene's logic).
 
-    `op` tells what the parts are joined by; a leaf has a `condition` and no parts.
+    A leaf is a `Condition`, all else is `Joined`. Thousands are made in each call and few are shown: a rule keeps only
+    how it was joined, and the tree that people read is made when somebody asks for its `parts`.
     """
 
-    holds: Truth
-    op: Literal["leaf", "all", "any", "count", "not", "documented", "known", "given"]
-    parts: tuple[Criterion, ...] = ()
-    condition: Condition | None = field(default=None)
+    @property
+    def holds(self) -> Truth:
+        """True, False, or None for unknown."""
+        raise NotImplementedError
+
+    @property
+    def op(self) -> Op:
+        """What the parts are joined by."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """What it was made of; nothing for a leaf."""
+        return ()
+
+    @property
+    def condition(self) -> Condition | None:
+        """The condition that a leaf is; None for what is joined."""
+        return None
 
     def criterion(self) -> Criterion:
         """Give itself."""
@@ -99,26 +107,17 @@ class Criterion(Logical):
         """Whether it cannot be told."""
         return self.holds is None
 
-    def undecided(self) -> Iterator[Condition]:
-        """Yield just the conditions that keep this from being told: knowing them could change the answer."""
-        if self.holds is not None or self.op == "documented":
-            return
-        if self.condition is not None:
-            yield self.condition
-        for part in self.parts:
-            yield from part.undecided()
+    def undecided(self) -> list[Condition]:
+        """Give just the conditions that keep this from being told: knowing them could change the answer."""
+        found: list[Condition] = []
+        self.add_undecided(found)
+        return found
 
-    def support(self) -> Iterator[Condition]:
-        """Yield the conditions that made it what it is: for a yes the true ones, for a no the false ones."""
-        if self.condition is not None:
-            yield self.condition
-        elif self.op in {"not", "documented", "known"} or self.holds is None:
-            for part in self.parts:
-                yield from part.support()
-        else:
-            for part in self.parts:
-                if part.holds is self.holds:
-                    yield from part.support()
+    def support(self) -> list[Condition]:
+        """Give the conditions that made it what it is: for a yes the true ones, for a no the false ones."""
+        found: list[Condition] = []
+        self.add_support(found)
+        return found
 
     def missing(self) -> tuple[str, ...]:
         """
@@ -129,54 +128,119 @@ class Criterion(Logical):
         names = (name for condition in self.undecided() for name in condition.evidence.lacks or (condition.fact,))
         return tuple(dict.fromkeys(names))
 
+    def add_undecided(self, found: list[Condition]) -> None:
+        """Add its share to `undecided`."""
+        raise NotImplementedError
 
-YES = Criterion(True, "given")
-NO = Criterion(False, "given")
+    def add_support(self, found: list[Condition]) -> None:
+        """Add its share to `support`."""
+        raise NotImplementedError
+
+
+class Condition(Criterion, frozen=True, eq=False, gc=False):
+    """One look at one fact: which fact, which sign, which limit, and what came of it."""
+
+    fact: str
+    relation: Relation
+    limit: object
+    evidence: Evidence
+    holds: Truth
+
+    @property
+    def op(self) -> Op:
+        """A leaf, joined by nothing."""
+        return "leaf"
+
+    @property
+    def condition(self) -> Condition:
+        """Itself."""
+        return self
+
+    def add_undecided(self, found: list[Condition]) -> None:
+        """Add what keeps it from being told."""
+        if self.holds is None:
+            found.append(self)
+
+    def add_support(self, found: list[Condition]) -> None:
+        """Add itself."""
+        found.append(self)
+
+
+class Joined(Criterion, frozen=True, eq=False, gc=False):
+    """Criteria joined by a word: `made_of` is how the rule joined them, two at a time."""
+
+    holds: Truth
+    op: Op
+    made_of: tuple[Criterion, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """What it was made of; a & b & c is one list of three, not a pair in a pair: the tree is shown to people."""
+        if self.op not in _LISTS:
+            return self.made_of
+        flat: list[Criterion] = []
+        for part in self.made_of:
+            flat += part.parts if part.op == self.op else (part,)
+        return tuple(flat)
+
+    def add_undecided(self, found: list[Condition]) -> None:
+        """Add what keeps it from being told."""
+        if self.holds is None and self.op != "documented":
+            for part in self.made_of:
+                part.add_undecided(found)
+
+    def add_support(self, found: list[Condition]) -> None:
+        """Add what made it what it is."""
+        every = self.holds is None or self.op in _TURNING
+        for part in self.made_of:
+            if every or part.holds is self.holds:
+                part.add_support(found)
+
+
+_LISTS = frozenset({"all", "any"})
+_TURNING = frozenset({"not", "documented", "known"})
+"""Of these the parts are what they are for another reason than that they hold as the whole does."""
+
+YES = Joined(True, "given")
+NO = Joined(False, "given")
+_OPEN = Joined(None, "given")
+
+
+def both(one: Truth, two: Truth) -> Truth:
+    return False if one is False or two is False else None if one is None or two is None else True
+
+
+def either(one: Truth, two: Truth) -> Truth:
+    return True if one is True or two is True else None if one is None or two is None else False
+
+
+def turned(one: Truth) -> Truth:
+    """Kleene's not."""
+    return None if one is None else not one
 
 
 def leaf(condition: Condition) -> Criterion:
-    """Make a criterion of one condition."""
-    return Criterion(condition.holds, "leaf", (), condition)
+    """Give the criterion that a condition is."""
+    return condition
 
 
 def given(holds: Truth) -> Criterion:
     """Make a criterion that no fact stands behind, such as "another rule fired"."""
-    return YES if holds is True else NO if holds is False else Criterion(None, "given")
+    return YES if holds is True else NO if holds is False else _OPEN
 
 
 def all_of(parts: Iterable[Logical]) -> Criterion:
     """Join by and; over nothing it is yes."""
-    holds: Truth = True
-    flat: list[Criterion] = []
-    for part in parts:
-        criterion = part if type(part) is Criterion else part.criterion()
-        if criterion.holds is False:
-            holds = False
-        elif criterion.holds is None and holds:
-            holds = None
-        # a & b & c is one list of three, not a pair in a pair: the tree is shown to people
-        if criterion.op == "all":
-            flat.extend(criterion.parts)
-        else:
-            flat.append(criterion)
-    return Criterion(holds, "all", tuple(flat))
+    criteria = tuple([part.criterion() for part in parts])
+    truths = [part.holds for part in criteria]
+    return Joined(False if False in truths else None if None in truths else True, "all", criteria)
 
 
 def any_of(parts: Iterable[Logical]) -> Criterion:
     """Join by or; over nothing it is no."""
-    holds: Truth = False
-    flat: list[Criterion] = []
-    for part in parts:
-        criterion = part if type(part) is Criterion else part.criterion()
-        if criterion.holds is True:
-            holds = True
-        elif criterion.holds is None and holds is False:
-            holds = None
-        if criterion.op == "any":
-            flat.extend(criterion.parts)
-        else:
-            flat.append(criterion)
-    return Criterion(holds, "any", tuple(flat))
+    criteria = tuple([part.criterion() for part in parts])
+    truths = [part.holds for part in criteria]
+    return Joined(True if True in truths else None if None in truths else False, "any", criteria)
 
 
 def at_least(count: int, parts: Iterable[Logical]) -> Criterion:
@@ -188,22 +252,26 @@ def at_least(count: int, parts: Iterable[Logical]) -> Criterion:
     criteria = tuple(part.criterion() for part in parts)
     sure = sum(part.yes for part in criteria)
     possible = sum(not part.no for part in criteria)
-    holds: Truth = True if sure >= count else None if possible >= count else False
-    return Criterion(holds, "count", criteria)
+    return counted(True if sure >= count else None if possible >= count else False, criteria)
+
+
+def counted(holds: Truth, parts: tuple[Criterion, ...]) -> Criterion:
+    """Give a criterion on how many of its parts hold, whose count was worked out elsewhere."""
+    return Joined(holds, "count", parts)
 
 
 def documented(what: Logical) -> Criterion:
     """Tell whether something is on record as true; never unknown (`¬documented(x)` is the safe exemption)."""
     inner = what.criterion()
-    return Criterion(inner.holds is True, "documented", (inner,))
+    return Joined(inner.holds is True, "documented", (inner,))
 
 
 def decided(what: Logical) -> Criterion:
     """Tell whether a criterion can be told either way; unknown only where it hangs on a list that was cut."""
     inner = what.criterion()
     if inner.holds is None and any(_is_cut(condition.evidence) for condition in inner.undecided()):
-        return Criterion(None, "known", (inner,))
-    return Criterion(inner.holds is not None, "known", (inner,))
+        return Joined(None, "known", (inner,))
+    return Joined(inner.holds is not None, "known", (inner,))
 
 
 def _is_cut(evidence: Evidence) -> bool:
@@ -213,4 +281,4 @@ def _is_cut(evidence: Evidence) -> bool:
 
 def known(fact: Evidence) -> Criterion:
     """Tell whether there is a value; unknown only where its list was cut: then nobody knows whether there is one."""
-    return leaf(Condition(fact.name, "known", None, fact, None if _is_cut(fact) else fact.is_known))
+    return Condition(fact.name, "known", None, fact, None if _is_cut(fact) else fact.is_known)

@@ -123,7 +123,7 @@ function again() {
   timer = setTimeout(() => fire({ quiet: true }).catch(() => say(words.unreachable, true)), 250);
 }
 
-async function fire({ quiet = false } = {}) {
+async function fire({ quiet = false, focus = !quiet } = {}) {
   say(words.working);
   await loading;
   const mine = round += 1;
@@ -157,7 +157,7 @@ async function fire({ quiet = false } = {}) {
   else shown = known(result);
   say("");
   $("dossier").replaceChildren();
-  if (!quiet) $("result-heading").focus();
+  if (focus) $("result-heading").focus();
 }
 
 let shown = null; // the cards before anything was changed: what a change is compared with
@@ -294,3 +294,8 @@ async function start() {
   await load();
 }
 loading = start().catch(() => say(words.unreachable, true));
+// A story is told at once; what came in a link or was typed waits to be fired: it may name a server.
+loading
+  .then(() => (sample.value ? fire({ focus: false }) : null))
+  .catch(() => say(words.unreachable, true))
+  .finally(() => { form.dataset.ready = "yes"; });

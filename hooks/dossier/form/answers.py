@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from hooks.dossier.form.questions import QUESTIONS, SPANS, Question, item_of
 from hooks.errors import Refused
 from recommenders.assessing.decisive import SIDE
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, stated
+from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Lesion
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import msgspec
 from flask import Blueprint, Response, render_template, request
 
 from fhir_mapping.terms.queries import templates
+from hooks.cards.language import page_language
 from hooks.cards.wording import LANGUAGES
 from hooks.dossier.drawing import outline, spots
 from hooks.dossier.form import asking
@@ -18,7 +19,6 @@ from hooks.dossier.form.questionnaire import every_item, questionnaire
 from hooks.dossier.form.questions import QUESTIONS
 from hooks.dossier.form.texts import texts
 from hooks.dossier.form.writing import (
-    LOCAL_FORM,
     Occasion,
     as_text,
     observations,
@@ -36,12 +36,11 @@ from hooks.trust.launching import origin, policy, servers
 from hooks.views import json_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from hooks.cards.wording import Language
     from hooks.settings import Settings
     from hooks.views import Desk
-    from recommenders.assessing.decisive import Item
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -126,17 +125,17 @@ def _add_pages(bp: Blueprint, settings: Settings, door: str) -> None:
         """Come back from the sign-in, and ask."""
         return _page(settings, door, "form")
 
-    @bp.get("/questionnaire")
-    def served() -> Response:
-        """Give the questions as a Questionnaire; `fact` (repeated) chooses among them."""
+    @bp.get("/questionnaire", defaults={"language": None})
+    @bp.get(f"/questionnaire/<any({', '.join(map(repr, LANGUAGES))}):language>")
+    def served(language: Language | None) -> Response:
+        """Give the questions as a Questionnaire, at its canonical address too; `fact` (repeated) chooses among them."""
         wanted = set(request.args.getlist("fact"))
         items = [item for item in every_item() if not wanted or item.path in wanted or item.name in wanted]
         if not items:
             raise Refused(404, "None of these facts is asked here.")
-        language = _language(settings)
-        return _fhir(
-            _part(items, language, settings) if wanted else questionnaire(items, language, url=_canonical(settings))
-        )
+        language = language or _language(settings)
+        whole = questionnaire(items, language, served=_served(settings))
+        return _fhir(_part_of(whole) if wanted else whole)
 
 
 def _add_posts(bp: Blueprint, desk: Desk) -> None:
@@ -154,7 +153,8 @@ def _add_posts(bp: Blueprint, desk: Desk) -> None:
         """Give the form of one chart, the most decisive questions first, with its Questionnaire."""
         sitting = asking.sit(desk, json_body(), _language(settings))
         items, found = asking.ask(sitting)
-        found["questionnaire"] = _part(items, sitting.language, settings) if items else None
+        form = questionnaire(items, sitting.language, served=_served(settings)) if items else None
+        found["questionnaire"] = _part_of(form) if form else None
         return _json(found)
 
     @bp.post("/preview")
@@ -189,19 +189,16 @@ def _spots(site: str) -> Iterator[dict[str, Any]]:
 
 
 def _language(settings: Settings) -> Language:
-    asked = request.args.get("language") or request.accept_languages.best_match(["en", "zh-CN", "zh"])
-    if asked is None:
-        return settings.language
-    return "zh-CN" if asked.lower().startswith("zh") else "en"
+    asked = request.args.get("lang") or request.args.get("language")
+    return page_language(asked, request.headers.get("Accept-Language"), settings.language)
 
 
-def _canonical(settings: Settings) -> str:
-    return f"{settings.public_url}/ask/questionnaire" if settings.public_url else LOCAL_FORM
+def _served(settings: Settings) -> str | None:
+    return f"{settings.public_url}/ask/questionnaire" if settings.public_url else None
 
 
-def _part(items: Iterable[Item], language: Language, settings: Settings) -> dict[str, Any]:
-    """Give some of the questions: a part is not the form that the canonical address names, it is made from it."""
-    made = questionnaire(items, language, url=_canonical(settings))
+def _part_of(made: dict[str, Any]) -> dict[str, Any]:
+    """Say that these are some of the questions: a part is not the form that the canonical address names."""
     made["derivedFrom"] = [made.pop("url")]
     return made
 
@@ -213,7 +210,7 @@ def _occasion(sitting: asking.Sitting, settings: Settings) -> Occasion:
         language=sitting.language,
         performer=person(sitting.sent.performer),
         encounter=visit(sitting.sent.encounter),
-        canonical=_canonical(settings),
+        served=_served(settings),
     )
 
 

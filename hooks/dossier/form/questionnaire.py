@@ -10,7 +10,7 @@ from fhir_mapping.terms.codes import LOCAL
 from hooks.cards.wording import LANGUAGES
 from hooks.dossier.form.questions import QUESTIONS, Question, link_id, option_label
 from hooks.dossier.form.texts import texts
-from hooks.dossier.form.writing import CHARTED, LESIONS, LOCAL_FORM, UNKNOWN, yes_or_no
+from hooks.dossier.form.writing import CHARTED, LESIONS, UNKNOWN, canonical, yes_or_no
 from recommenders.assessing.decisive import LESION, NEW_LESION, Item
 from recommenders.vocabulary.guidance import VERSION
 
@@ -24,11 +24,11 @@ _TYPES = {"count": "integer", "score": "integer", "number": "decimal", "date": "
 """The item type of each way to answer that is not a choice among words."""
 
 
-def questionnaire(items: Iterable[Item], language: Language, *, url: str | None = None) -> dict[str, Any]:
-    """Give the Questionnaire of these items, validated; a lesion's items are one group."""
+def questionnaire(items: Iterable[Item], language: Language, *, served: str | None = None) -> dict[str, Any]:
+    """Give the Questionnaire of these items, validated; `served` as in `canonical`. A lesion's items are one group."""
     resource: dict[str, Any] = {
         "resourceType": "Questionnaire",
-        "url": url or LOCAL_FORM,
+        "url": canonical(served, language),
         "version": VERSION,
         "name": "OncoBoneAsk",
         **_both("title", language, lambda one: texts(one)["questionnaire"]),

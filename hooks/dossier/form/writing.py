@@ -41,6 +41,7 @@ CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 SNOMED = "http://snomed.info/sct"
 LATERALITY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-laterality-qualifier"
 LOCAL_FORM = "urn:oncobone:questionnaire:ask"
+"""Name of the form where the service has no public address."""
 
 _STANDARD: Mapping[str, str] = {
     "status.ecog": "89247-1",
@@ -85,8 +86,8 @@ class Occasion:
     Who answered about whom, when and where.
 
     `moment` has a time zone; `performer`, `encounter` are relative references or None when not told; `form` is
-    the reference of the QuestionnaireResponse (a `urn:uuid:` until the server has named it); `canonical` where the
-    Questionnaire is served.
+    the reference of the QuestionnaireResponse (a `urn:uuid:` until the server has named it); `served` is the address
+    that Questionnaires are served under, or None.
     """
 
     patient_id: str
@@ -95,7 +96,12 @@ class Occasion:
     performer: str | None = None
     encounter: str | None = None
     form: str | None = None
-    canonical: str = LOCAL_FORM
+    served: str | None = None
+
+    @property
+    def canonical(self) -> str:
+        """The Questionnaire that is answered."""
+        return canonical(self.served, self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,15 @@ class Entry:
     text: str
     resource: dict[str, Any]
     items: tuple[str, ...] = ()
+
+
+def canonical(served: str | None, language: Language) -> str:
+    """
+    Name the Questionnaire of one language: an address under `served`, or a URN.
+
+    Each language has its own name, since a response must repeat the very words of the form that it names.
+    """
+    return f"{served}/{language}" if served else f"{LOCAL_FORM}:{language}"
 
 
 def person(reference: object) -> str | None:

@@ -167,6 +167,7 @@ function banner(patient) {
   if (number) parts.push(`${t("identifier")} ${number.value}`);
   const [first, ...rest] = parts;
   $("patient").replaceChildren(first, ...rest.map((part) => el("span", {}, part)));
+  $("patient").setAttribute("aria-label", t("patient"));
   $("patient").hidden = false;
 }
 

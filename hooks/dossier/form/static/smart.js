@@ -72,11 +72,12 @@ export function parsed(text) {
 }
 
 const READ = ["Patient", "Condition", "Observation", "MedicationRequest", "Procedure", "AllergyIntolerance",
-  "MedicationAdministration", "ServiceRequest"];
+  "MedicationAdministration", "ServiceRequest", "Medication"];
+const READ_BY_ID = ["Patient", "Medication"];
 
 function scopes(capabilities, launch) {
   const second = capabilities.includes("permission-v2");
-  const reading = READ.map((type) => `patient/${type}.${second ? (type === "Patient" ? "r" : "rs") : "read"}`);
+  const reading = READ.map((type) => `patient/${type}.${second ? (READ_BY_ID.includes(type) ? "r" : "rs") : "read"}`);
   const writing = [["Observation", "cu"], ["QuestionnaireResponse", "c"]] // an Observation of ours may be corrected
     .map(([type, may]) => `patient/${type}.${second ? may : "write"}`);
   return [launch ? "launch" : "launch/patient", "openid", "fhirUser", ...reading, ...writing].join(" ");
