@@ -36,8 +36,9 @@ from recommenders.patient.courses import (
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.myeloma_bone import bone_risk_tier
 from recommenders.patient.myeloma_class import may_have_plasma_cells
-from recommenders.patient.precautions import asked_for, bare, kidneys_failing, services, trimmed
+from recommenders.patient.precautions import bare, kidneys_failing, trimmed
 from recommenders.patient.renal import zoledronic_dose
+from recommenders.patient.services import ask_together, asked_lately
 from recommenders.protecting.myeloma import myeloma, myeloma_on_treatment
 from recommenders.protecting.parts import GUIDANCE, is_new
 from recommenders.protecting.plasma_cells import plasma_cell_disease, smouldering_or_mgus
@@ -131,8 +132,8 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
         )
     )
     suspected = dx.bone_met.is_suspected()
-    asked = asked_for(case, "bone-scan")
-    image_the_bone = () if asked.yes else (services("bone-scan", "bone-scan", reasons=("dx.lung_cancer",)),)
+    asked = asked_lately(case, "bone-scan")
+    image_the_bone = () if asked.yes else (ask_together("bone-scan", "bone-scan", reasons=("dx.lung_cancer",)),)
     if case.hook in CHART_HOOKS:
         yield Advice(
             rule="BP-004",
@@ -242,7 +243,7 @@ def hypercalcaemia(case: Case) -> Iterator[Advice]:
 
 def rehydration(case: Case) -> Iterator[Proposal]:
     """Give the hydration protocol, unless it is running or ordered."""
-    if not asked_for(case, "hydration").yes:
+    if not asked_lately(case, "hydration").yes:
         item = ProposedService(service="hydration", priority="urgent")
         yield Proposal(button="hydration", items=(item,), reasons=CALCIUM)
 

@@ -21,7 +21,6 @@ from recommenders.patient.courses import (
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.precautions import (
-    asked_for,
     bare,
     both_supplements,
     calcium_tablets,
@@ -29,13 +28,12 @@ from recommenders.patient.precautions import (
     jaw_at_risk,
     kidneys_failing,
     may_be_normal,
-    not_asked_for,
     recent_dental_check,
-    services,
     uncorrected,
     vitamin_d_tablets,
 )
 from recommenders.patient.renal import GUIDANCE as RENAL
+from recommenders.patient.services import ask_together, asked_lately, not_asked_lately
 from recommenders.vocabulary.facts import Moment, known
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, any_of, documented, given, leaf
@@ -71,7 +69,7 @@ def teeth(case: Case) -> Iterator[Advice]:
     drugs, bad_teeth = case.once(bma), facts.dental.unrestorable_teeth
 
     checked = recent_dental_check(case)
-    seen_to = checked | asked_for(case, "dental-examination")
+    seen_to = checked | asked_lately(case, "dental-examination")
     teeth_in_order = seen_to & ~bad_teeth
     examine = tuple(dental_check(case, "dental-examination"))
 
@@ -130,7 +128,7 @@ def jaw(case: Case) -> Iterator[Advice]:
     on_antiresorptive = drugs.any.any() | being_ordered
     confirmed = documented(facts.onj.status.is_("confirmed"))
     at_risk = jaw_at_risk(facts)
-    sent_to_surgeon = asked_for(case, "oral-surgery-consultation")
+    sent_to_surgeon = asked_lately(case, "oral-surgery-consultation")
     yield Advice(
         rule="MON-006",
         because=on_antiresorptive & (at_risk | facts.dental.signs),
@@ -148,7 +146,7 @@ def jaw(case: Case) -> Iterator[Advice]:
         },
         order=orders[0].reference if orders else None,
         beside=tuple(order.reference for order in orders[1:]),
-        proposals=() if sent_to_surgeon.yes else (services("oral-surgery", "oral-surgery-consultation"),),
+        proposals=() if sent_to_surgeon.yes else (ask_together("oral-surgery", "oral-surgery-consultation"),),
     )
 
     used_for_long = drugs.months >= limits.long_use
@@ -189,10 +187,10 @@ def calcium(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="MON-003",
         because=(drugs.current.includes(DENOSUMAB) | denosumab_ordered) & schedule.overdue,
-        unless=asked_for(case, "calcium"),
+        unless=asked_lately(case, "calcium"),
         holds={"kidneys-failing": kidneys_failing(case)},
         fill={"days": schedule.days_overdue, "check": Phrase(f"check-{schedule.check}")},
-        proposals=(services("calcium", "calcium", "albumin"),),
+        proposals=(ask_together("calcium", "calcium", "albumin"),),
     )
 
     corrected, as_measured = careful.lab.ca_corr, case.facts.lab.ca_corr
@@ -214,8 +212,8 @@ def calcium(case: Case) -> Iterator[Advice]:
         order=orders[0].reference if orders else None,
         beside=tuple(order.reference for order in orders[1:]),
         proposals=(
-            *((services("albumin", "albumin"),) if uncorrected(corrected).yes else ()),
-            services("repeat", "calcium", "magnesium"),
+            *((ask_together("albumin", "albumin"),) if uncorrected(corrected).yes else ()),
+            ask_together("repeat", "calcium", "magnesium"),
             *((CALCIUM_GLUCONATE,) if treat.yes else ()),
         ),
     )
@@ -325,25 +323,25 @@ def regular_tests(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="MON-005",
         because=drugs.current.includes(BISPHOSPHONATES) & ~long_before_the_next_dose(case),
-        unless=creatinine.within(limits.creatinine_check, facts.as_of) | asked_for(case, "creatinine"),
+        unless=creatinine.within(limits.creatinine_check, facts.as_of) | asked_lately(case, "creatinine"),
         holds={
             "spaced": drugs.interval_days > limits.spaced_dosing_above,
             "never-measured": never_measured,
             "not-told": given(without_a_day),
         },
         fill=_since_creatinine(facts),
-        proposals=(services("creatinine", "creatinine"),),
+        proposals=(ask_together("creatinine", "creatinine"),),
     )
 
     on_treatment = drugs.current.any()
     electrolytes: tuple[tuple[Service, Reading], ...] = (("phosphate", lab.phosphate), ("magnesium", lab.magnesium))
-    due = not_asked_for(case, (service for service, result in electrolytes if not result.is_known))
+    due = not_asked_lately(case, (service for service, result in electrolytes if not result.is_known))
     yield Advice(
         rule="MON-007",
         because=on_treatment,
-        unless=all_of(known(result) | asked_for(case, service) for service, result in electrolytes),
+        unless=all_of(known(result) | asked_lately(case, service) for service, result in electrolytes),
         fill={"items": tuple(Label(f"lab.{service}") for service in due)},
-        proposals=(services("tests", *due),) if due else (),
+        proposals=(ask_together("tests", *due),) if due else (),
     )
 
     treated_myeloma = (dx.mm | dx.smm) & on_treatment

@@ -138,9 +138,7 @@ def _row_reason(case: Case) -> Fill:
 
 def _in_numbers(case: Case, about: str) -> Fill:
     risk = highest_of(case, about)
-    if risk is None:
-        return ""
-    return risk.score.lowest if risk.score.is_told else f"{risk.score.lowest}–{risk.score.highest}"
+    return "" if risk is None else risk.in_numbers
 
 
 def _is_arm_at_risk(case: Case, lesion: Lesion) -> bool:

@@ -231,7 +231,7 @@ def test_a_laboratory_code_and_its_unit_are_a_line_each(tree: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
     new = '{"coding": [{"system": "http://loinc.org", "code": "99998-9"}]}'
     done = run(tree, "-c", read(new, 95, "grams in a litre", "lab.hb"))
-    assert done.stdout.strip() == "95", done.stderr[-3000:]
+    assert done.stdout.strip() == "95.0", done.stderr[-3000:]
 
 
 def test_a_code_given_twice_is_refused_at_start(tree: Path) -> None:

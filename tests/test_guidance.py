@@ -72,6 +72,15 @@ def test_every_limit_is_used_and_every_used_limit_exists(topic: str) -> None:
         assert re.search(rf"\blimits\.{name}\b|\b{name}\b", everywhere), f"{topic}.toml: limit {name} is used nowhere"
 
 
+@pytest.mark.parametrize("topic", [topic.name for topic in TOPICS])
+def test_every_placeholder_that_a_topic_declares_is_filled_by_code_and_named_by_a_face(topic: str) -> None:
+    everywhere = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.rglob("*.py")))
+    faces = (FOLDER / f"{topic}.toml").read_text(encoding="utf-8").partition("[fills]")[2]
+    for name in ALL[topic].fills:
+        assert f'"{name}"' in everywhere, f"{topic}.toml declares {name} under [fills], and no Advice.fill gives it"
+        assert f"{{{name}}}" in faces or f'"{name}"' in faces, f"{topic}.toml declares {name}, which no face names"
+
+
 @pytest.mark.parametrize(("rule", "language"), list(product(sorted(RULES), ("en", "zh-CN"))))
 def test_every_rule_can_be_said_in_every_language(rule: str, language: str) -> None:
     info = RULES[rule][1]

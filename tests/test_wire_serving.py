@@ -21,7 +21,7 @@ import requests
 from hooks.application import create_app
 from hooks.errors import Refused
 from hooks.running import front
-from hooks.running.serving import address_of, listen
+from hooks.running.serving import address_of, announce, listen
 from hooks.settings import Settings
 from hooks.trust.gate import WAITED, TokenBucket, refuse_overload
 from tests.conftest import Server, environment, oncobone, wait_until
@@ -381,6 +381,16 @@ def test_sockets_that_systemd_holds_open_are_used(tmp_path: Path, workers: str) 
         service.terminate()
         assert service.wait(20) == 0
         assert answered == [200]
+
+
+@pytest.mark.parametrize("console", [True, False])
+def test_a_person_is_told_what_to_open(capsys: pytest.CaptureFixture[str], console: bool) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        announce({"calls": listener}, console=console)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"OncoBone answers at {address}/cds-services", f"To try it out open {address}"][: 1 + console]
 
 
 @linux

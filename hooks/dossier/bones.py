@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment
-    from recommenders.patient.fracture_risk import FractureRisk
-    from recommenders.patient.spine import Stability
+    from recommenders.patient.scored_lesions import ScoredLesion
     from recommenders.vocabulary.bones import Side
     from recommenders.vocabulary.facts import Finding
     from recommenders.vocabulary.guidance import Limits
@@ -193,19 +192,17 @@ def place(site: str, side: Side | None, speaker: Speaker, level: str | None = No
     return t[f"side_{side}"].format(bone=bone) if side else bone
 
 
-def _mirels(risk: FractureRisk, limits: Limits, speaker: Speaker) -> Score:
+def _mirels(risk: ScoredLesion, limits: Limits, speaker: Speaker) -> Score:
     marks = (int(limits.mirels_borderline.value), int(limits.mirels_high.value))
     return _score("mirels", MOST_MIRELS, marks, risk, speaker)
 
 
-def _sins(stability: Stability, limits: Limits, speaker: Speaker) -> Score:
+def _sins(stability: ScoredLesion, limits: Limits, speaker: Speaker) -> Score:
     marks = (int(limits.sins_at_risk.value), int(limits.sins_unstable.value))
     return _score("sins", MOST_SINS, marks, stability, speaker)
 
 
-def _score(
-    key: str, most: int, marks: tuple[int, ...], found_score: FractureRisk | Stability, speaker: Speaker
-) -> Score:
+def _score(key: str, most: int, marks: tuple[int, ...], found_score: ScoredLesion, speaker: Speaker) -> Score:
     t = texts(speaker.language)
     parts = tuple(
         Part(plain(label(item.fact.name, speaker.language)), item.lowest, item.highest, found(item.fact, speaker))

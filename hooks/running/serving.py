@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds, sd_notify
@@ -47,7 +48,8 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> No
     shared, owner = tempfile.mkdtemp(prefix="oncobone-metrics-"), os.getpid()
     os.environ[observability.SHARED_METRICS] = shared
     try:
-        serve_with_several(settings, again or (lambda: settings), sockets, connections, announce)
+        tell = partial(announce, console=settings.console)
+        serve_with_several(settings, again or (lambda: settings), sockets, connections, tell)
     finally:
         if os.getpid() == owner:  # the arbiter's children leave through here too, when they cannot start
             shutil.rmtree(shared, ignore_errors=True)
@@ -57,7 +59,7 @@ def _serve_alone(settings: Settings, sockets: Mapping[str, socket.socket], conne
     stop = _Stop()
     stop.on_signals()
     app = make_app(settings)
-    announce(sockets)
+    announce(sockets, console=settings.console)
     sd_notify("READY=1", LOG)
     Front(settings, app, sockets, connections).run(lambda: stop.asked)
     LOG.info("stopped")
@@ -122,9 +124,11 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def announce(sockets: Mapping[str, socket.socket]) -> None:
-    """Say where calls are answered, in the log and, for a person, on standard output."""
+def announce(sockets: Mapping[str, socket.socket], *, console: bool) -> None:
+    """Say where calls are answered, in the log and, for a person, on standard output; there also what to open."""
     for name, listener in sockets.items():
         LOG.info(f"listening for {name}", extra={"address": address_of(listener)})
-    sys.stdout.write(f"OncoBone answers at {address_of(sockets['calls'])}/cds-services\n")
+    address = address_of(sockets["calls"])
+    lines = f"OncoBone answers at {address}/cds-services\n" + (f"To try it out open {address}\n" if console else "")
+    sys.stdout.write(lines)  # at once: who waits for the first line may have left before a second one
     sys.stdout.flush()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recommenders.operating.parts import GUIDANCE, TABLES, anything_against, in_numbers
+from recommenders.operating.parts import GUIDANCE, TABLES, anything_against
 from recommenders.patient.advice import Advice, Label, Proposal
-from recommenders.patient.fracture_risk import FractureRisk, fracture_risks, lost_lengthwise
+from recommenders.patient.fracture_risk import fracture_risks, lost_lengthwise
 from recommenders.patient.lesions import bone_operated, imaged_within, lies_in, newest_date, shows, weight_bearing
+from recommenders.patient.scored_lesions import ScoredLesion
 from recommenders.patient.services import all_asked, ask, not_asked
 from recommenders.patient.surgery import bone_disease, diagnoses, hurts
 from recommenders.vocabulary.facts import known
@@ -28,13 +29,13 @@ def mirels(case: Case) -> Iterator[Advice]:
     low = documented(all_of(risk.applies & (risk.total <= limits.mirels_low) for risk in risks)) if risks else NO
     # a reassuring sentence only when no long bone can score higher
     for risk in risks:
-        yield Advice(rule="MIRELS-002", because=low, fill={"n": in_numbers(risk)}, about=risk.about)
+        yield Advice(rule="MIRELS-002", because=low, fill={"n": risk.in_numbers}, about=risk.about)
     if not facts.lesions.items:
         # nothing is known of any lesion: asked for only where bone disease is on record
         yield Advice(rule="MIRELS-004", because=documented(bone_disease(case)) & facts.lesions.any(weight_bearing))
 
 
-def _of_one_bone(case: Case, risk: FractureRisk) -> Iterator[Advice]:
+def _of_one_bone(case: Case, risk: ScoredLesion) -> Iterator[Advice]:
     limits, score, lesion = case.limits(GUIDANCE), risk.score, risk.lesion
     reasons = (*diagnoses(case), "lesions[]")
     since = newest_date(lesion)
@@ -50,7 +51,7 @@ def _of_one_bone(case: Case, risk: FractureRisk) -> Iterator[Advice]:
             about=risk.about,
         ),
     )
-    common: dict[str, Fill] = {"n": in_numbers(risk)}
+    common: dict[str, Fill] = {"n": risk.in_numbers}
 
     yield Advice(
         rule="MIRELS-001",
@@ -84,7 +85,7 @@ def _of_one_bone(case: Case, risk: FractureRisk) -> Iterator[Advice]:
     yield _open_score(case, risk, given(not score.is_told) & ~documented(imminent) & ~documented(low))
 
 
-def _open_score(case: Case, risk: FractureRisk, is_open: Criterion) -> Advice:
+def _open_score(case: Case, risk: ScoredLesion, is_open: Criterion) -> Advice:
     """MIRELS-005: the range that missing items leave; it speaks of a bone that hurts, or that scores 8 at least."""
     facts, limits, score, lesion = case.facts, case.limits(GUIDANCE), risk.score, risk.lesion
     reasons = (*diagnoses(case), "lesions[]")
@@ -143,7 +144,7 @@ def lost_along_the_femur(case: Case) -> Iterator[Advice]:
             rule="MIRELS-006",
             because=measured & lost_lengthwise(case, risk) & ~documented(risk.total >= limits.mirels_high),
             unless=bone_operated(case.facts, lesion.bone, since) | all_asked(case, consult, since),
-            fill={"axial_mm": lesion.axial_cortical_mm.rounded or 0, "n": in_numbers(risk)},
+            fill={"axial_mm": lesion.axial_cortical_mm.rounded or 0, "n": risk.in_numbers},
             about=risk.about,
             holds={"mirels-low": documented(risk.total <= limits.mirels_low)},
             proposals=consult,

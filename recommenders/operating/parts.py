@@ -13,7 +13,6 @@ from recommenders.vocabulary.logic import Criterion, given
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case, Fill, Proposal, Service
-    from recommenders.patient.fracture_risk import FractureRisk
 
 GUIDANCE = guidance("surgical_timing")
 TABLES = GUIDANCE.tables
@@ -22,12 +21,6 @@ TABLES = GUIDANCE.tables
 def anything_against(case: Case) -> Criterion:
     """Tell whether anything on record speaks against an operation; it stands beside the advice, never in its place."""
     return given(bool(against(case)))
-
-
-def in_numbers(risk: FractureRisk) -> Fill:
-    """Give the score as one number, or as the range that its missing items leave."""
-    score = risk.score
-    return score.lowest if score.is_told else f"{score.lowest}–{score.highest}"
 
 
 def skeleton_study(case: Case) -> Fill:

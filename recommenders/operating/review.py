@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recommenders.operating.parts import GUIDANCE, anything_against, in_numbers, skeleton_study
+from recommenders.operating.parts import GUIDANCE, anything_against, skeleton_study
 from recommenders.patient.advice import Advice, Phrase
 from recommenders.patient.fracture_risk import highest_of
 from recommenders.patient.lesions import newest_date
@@ -75,7 +75,7 @@ def _review(case: Case, lists: Surgery, about: str | None, reasons: list[Reason]
             "stability": _stability_words(case),
             "date": instability(case).date or "",
             "study": skeleton_study(case),
-            "n": in_numbers(risk) if risk else "",
+            "n": risk.in_numbers if risk else "",
         },
         about=about,
         holds={
@@ -145,7 +145,7 @@ def _conflicts(case: Case, lists: Surgery) -> Iterator[Advice]:
         because=any_of(conflicts.values()),
         fill={
             "reason": tuple(Phrase(f"item-{rule}") for rule in rules_found),
-            "n": in_numbers(risk) if risk else "",
+            "n": risk.in_numbers if risk else "",
         },
         about=about,
         holds=conflicts,

@@ -171,9 +171,8 @@ def sins_stability(case: Case) -> Iterator[Advice]:
             consult = (urgently(service, reasons, one.about),)
         else:
             consult = (ask(service, service, reasons, about=one.about),)
-        sums: Fill = score.lowest if score.is_told else f"{score.lowest}–{score.highest}"
         word = "sins-unstable" if unstable.yes else "sins-at-risk"
-        fill: dict[str, Fill] = {"sins": sums, "sins_class": Phrase(word)}
+        fill: dict[str, Fill] = {"sins": one.in_numbers, "sins_class": Phrase(word)}
         yield Advice(
             rule="SINS-001",
             because=documented(one.applies & (one.total < limits.sins_at_risk)),

@@ -12,7 +12,6 @@ from recommenders.ordering.parts import (
     asked_for,
     by_mouth,
     filled,
-    ordering,
     pieces,
     shown,
     shown_day,
@@ -28,6 +27,7 @@ from recommenders.patient.renal import (
     weight_limit_kg,
     zoledronic_dose,
 )
+from recommenders.patient.services import ask_together
 from recommenders.vocabulary.facts import exactly, known
 from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, any_of, documented, given, leaf
 from recommenders.vocabulary.records import BISPHOSPHONATES
@@ -124,7 +124,7 @@ def _is(fact: Fact, *reasons: str) -> Criterion:
 
 def _kidney_tests(facts: Facts, recorded: Facts) -> Iterator[Proposal]:
     if not facts.lab.creatinine.is_known and not is_contradictory(recorded.lab.creatinine).yes:
-        yield ordering("creatinine", "creatinine")
+        yield ask_together("creatinine", "creatinine")
     if not facts.patient.weight.is_known:
         yield Proposal(button="weight", items=(ProposedService(service="body-weight"),))
 
@@ -147,7 +147,7 @@ def _calcium_needed(case: Case, order: Order) -> Advice:
             "ionised-only": given(ionised.is_known),
         },
         fill=filled({"sent": calcium.sent, "why": Why(calcium), "ca_last": last_result(case, "lab.ca_total")}),
-        proposals=(ordering("calcium", "calcium", "albumin"),),
+        proposals=(ask_together("calcium", "calcium", "albumin"),),
         order=order.reference,
     )
 
@@ -160,7 +160,7 @@ def _below_the_laboratorys_limit(case: Case, order: Order) -> Advice:
         because=(calcium >= limits.hypocalcaemia) & _below_own_range(facts),
         holds={"no-supplements": lacking, "on-supplements": ~lacking},
         fill={"ca_corrected_mmol_l": shown(calcium), "lab.ca_lln": shown(facts.lab.ca_lln)},
-        proposals=(ordering("calcium", "calcium", "albumin"),),
+        proposals=(ask_together("calcium", "calcium", "albumin"),),
         values=pieces({"ca_corrected_mmol_l": calcium.rounded}),
         order=order.reference,
     )
@@ -225,8 +225,8 @@ def _contradictory(case: Case, order: Order) -> Advice:
         },
         fill=_rivals_shown(leading),
         proposals=(
-            *((ordering("creatinine", "creatinine"),) if creatinine is not None else ()),
-            *((ordering("calcium", "calcium", "albumin"),) if calcium is not None else ()),
+            *((ask_together("creatinine", "creatinine"),) if creatinine is not None else ()),
+            *((ask_together("calcium", "calcium", "albumin"),) if calcium is not None else ()),
         ),
         order=order.reference,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recommenders.ordering.parts import GUIDANCE, filled, ordering, pieces, shown
+from recommenders.ordering.parts import GUIDANCE, filled, pieces, shown
 from recommenders.patient.advice import Advice
 from recommenders.patient.body_size import BodySize, adjusted_clearance, body_size
 from recommenders.patient.melphalan import MelphalanOrder, by_actual_surface, melphalan_orders
 from recommenders.patient.order_intent import intent_of
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
+from recommenders.patient.services import ask_together
 from recommenders.vocabulary.facts import round_half_up
 from recommenders.vocabulary.logic import NO, Criterion, documented, given
 
@@ -76,7 +77,7 @@ def _by_clearance(case: Case, order: Order) -> Advice:
                 "creatinine_umol_l": shown(facts.lab.creatinine),
             }
         ),
-        proposals=(ordering("clearance", "creatinine-clearance"),),
+        proposals=(ask_together("clearance", "creatinine-clearance"),),
         values=pieces({"crcl_ml_min": crcl.rounded}),
         order=order.reference,
     )

@@ -6,9 +6,10 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Phrase, Proposal, ProposedMedication, ProposedService
+from recommenders.patient.advice import Phrase, Proposal, ProposedMedication
 from recommenders.patient.courses import is_active
 from recommenders.patient.remarks import plain
+from recommenders.patient.services import asked
 from recommenders.vocabulary.facts import Finding
 from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, documented, given, leaf
@@ -136,15 +137,10 @@ def drug_name(drug: str | None) -> Phrase:
 def asked_for(case: Case, *services: Service) -> Criterion:
     """Tell whether one of these tests was ordered lately, or is drafted beside; never unknown."""
     since = case.facts.as_of - dt.timedelta(int(case.limits(GUIDANCE).test_is_pending.value))
-    return documented(case.facts.requested.criterion(*services, since=since))
+    return asked(case, *services, since=since)
 
 
 # --- what is suggested --------------------------------------------------------------------------------------
-
-
-def ordering(button: str, *services: Service) -> Proposal:
-    """Suggest services: a laboratory test, a consultation."""
-    return Proposal(button=button, items=tuple(ProposedService(service=service) for service in services))
 
 
 def removal(order: Order, button: str = "remove") -> tuple[Proposal, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from recommenders.ordering.parts import GUIDANCE, drug_name, ordering, shown_day
+from recommenders.ordering.parts import GUIDANCE, drug_name, shown_day
 from recommenders.patient.advice import Advice, Phrase
 from recommenders.patient.courses import Bma, bma
+from recommenders.patient.services import ask_together
 from recommenders.vocabulary.logic import given
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def dental_surgery(case: Case, order: Order) -> Iterator[Advice]:
             "agent": Phrase("an-agent") if newest is None else drug_name(newest.drug),
             "agent_last": shown_day(last.date if last is not None and last.kind != "order-date" else None),
         },
-        proposals=(ordering("oral-surgery", "oral-surgery-consultation"),),
+        proposals=(ask_together("oral-surgery", "oral-surgery-consultation"),),
         order=order.reference,
     )
 

@@ -11,7 +11,6 @@ from recommenders.ordering.parts import (
     denosumab_instead,
     filled,
     is_drug,
-    ordering,
     overdose,
     pieces,
     removal,
@@ -25,6 +24,7 @@ from recommenders.patient.preparation import zoledronic_preparation
 from recommenders.patient.remarks import plain
 from recommenders.patient.renal import GUIDANCE as RENAL
 from recommenders.patient.renal import renal_deterioration, zoledronic_dose
+from recommenders.patient.services import ask_together
 from recommenders.vocabulary.facts import Reading, exactly
 from recommenders.vocabulary.logic import NO, Criterion, documented, given
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
@@ -103,7 +103,7 @@ def _kidneys_too_weak(case: Case, order: Order, intent: OrderIntent) -> Advice:
         },
         proposals=(
             *(denosumab_instead(case, order, "denosumab") if (suits & _free_for_denosumab(case)).yes else ()),
-            *(() if facts.lab.ca_corr.is_known else (ordering("calcium", "calcium", "albumin"),)),
+            *(() if facts.lab.ca_corr.is_known else (ask_together("calcium", "calcium", "albumin"),)),
         ),
         values=pieces({"crcl_ml_min": facts.lab.crcl.rounded}),
         order=order.reference,
@@ -144,7 +144,7 @@ def _creatinine_risen(case: Case, order: Order) -> Advice:
         because=given_before(case, ZOLEDRONIC) & renal_deterioration(case, facts),
         holds={"nephrotoxic-drugs": meds.nephrotoxic | meds.nsaid},
         fill=filled({"creatinine_rise_umol_l": shown(lab.creatinine_rise), "resume_umol_l": resume}),
-        proposals=(ordering("creatinine", "creatinine"),),
+        proposals=(ask_together("creatinine", "creatinine"),),
         values=pieces({"creatinine_rise_umol_l": lab.creatinine_rise.rounded}),
         order=order.reference,
     )
@@ -193,7 +193,7 @@ def _hypercalcaemia_and_kidneys(case: Case, order: Order, intent: OrderIntent) -
         because=intent.hypercalcaemia
         & ((facts.lab.creatinine > limits.hypercalcaemia_creatinine) | facts.other.dialysis),
         holds={"dialysis": documented(facts.other.dialysis)},
-        proposals=(ordering("nephrology", "nephrology-consultation"),),
+        proposals=(ask_together("nephrology", "nephrology-consultation"),),
         order=order.reference,
     )
 

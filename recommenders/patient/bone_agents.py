@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING
 from recommenders.patient.advice import Proposal, ProposedMedication
 from recommenders.patient.courses import ZOLEDRONIC, bma, bma_orders, dosed_within
 from recommenders.patient.derived import GUIDANCE as COMMON
-from recommenders.patient.precautions import (
-    asked_for,
-    bare,
-    both_supplements,
-    is_minor,
-    jaw_at_risk,
-    recent_dental_check,
-    services,
-)
+from recommenders.patient.precautions import bare, both_supplements, is_minor, jaw_at_risk, recent_dental_check
 from recommenders.patient.recency import windows
 from recommenders.patient.renal import ibandronate_dose, zoledronic_dose
+from recommenders.patient.services import ask_together, asked_lately
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, YES, Criterion, all_of, any_of, documented, given
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC
@@ -56,7 +49,7 @@ def calcium_known_for_an_order(case: Case) -> Criterion:
 
 def waits_for_calcium(case: Case) -> Criterion:
     """Tell whether a start waits for nothing but a calcium that is already ordered; never unknown."""
-    return ~calcium_known_for_an_order(case) & asked_for(case, "calcium")
+    return ~calcium_known_for_an_order(case) & asked_lately(case, "calcium")
 
 
 def agent_offered(case: Case) -> Criterion:
@@ -136,8 +129,8 @@ def supplements(case: Case) -> Iterator[Proposal]:
 
 def dental_check(case: Case, button: str) -> Iterator[Proposal]:
     """Give a dental examination, unless there was one within 6 months or one is ordered."""
-    if not (recent_dental_check(case) | asked_for(case, "dental-examination")).yes:
-        yield services(button, "dental-examination")
+    if not (recent_dental_check(case) | asked_lately(case, "dental-examination")).yes:
+        yield ask_together(button, "dental-examination")
 
 
 def same_bisphosphonate(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recommenders.patient.lesions import (
     LONG_BONES,
-    bone_key,
     bone_operated,
     lies_in,
     newest_date,
     possible_sites,
     site_word,
 )
+from recommenders.patient.scored_lesions import ScoredLesion
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Criterion
 from recommenders.vocabulary.scores import GradedItem, Score
@@ -32,37 +31,12 @@ GUIDANCE = guidance("surgical_timing")
 _TABLES = GUIDANCE.tables
 
 
-@dataclass(frozen=True, slots=True)
-class FractureRisk:
-    """
-    The Mirels score of one lesion, from what is told to what is possible.
-
-    `applies` says whether this is a metastasis or myeloma lesion of a limb's long bone; `operated` whether that
-    bone was operated on or after the day of the finding.
-    """
-
-    lesion: Lesion
-    applies: Criterion
-    score: Score
-    operated: Criterion
-
-    @property
-    def total(self) -> Reading:
-        """The score as a reading; an interval while items are missing."""
-        return self.score.total
-
-    @property
-    def about(self) -> str:
-        """The key of the bone."""
-        return bone_key(self.lesion)
-
-
-def fracture_risks(case: Case) -> tuple[FractureRisk, ...]:
+def fracture_risks(case: Case) -> tuple[ScoredLesion, ...]:
     """Give the Mirels score of each lesion that may have one, the highest first."""
     return case.once(_fracture_risks)
 
 
-def _fracture_risks(case: Case) -> tuple[FractureRisk, ...]:
+def _fracture_risks(case: Case) -> tuple[ScoredLesion, ...]:
     limits = case.limits(GUIDANCE)
     risks = [_fracture_risk(case.facts, lesion, limits) for lesion in case.facts.lesions]
     scored = [risk for risk in risks if not risk.applies.no]
@@ -71,7 +45,7 @@ def _fracture_risks(case: Case) -> tuple[FractureRisk, ...]:
     )
 
 
-def threatening_fractures(case: Case) -> tuple[FractureRisk, ...]:
+def threatening_fractures(case: Case) -> tuple[ScoredLesion, ...]:
     """Give the lesions with a Mirels score of 8, or certainly 9 or more, that were not operated since."""
     limits = case.limits(GUIDANCE)
     return tuple(
@@ -82,12 +56,12 @@ def threatening_fractures(case: Case) -> tuple[FractureRisk, ...]:
     )
 
 
-def highest_of(case: Case, about: str) -> FractureRisk | None:
+def highest_of(case: Case, about: str) -> ScoredLesion | None:
     """Give the highest score among the lesions of one bone."""
     return next((risk for risk in fracture_risks(case) if risk.about == about), None)
 
 
-def lost_lengthwise(case: Case, risk: FractureRisk) -> Criterion:
+def lost_lengthwise(case: Case, risk: ScoredLesion) -> Criterion:
     """Tell whether a metastasis of the femur has lost more cortex along the bone than a femur bears."""
     lesion = risk.lesion
     in_femur = lies_in(lesion.site, _TABLES["femur_parts"], "femur")
@@ -96,7 +70,7 @@ def lost_lengthwise(case: Case, risk: FractureRisk) -> Criterion:
     )
 
 
-def _fracture_risk(facts: Facts, lesion: Lesion, limits: Limits) -> FractureRisk:
+def _fracture_risk(facts: Facts, lesion: Lesion, limits: Limits) -> ScoredLesion:
     tables = _TABLES["mirels"]
     sites = {bone: tables["site"][bone] for bone in possible_sites(lesion.site) if bone in tables["site"]}
     items = (
@@ -105,7 +79,7 @@ def _fracture_risk(facts: Facts, lesion: Lesion, limits: Limits) -> FractureRisk
         GradedItem(fact=lesion.site, answers=sites or tables["site"]),
         GradedItem(fact=lesion.pain, answers=_answers(lesion.pain, tables["pain"])),
     )
-    return FractureRisk(
+    return ScoredLesion(
         lesion=lesion,
         applies=lies_in(lesion.site, LONG_BONES, "long-bone") & lesion.nature.one_of("metastasis", "myeloma"),
         score=Score("mirels_total", items),

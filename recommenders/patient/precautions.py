@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
-from recommenders.patient.advice import Proposal, ProposedMedication, ProposedService
+from recommenders.patient.advice import ProposedMedication
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import NO, Criterion, all_of, documented, given
+from recommenders.vocabulary.logic import NO, Criterion, documented, given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from recommenders.patient.advice import Case, Service
+    from recommenders.patient.advice import Case
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Reading
     from recommenders.vocabulary.guidance import Limit
@@ -99,38 +96,6 @@ def kidneys_failing(case: Case) -> Criterion:
 def is_minor(case: Case) -> Criterion:
     """Tell whether the patient is known to be under 18: what is written for adults is not advised; never unknown."""
     return documented(case.facts.patient.age < case.limits(COMMON).adult_age)
-
-
-# --- what is already asked for ------------------------------------------------------------------------------
-
-LABORATORY: frozenset[str] = frozenset(GUIDANCE.tables["laboratory"]["services"])
-
-
-def asked_for(case: Case, *services: Service, about: str | None = None) -> Criterion:
-    """
-    Tell whether all of these services are ordered, drafted or done lately; never unknown.
-
-    An order counts for as long as one may wait for it: a laboratory test for 14 days, anything else for 90.
-    """
-    limits, facts = case.limits(COMMON), case.facts
-
-    def since(service: Service) -> dt.date:
-        span = limits.laboratory_request_stands if service in LABORATORY else limits.request_stands
-        return facts.as_of - dt.timedelta(int(span.value))
-
-    return documented(
-        all_of(facts.requested.criterion(service, about=about, since=since(service)) for service in services)
-    )
-
-
-def not_asked_for(case: Case, services: Iterable[Service]) -> tuple[Service, ...]:
-    """Give those of the services that are not ordered yet."""
-    return tuple(service for service in services if not asked_for(case, service).yes)
-
-
-def services(button: str, *names: Service, reasons: tuple[str, ...] = ()) -> Proposal:
-    """Give tests or a consultation as one suggestion, under the label of that button."""
-    return Proposal(button=button, items=tuple(ProposedService(service=name) for name in names), reasons=reasons)
 
 
 # --- how it is said -----------------------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.lesions import (
-    bone_key,
     days_ago,
     event_criterion,
     in_spine,
@@ -16,6 +14,7 @@ from recommenders.patient.lesions import (
     none_if_whole,
     treated_since,
 )
+from recommenders.patient.scored_lesions import ScoredLesion
 from recommenders.vocabulary.bones import Bone, levels_of, same_bone, same_place
 from recommenders.vocabulary.facts import known, stated
 from recommenders.vocabulary.guidance import guidance
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recommenders.patient.advice import Case
-    from recommenders.vocabulary.facts import Finding, Reading
+    from recommenders.vocabulary.facts import Finding
     from recommenders.vocabulary.logic import Truth
     from recommenders.vocabulary.records import Event, Lesion
 
@@ -128,42 +127,18 @@ def new_leg_weakness(case: Case) -> Criterion:
 # --- stability ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Stability:
-    """
-    The spinal instability neoplastic score of one vertebral lesion, from what is told to what is possible.
-
-    `operated` says whether that vertebra was operated on since the newest of its items.
-    """
-
-    lesion: Lesion
-    applies: Criterion
-    score: Score
-    operated: Criterion
-
-    @property
-    def total(self) -> Reading:
-        """The score as a reading; an interval while items are missing."""
-        return self.score.total
-
-    @property
-    def about(self) -> str:
-        """The key of the vertebra."""
-        return bone_key(self.lesion)
-
-
-def stabilities(case: Case) -> tuple[Stability, ...]:
+def stabilities(case: Case) -> tuple[ScoredLesion, ...]:
     """Give the score of each lesion of a vertebra or the sacrum, the highest first."""
     return case.once(_stabilities)
 
 
-def _stabilities(case: Case) -> tuple[Stability, ...]:
+def _stabilities(case: Case) -> tuple[ScoredLesion, ...]:
     found = [_stability(case, lesion) for lesion in case.facts.lesions if in_spine(lesion).yes]
     scored = [one for one in found if not one.applies.no]
     return tuple(sorted(scored, key=lambda one: (-one.score.lowest, -one.score.highest, one.about, one.lesion.id)))
 
 
-def _stability(case: Case, lesion: Lesion) -> Stability:
+def _stability(case: Case, lesion: Lesion) -> ScoredLesion:
     facts = case.facts
     items = (
         GradedItem(fact=lesion.site, answers=_location(lesion)),
@@ -174,7 +149,7 @@ def _stability(case: Case, lesion: Lesion) -> Stability:
         GradedItem(fact=lesion.posterolateral, answers=_answers(lesion.posterolateral, _SINS["posterolateral"])),
     )
     since = newest_date(lesion, *(item.fact for item in items))
-    return Stability(
+    return ScoredLesion(
         lesion=lesion,
         applies=lesion.nature.one_of("metastasis", "myeloma"),
         score=Score("sins_total", items),

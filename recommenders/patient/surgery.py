@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.patient.fracture_risk import FractureRisk, fracture_risks
+from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.patient.lesions import (
     LONG_BONES,
     SPINE,
@@ -19,6 +19,7 @@ from recommenders.patient.lesions import (
     weight_bearing,
     whole_skeleton,
 )
+from recommenders.patient.scored_lesions import ScoredLesion
 from recommenders.patient.spine import compressions, grade_compresses, instability, spine_treated
 from recommenders.vocabulary.bones import SPINE_REGIONS, bone_of
 from recommenders.vocabulary.facts import replace
@@ -326,7 +327,7 @@ _PER_LESION: tuple[tuple[str, Callable[[Facts, Lesion], Criterion], str], ...] =
 )
 
 
-def as_minimum(risk: FractureRisk) -> Reading:
+def as_minimum(risk: ScoredLesion) -> Reading:
     """Give the lowest possible score as a reading of its own."""
     return replace(risk.total, name="mirels_min", lacks=())
 

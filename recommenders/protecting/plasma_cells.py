@@ -15,7 +15,8 @@ from recommenders.patient.myeloma_bone import (
     smouldering_verdicts,
 )
 from recommenders.patient.myeloma_class import myeloma_class
-from recommenders.patient.precautions import asked_for, bare, services, trimmed
+from recommenders.patient.precautions import bare, trimmed
+from recommenders.patient.services import ask_together, asked_lately
 from recommenders.patient.trends import evolving
 from recommenders.protecting.parts import GUIDANCE, MYELOMA, is_new
 from recommenders.vocabulary.logic import all_of, any_of, documented, given
@@ -76,16 +77,16 @@ def smouldering_or_mgus(case: Case) -> Iterator[Advice]:
     tests: tuple[Service, ...] = ("m-protein", "free-light-chains")
     tested = all_of(is_after(fact, two_years) for fact in (facts.mm.m_protein, facts.mm.flcr))
     imaged = any_of(is_after(fact, two_years) for fact in (facts.mm.mri_focal, facts.mm.pet_focal_active))
-    tested |= asked_for(case, *tests)
-    imaged |= asked_for(case, "mri-whole-body") | asked_for(case, "pet-ct")
+    tested |= asked_lately(case, *tests)
+    imaged |= asked_lately(case, "mri-whole-body") | asked_lately(case, "pet-ct")
     yield Advice(
         rule="BP-025",
         because=smouldering & already_protected & (drugs.months >= limits.two_years),
         unless=documented(tested & imaged),
         fill=months_on_treatment(case),
         proposals=(
-            *(() if tested.yes else (services("tests", *tests, reasons=MYELOMA),)),
-            *(() if imaged.yes else (services("mri", "mri-whole-body", reasons=MYELOMA),)),
+            *(() if tested.yes else (ask_together("tests", *tests, reasons=MYELOMA),)),
+            *(() if imaged.yes else (ask_together("mri", "mri-whole-body", reasons=MYELOMA),)),
         ),
     )
 
@@ -123,7 +124,7 @@ def plasma_cell_disease(case: Case) -> Iterator[Advice]:
     trend = case.once(evolving)
     risen = [change for change in trend.flagged if change.key in {"m-protein", "flc"}]
     newest = max((change.newest.date for change in risen if change.newest.date), default=None)
-    asked = any_of(asked_for(case, service) for service in SKELETON)
+    asked = any_of(asked_lately(case, service) for service in SKELETON)
     yield Advice(
         rule="BP-033",
         because=myeloma_or_smouldering & (trend.m_protein | trend.flc),
@@ -136,7 +137,7 @@ def plasma_cell_disease(case: Case) -> Iterator[Advice]:
             ),
             "change_since": min((change.earlier.date for change in risen if change.earlier.date), default=""),
         },
-        proposals=() if asked.yes else (services("low-dose-ct", "low-dose-ct", reasons=MYELOMA),),
+        proposals=() if asked.yes else (ask_together("low-dose-ct", "low-dose-ct", reasons=MYELOMA),),
     )
 
 

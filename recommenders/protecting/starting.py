@@ -11,7 +11,8 @@ from recommenders.patient.courses import ZOLEDRONIC, bma, bma_orders, days_since
 from recommenders.patient.myeloma_bone import smouldering_verdicts
 from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class
 from recommenders.patient.myeloma_risk import high_by_mayo
-from recommenders.patient.precautions import is_minor, kidneys_failing, not_asked_for
+from recommenders.patient.precautions import is_minor, kidneys_failing
+from recommenders.patient.services import not_asked_lately
 from recommenders.protecting.parts import GUIDANCE
 from recommenders.vocabulary.guidance import CHART_HOOKS
 from recommenders.vocabulary.logic import NO, Criterion, all_of, documented, given
@@ -82,8 +83,8 @@ def _checklist(
     only_smouldering: Criterion = NO,
     order: str | None = None,
 ) -> Advice:
-    missing = [item for item in items if not item.there.yes and not_asked_for(case, item.tests)]
-    tests = not_asked_for(case, dict.fromkeys(test for item in missing for test in item.tests))
+    missing = [item for item in items if not item.there.yes and not_asked_lately(case, item.tests)]
+    tests = not_asked_lately(case, dict.fromkeys(test for item in missing for test in item.tests))
     names = tuple(item.name for item in missing)
     proposals = (Proposal(button="tests", items=tuple(ProposedService(service=test) for test in tests)),)
     return Advice(

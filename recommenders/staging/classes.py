@@ -10,7 +10,8 @@ from recommenders.patient.explanations import explanations
 from recommenders.patient.myeloma_class import myeloma_class, over_months, plasma_cell_disorder
 from recommenders.patient.myeloma_models import must_know
 from recommenders.patient.myeloma_risk import smouldering_risk
-from recommenders.patient.precautions import asked_for, services, trimmed
+from recommenders.patient.precautions import trimmed
+from recommenders.patient.services import ask_together, asked_lately
 from recommenders.staging.parts import GUIDANCE, abnormal_genes
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, decided, documented, given
@@ -36,7 +37,7 @@ def class_rules(case: Case) -> Iterator[Advice]:
         "one-explained": why.some,
         "urgent": given(any(event.letter in {"C", "R"} for event in events)),
     }
-    consulted = asked_for(case, "haematology-consultation")
+    consulted = asked_lately(case, "haematology-consultation")
 
     yield Advice(
         rule="MM-001",
@@ -117,13 +118,13 @@ def confirming(case: Case, rule: str) -> Iterator[Proposal]:
     reasons = tuple(
         event.shown.value.name for event in case.once(myeloma_class).certain_events if event.shown and rule == "MM-003"
     )
-    yield services("haematology", "haematology-consultation", reasons=reasons)
+    yield ask_together("haematology", "haematology-consultation", reasons=reasons)
     stage_known = facts.mm.b2m.is_known and facts.lab.ldh.is_known
-    if not stage_known and not asked_for(case, "b2-microglobulin", "ldh").yes:
-        yield services("stage-tests", "b2-microglobulin", "ldh")
+    if not stage_known and not asked_lately(case, "b2-microglobulin", "ldh").yes:
+        yield ask_together("stage-tests", "b2-microglobulin", "ldh")
     anaemic = any(event.letter == "A" for event in case.once(myeloma_class).certain_events)
-    if anaemic and not facts.lab.ferritin.is_known and not asked_for(case, "ferritin").yes:
-        yield services("ferritin", "ferritin")
+    if anaemic and not facts.lab.ferritin.is_known and not asked_lately(case, "ferritin").yes:
+        yield ask_together("ferritin", "ferritin")
 
 
 def _why_smouldering(case: Case) -> Iterator[Fill]:
@@ -155,7 +156,7 @@ def incomplete(case: Case, found: MyelomaClass) -> Advice:
     missing = tuple(dict.fromkeys(name for item in asked for name in item.criterion().missing()))
 
     tests: Mapping[str, Service] = GUIDANCE.tables["test_for"]
-    due = tuple(name for name in missing if name not in tests or not asked_for(case, tests[name]).yes)
+    due = tuple(name for name in missing if name not in tests or not asked_lately(case, tests[name]).yes)
     needed = {tests[name] for name in due if name in tests}
     return Advice(
         rule="MM-006",
@@ -170,13 +171,13 @@ def incomplete(case: Case, found: MyelomaClass) -> Advice:
 def _due_tests(case: Case, needed: set[Service]) -> Iterator[Proposal]:
     blood: tuple[Service, ...] = ("calcium", "creatinine", "blood-count", "m-protein")
     if needed & {*blood, "albumin"}:
-        yield services("blood", *blood)
+        yield ask_together("blood", *blood)
     if "free-light-chains" in needed:
-        yield services("light-chains", "free-light-chains")
+        yield ask_together("light-chains", "free-light-chains")
     if "bone-marrow" in needed:
-        yield services("marrow", "bone-marrow")
+        yield ask_together("marrow", "bone-marrow")
     if "low-dose-ct" in needed and not (case.once(smouldering_risk).applies & imaging_due(case)).yes:
-        yield services("low-dose-ct", "low-dose-ct")
+        yield ask_together("low-dose-ct", "low-dose-ct")
 
 
 def imaging_due(case: Case) -> Criterion:

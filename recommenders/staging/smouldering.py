@@ -9,7 +9,8 @@ from recommenders.patient.explanations import causes_of
 from recommenders.patient.myeloma_class import myeloma_class
 from recommenders.patient.myeloma_models import group_told, told
 from recommenders.patient.myeloma_risk import high_by_mayo, high_by_score, smouldering_risk
-from recommenders.patient.precautions import asked_for, not_asked_for, services, trimmed
+from recommenders.patient.precautions import trimmed
+from recommenders.patient.services import ask_together, asked_lately, not_asked_lately
 from recommenders.patient.trends import evolving
 from recommenders.staging.classes import imaging_due, not_excluded
 from recommenders.staging.parts import GUIDANCE, count_of, groups_in_words, is_narrowed, number, percent
@@ -103,7 +104,7 @@ def follow_up(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="SMM-005",
         because=smm.applies & imaging_due(case),
-        unless=asked_for(case, "mri-whole-body") | asked_for(case, "pet-ct"),
+        unless=asked_lately(case, "mri-whole-body") | asked_lately(case, "pet-ct"),
         holds={"mri-contraindicated": documented(facts.local.mri_contraindicated)},
         proposals=tuple(_imaging(facts)),
     )
@@ -118,10 +119,10 @@ def follow_up(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="SMM-006",
         because=smm.applies & trend.any,
-        unless=asked_for(case, *repeated),
+        unless=asked_lately(case, *repeated),
         holds={"not-excluded": event_open, "explained": only_blood & given(bool(other_causes))},
         fill={"flags": flags, "mde_unknown": open_events, "other_cause": tuple(dict.fromkeys(other_causes))},
-        proposals=(services("repeat", *repeated),) if not_asked_for(case, repeated) else (),
+        proposals=(ask_together("repeat", *repeated),) if not_asked_lately(case, repeated) else (),
     )
     yield Advice(rule="SMM-007", because=smm.applies)
     telling = (gene.kras, gene.nras, gene.myc, mm.circulating_pc)
@@ -132,7 +133,7 @@ def follow_up(case: Case) -> Iterator[Advice]:
     )
 
     high = high_by_mayo(case) | high_by_score(case)
-    referred = asked_for(case, "haematology-consultation")
+    referred = asked_lately(case, "haematology-consultation")
     groups = tables["mayo_2018_groups"]
     yield Advice(
         rule="SMM-009",
@@ -151,7 +152,7 @@ def follow_up(case: Case) -> Iterator[Advice]:
             "mayo2018_risk": groups_in_words(smm.mayo_2018, groups, "group"),
             "imwg_score": number(smm.imwg_score),
         },
-        proposals=() if referred.yes else (services("haematology", "haematology-consultation"),),
+        proposals=() if referred.yes else (ask_together("haematology", "haematology-consultation"),),
     )
     not_high = group_told(smm.mayo_2018, groups) & ~high_by_mayo(case)
     yield Advice(

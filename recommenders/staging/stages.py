@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from recommenders.patient.advice import Advice, Label, Phrase, Proposal
 from recommenders.patient.myeloma_models import group, told
 from recommenders.patient.myeloma_risk import staging
-from recommenders.patient.precautions import asked_for, services
+from recommenders.patient.services import ask_together, asked_lately
 from recommenders.staging.parts import (
     GUIDANCE,
     abnormal_genes,
@@ -75,10 +75,10 @@ def stage_rules(case: Case) -> Iterator[Advice]:
 def _stage_tests(case: Case, fish: Sequence[Finding]) -> Iterator[Proposal]:
     facts = case.facts
     newly = documented(facts.mm.phase.is_("newly-diagnosed"))
-    if fish and newly.yes and not asked_for(case, "fish").yes:
-        yield services("fish", "fish")
-    if not facts.mm.baseline_ldh.is_known and newly.yes and not asked_for(case, "ldh").yes:
-        yield services("ldh", "ldh")
+    if fish and newly.yes and not asked_lately(case, "fish").yes:
+        yield ask_together("fish", "fish")
+    if not facts.mm.baseline_ldh.is_known and newly.yes and not asked_lately(case, "ldh").yes:
+        yield ask_together("ldh", "ldh")
 
 
 def _unconfirmed(facts: Facts) -> bool:
