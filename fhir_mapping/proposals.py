@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import re
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,6 +56,7 @@ SERVICE_CODES: Mapping[str, frozenset[tuple[str, str]]] = {
     for service, row in TABLE["services"].items()
 }
 """Service -> the codings (system, code) that mean it; a broad one ("MRI") needs the order's words besides."""
+NewItem = ProposedMedication | ProposedService
 Property = Literal["mass", "moles"]
 """What a laboratory counts in, as LOINC's names have it."""
 LATERALITY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-laterality-qualifier"
@@ -85,7 +87,53 @@ def resource_for(
     """
     if isinstance(item, ChangedOrder):
         return corrected(item, drafts)
-    subject = {"reference": f"Patient/{patient_id}"}
+    _check_kind(item, intent, language, counted_in)
+    return _new_order(
+        item,
+        intent=intent,
+        language=language,
+        counted_in=counted_in,
+        subject=f"Patient/{patient_id}",
+        authored=authored,
+        requester=requester,
+        reasons=[name for name in dict.fromkeys(reasons) if _REASON.match(name)],
+    )
+
+
+@lru_cache(maxsize=512)
+def _check_kind(
+    item: NewItem, intent: Literal["proposal", "order"], language: str, counted_in: Property | None
+) -> None:
+    """
+    Have the model check one order of each kind: of what differs from patient to patient, references and a day, any is
+    valid.
+
+    Raises `ProposalError`.
+    """
+    specimen = _new_order(
+        item,
+        intent=intent,
+        language=language,
+        counted_in=counted_in,
+        subject="Patient/any",
+        authored=dt.date.min,
+        requester="Practitioner/any",
+        reasons=["Condition/any"],
+    )
+    validated(specimen)
+
+
+def _new_order(
+    item: NewItem,
+    *,
+    intent: Literal["proposal", "order"],
+    language: str,
+    counted_in: Property | None,
+    subject: str,
+    authored: dt.date | None,
+    requester: str | None,
+    reasons: Sequence[str],
+) -> Json:
     made = (
         _medication(item, language)
         if isinstance(item, ProposedMedication)
@@ -100,15 +148,14 @@ def resource_for(
         resource["priority"] = item.priority
     before, after = made
     resource |= before
-    resource["subject"] = subject
+    resource["subject"] = {"reference": subject}
     if authored is not None:
         resource["authoredOn"] = authored.isoformat()
     if requester is not None:
         resource["requester"] = {"reference": requester}
-    if stated := [{"reference": name} for name in dict.fromkeys(reasons) if _REASON.match(name)]:
-        resource["reasonReference"] = stated
-    resource |= after
-    return validated(resource)
+    if reasons:
+        resource["reasonReference"] = [{"reference": name} for name in reasons]
+    return resource | after
 
 
 _ANALYTES: Mapping[str, str] = {

@@ -58,16 +58,16 @@ __all__ = ["GUIDANCE", "rules", "values"]
 
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
-    yield from solid_tumours(case)
-    yield from treated_bone_metastases(case)
-    yield from hypercalcaemia(case)
+    yield from case.asked(solid_tumours, "BP-001", "BP-002", "BP-003", "BP-004", "BP-010")
+    yield from case.asked(treated_bone_metastases, "BP-005", "BP-006", "BP-007", "BP-035")
+    yield from case.asked(hypercalcaemia, "BP-011", "BP-013")
     if (case.hook in CHART_HOOKS and may_have_plasma_cells(case)) or case.whole:
         yield from myeloma(case)
         yield from myeloma_on_treatment(case)
         yield from smouldering_or_mgus(case)
         yield from plasma_cell_disease(case)
-    yield from starting(case)
-    yield from stopping_denosumab(case)
+    yield from case.asked(starting, "BP-008", "BP-009", "BP-032", "BP-036")
+    yield from case.asked(stopping_denosumab, "BP-034")
 
 
 # --- lung cancer and other solid tumours --------------------------------------------------------------------

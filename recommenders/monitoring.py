@@ -52,12 +52,12 @@ GUIDANCE = guidance("monitoring")
 
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
-    yield from teeth(case)
-    yield from calcium(case)
-    yield from jaw(case)
-    yield from regular_tests(case)
-    yield from infusion(case)
-    yield from supplements(case)
+    yield from case.asked(teeth, "MON-001", "MON-002")
+    yield from case.asked(calcium, "MON-003", "MON-004")
+    yield from case.asked(jaw, "MON-006", "MON-011", "MON-013")
+    yield from case.asked(regular_tests, "MON-005", "MON-007", "MON-008", "MON-009")
+    yield from case.asked(infusion, "MON-010", "MON-012")
+    yield from case.asked(supplements, "SUPP-001", "SUPP-002", "SUPP-003")
 
 
 # --- teeth and jaw ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "hooks": {"recommenders", "fhir_mapping", "hooks"},
 }
 IMPURE = {
-    "recommenders": {"flask", "requests", "fhir", "msgspec", "time", "random", "socket", "os", "sqlalchemy", "jwt"},
+    "recommenders": {"flask", "requests", "fhir", "time", "random", "socket", "os", "sqlalchemy", "jwt"},
     "fhir_mapping": {"flask", "requests", "time", "random", "socket", "os", "sqlalchemy", "jwt"},
     "hooks": set(),
 }
@@ -57,11 +57,18 @@ def test_the_inside_never_looks_at_the_clock(package: str) -> None:
                 assert node.func.attr not in {"today", "now", "utcnow"}, f"{path.name}:{node.lineno}"
 
 
-def test_recommenders_import_only_the_standard_library_and_pydantic() -> None:
-    allowed = {"recommenders", "pydantic", "__future__"}
+def test_recommenders_import_only_the_standard_library_pydantic_and_structs() -> None:
+    allowed = {"recommenders", "pydantic", "msgspec", "__future__"}
     for path in modules("recommenders"):
         outside = imported(path) - allowed - sys.stdlib_module_names
         assert not outside, f"{path.name} imports {outside}"
+
+
+def test_recommenders_use_no_wire_format_of_the_library_of_structs() -> None:
+    for path in modules("recommenders"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "msgspec":
+                assert node.attr in {"Struct", "field", "structs"}, f"{path.name}:{node.lineno}"
 
 
 # --- the rooms of each floor --------------------------------------------------------------------------------

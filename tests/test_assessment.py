@@ -10,12 +10,13 @@ import pytest
 from recommenders.assessing import assessment
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.topics import TOPICS
+from recommenders.patient.advice import Case
 from tests.vignettes import Vignette, load_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from recommenders.patient.advice import Advice, Case
+    from recommenders.patient.advice import Advice
 
 CASES = load_all()
 
@@ -47,3 +48,18 @@ def test_restricting_the_recommenders_leaves_the_verdicts_of_the_others_out() ->
     case = next(case for case in CASES if "BP-001" in case.expected.get("fires", ()))
     found = assess(case.facts, case.hook, recommenders=["workup-support"])
     assert {verdict.recommender for verdict in found.verdicts.values()} == {"workup-support"}
+
+
+def test_a_section_says_only_the_rules_that_it_is_asked_for_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+
+    def checked(case: Case, section: Callable[[Case], Iterable[Advice]], *rules: str) -> Iterator[Advice]:
+        for advice in section(case):
+            assert advice.rule in rules, section.__name__
+            asked.add(advice.rule)
+            yield advice
+
+    monkeypatch.setattr(Case, "asked", checked)
+    for vignette in CASES:
+        assess(vignette.facts, vignette.hook, whole=True)
+    assert {"BP-001", "BP-034", "MON-001", "SUPP-003"} <= asked

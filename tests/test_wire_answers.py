@@ -102,7 +102,7 @@ def test_the_evaluation_says_what_the_contract_says(server: Server, hook: str) -
         "unsaid",
     }
     for undecided in told.get("indeterminate", ()):
-        assert {"rule", "missing"} <= set(undecided)
+        assert set(undecided) == {"rule", "missing"}
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -154,6 +154,14 @@ def test_the_scan_for_empty_members_finds_them() -> None:
     body = {"cards": [], "extension": {"a": {"b": [], "c": [{"d": None}], "e": ""}}}
     assert empty_members(body) == ["/extension/a/b", "/extension/a/c/0/d", "/extension/a/e"]
     assert empty_members({"x": {"cards": []}}) == ["/x/cards"]
+
+
+def test_what_knowing_more_would_change_is_told_where_the_site_asks_for_all(start_server: Any, tmp_path: Any) -> None:
+    config = tmp_path / "site.toml"
+    config.write_text("full_evaluation = true\n", encoding="utf-8")
+    told = evaluation(start_server("--config", str(config)).call(call_body()).json())
+    assert told["indeterminate"]
+    assert all(each["would_change"] for each in told["indeterminate"])
 
 
 def test_a_site_that_has_other_windows_sees_other_facts(start_server: Any, tmp_path: Any) -> None:

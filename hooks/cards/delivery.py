@@ -30,12 +30,14 @@ class Undelivered:
 def hanging(assessment: Assessment) -> Undelivered | None:
     """Give what was not delivered and the alerts and tasks that hung on it; None where none did."""
     keys = tuple(sorted(assessment.facts.unavailable))
+    if not keys:
+        return None
     checks = tuple(
         verdict
         for verdict in assessment.verdicts.values()
         if verdict.state == "undecided" and verdict.voice in {"alert", "task"} and _hangs(verdict, assessment)
     )
-    return Undelivered(keys, checks) if keys and checks else None
+    return Undelivered(keys, checks) if checks else None
 
 
 def _hangs(verdict: Verdict, assessment: Assessment) -> bool:

@@ -12,6 +12,7 @@ import time
 import traceback
 import uuid
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -165,6 +166,7 @@ class Metrics:
         self.rules = Counter(
             "oncobone_rules", "Rules by what became of them.", ("service", "rule", "state"), registry=self.registry
         )
+        self._rule = cache(self.rules.labels)
         self.failures = Counter(
             "oncobone_topic_failures", "Rule topics that failed.", ("topic",), registry=self.registry
         )
@@ -190,7 +192,7 @@ class Metrics:
         """Count what one call came to."""
         for state in STATES:
             for rule in assessment.of(state):  # type: ignore[arg-type] # STATES are all states but "not met"
-                self.rules.labels(service, rule, state).inc()
+                self._rule(service, rule, state).inc()
         for topic in assessment.failed:
             self.failures.labels(topic).inc()
         for card in cards:

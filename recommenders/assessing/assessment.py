@@ -148,8 +148,13 @@ def assess_seen(
     whole: bool = False,
     with_values: bool = True,
     guidance_day: dt.date | None = None,
+    only: Set[str] | None = None,
 ) -> Assessment:
-    """Assess facts that are `seen_at` this hook already; see `assess`."""
+    """
+    Assess facts that are `seen_at` this hook already; see `assess`.
+
+    Where the answer of `only` some rules matters, what has none of them is passed over; others may be there as well.
+    """
     case = Case(seen, hook, site, whole=whole, guidance_day=guidance_day)
     scope = scope_of(case)
     verdicts: dict[str, Verdict] = {}
@@ -160,7 +165,7 @@ def assess_seen(
         values.update(_patient_values(case))
         for topic in TOPICS:
             try:
-                found = list(_verdicts(case, topic, scope))
+                found = list(_verdicts(case, topic, scope, only))
                 if with_values:
                     values.update(topic.values(case))
             except Exception:  # noqa: BLE001 - one topic's fault must not silence the others; it is named
@@ -176,10 +181,11 @@ def assess_seen(
     return Assessment(case, hook, scope, verdicts, values, failed=tuple(failed))
 
 
-def _verdicts(case: Case, topic: Topic, scope: Scope) -> Iterator[Verdict]:
+def _verdicts(case: Case, topic: Topic, scope: Scope, only: Set[str] | None) -> Iterator[Verdict]:
     rules = topic.guidance.rules
     looked_at = _looked_at(case, topic, scope)
-    if not looked_at or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
+    case.wanted = looked_at if only is None else looked_at & only
+    if not case.wanted or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
         return
     said: dict[str, list[Advice]] = {}
     for advice in topic.rules(case):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.assessing.assessment import assess_seen, seen_at
+from recommenders.assessing.topics import TOPICS
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
 from recommenders.patient.precautions import calcium_too_high_for_supplements, jaw_at_risk
 from recommenders.vocabulary.dictionary import Facts
@@ -15,7 +17,7 @@ from recommenders.vocabulary.records import DENOSUMAB, Order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.advice import Case, Item
@@ -221,7 +223,15 @@ def _rules(order: Order, others: list[Order], assessment: Assessment, *, absolut
 def _judged(assessment: Assessment, orders: tuple[Order, ...]) -> Assessment:
     case = assessment.case
     facts = replace(case.once(_seen_at_order), orders=orders)
-    return assess_seen(facts, "order-sign", site=case.site, with_values=False)
+    return assess_seen(facts, "order-sign", site=case.site, with_values=False, only=_may_stop())
+
+
+@cache
+def _may_stop() -> Set[str]:
+    """The rules that could stop an order: one of their faces is critical, or they stop whatever their face."""
+    rules = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules_at("order-sign").items()}
+    alarms = {rule for rule, info in rules.items() if "alert" in {info.voice, *(face.voice for face in info.variants)}}
+    return alarms | NEVER_FIRE | MUST_BE_KNOWN
 
 
 def _seen_at_order(case: Case) -> Facts:

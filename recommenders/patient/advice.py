@@ -13,7 +13,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, known
 from recommenders.vocabulary.logic import NO, YES, Criterion, Joined, Logical, Truth, both, turned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Guidance, Hook, Limits
@@ -247,6 +247,8 @@ class Case:
         self.site = site
         self.whole = whole
         self.guidance_day = guidance_day or facts.as_of
+        self.wanted: Set[str] | None = None
+        """The rules that are asked for of the topic at hand (None: all)."""
         self._said: dict[str, list[Advice]] = {}
         self._superseded_by: dict[str, set[str]] = {}
         self._once: dict[object, object] = {}
@@ -277,6 +279,10 @@ class Case:
             self._once[compute] = compute(self)
         found: T = self._once[compute]  # type: ignore[assignment] # stored under the function that made it
         return found
+
+    def asked(self, section: Callable[[Case], Iterable[Advice]], *rules: str) -> Iterable[Advice]:
+        """Give what a section of a topic says; nothing where none of its rules is asked for."""
+        return section(self) if self.whole or self.wanted is None or not self.wanted.isdisjoint(rules) else ()
 
     def hear(self, advice: Advice, supersedes: tuple[str, ...]) -> None:
         """Note what a rule said, so that later rules can refer to it."""
