@@ -246,7 +246,7 @@ def test_nesting_of_64_levels_is_read_and_of_65_is_not(server: Server) -> None:
 def test_within_a_chart_only_what_is_read_is_bounded_to_64_levels(server: Server) -> None:
     def sent(code: str, levels: int) -> Any:
         body = call_body()
-        deep = {"resourceType": "Observation", "id": "deep", "status": "final", "extension": "@"}
+        deep: dict[str, Any] = {"resourceType": "Observation", "id": "deep", "status": "final", "extension": "@"}
         deep |= {
             "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
             "subject": {"reference": "Patient/p-1"},
