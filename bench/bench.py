@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bodies import MIXES, body
-from running import BARE_SERVER, Running, ask, bare, ours, percentile, store_folder
+from running import BARE_SERVER, Answer, Running, ask, bare, ours, percentile, store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,12 +39,16 @@ WARM_UP = 5
 
 @dataclass(slots=True)
 class Series:
-    """What the calls to one server took: seconds by the clock and of the processor, and the last answer."""
+    """What the calls to one server took: seconds by the clock and of the processor, and the answers."""
 
     server: Running
-    times: list[float] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    answer: bytes = b""
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds of each call, by the clock."""
+        return [one.seconds for one in self.answers]
 
     def median_ms(self) -> float:
         """The median by the clock."""
@@ -54,6 +58,13 @@ class Series:
         """The median of the processor's time: a stall of the machine is in few calls."""
         return percentile(self.cpu, 0.5) * 1000
 
+    def steps(self) -> str:
+        """What the service says its median call is made of; the rest is the server's, Flask's and the record's."""
+        names = self.answers[-1].steps
+        medians = {name: percentile([one.steps[name] for one in self.answers], 0.5) for name in names}
+        rest = self.median_ms() - sum(medians.values())
+        return ", ".join(f"{name} {took:.1f}" for name, took in (*medians.items(), ("the rest", rest)))
+
 
 def in_turn(servers: Sequence[Running], payload: bytes, rounds: int) -> list[Series]:
     """Ask the servers in turn, so many times each."""
@@ -62,10 +73,10 @@ def in_turn(servers: Sequence[Running], payload: bytes, rounds: int) -> list[Ser
     for number in range(rounds + WARM_UP):
         for one, connection in zip(series, connections, strict=True):
             before = one.server.cpu_s()
-            took, one.answer = ask(connection, one.server.path, payload)
+            answer = ask(connection, one.server.path, payload)
             spent = one.server.cpu_s() - before
             if number >= WARM_UP:
-                one.times.append(took)
+                one.answers.append(answer)
                 one.cpu.append(spent)
     for connection in connections:
         connection.close()
@@ -88,7 +99,7 @@ def ratios(mix: str, sizes: Sequence[int], rounds: int, floor: Running, service:
     for size in sizes:
         payload, _ = body(size, mix)
         lowest, took = in_turn([floor, service], payload, rounds if size <= 100 else max(10, rounds // 4))
-        if not json.loads(took.answer)["cards"]:
+        if not json.loads(took.answers[-1].body)["cards"]:
             raise RuntimeError("the bench patient should have cards")
         by_clock, by_cpu = took.median_ms() / lowest.median_ms(), took.cpu_ms() / lowest.cpu_ms()
         reached = verdict(by_clock, MUST[size], AMBITION[size]) if size in MUST else ""
@@ -96,10 +107,11 @@ def ratios(mix: str, sizes: Sequence[int], rounds: int, floor: Running, service:
         if by_work != reached:
             reached += f" (by CPU: {by_work})"
         print(
-            f"{size:>5} {len(payload) / 1000:>6.0f} {len(took.answer) / 1000:>6.1f} |"
+            f"{size:>5} {len(payload) / 1000:>6.0f} {len(took.answers[-1].body) / 1000:>6.1f} |"
             f" {lowest.median_ms():>8.2f} {took.median_ms():>8.2f} {percentile(took.times, 0.99) * 1000:>6.1f}"
             f" {by_clock:>6.2f} | {lowest.cpu_ms():>8.2f} {took.cpu_ms():>8.2f} {by_cpu:>6.2f} |"
-            f" {MUST.get(size, 0):>5.1f} {AMBITION.get(size, 0):>5.1f}  {reached}",
+            f" {MUST.get(size, 0):>5.1f} {AMBITION.get(size, 0):>5.1f}  {reached}\n"
+            f"      of which {took.steps()} ms",
             flush=True,
         )
 

@@ -34,7 +34,7 @@ BARE_SERVER = {
     "sys.argv = ['gunicorn', '-w', '{workers}', '-k', 'gthread', '--threads', '8', '-b', '127.0.0.1:{port}',"
     " '--log-level', 'error', 'bare:app']\nrun()",
 }
-OURS = "from hooks.tools.cli import main; main(prog_name='oncobone')"
+OURS = "from hooks.tools.start import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,17 @@ def _wait_for(port: int) -> None:
     raise TimeoutError(f"nothing listens on port {port}")
 
 
-def ask(connection: HTTPConnection, path: str, payload: bytes) -> tuple[float, bytes]:
-    """Post once and give seconds and answer; anything but 200 is an error."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one call took by the clock, what came, and the milliseconds of the steps that the service tells."""
+
+    seconds: float
+    body: bytes
+    steps: Mapping[str, float]
+
+
+def ask(connection: HTTPConnection, path: str, payload: bytes) -> Answer:
+    """Post once; anything but 200 is an error."""
     start = time.perf_counter()
     connection.request("POST", path, payload, {"Content-Type": "application/json"})
     response = connection.getresponse()
@@ -130,7 +139,8 @@ def ask(connection: HTTPConnection, path: str, payload: bytes) -> tuple[float, b
     took = time.perf_counter() - start
     if response.status != 200:
         raise RuntimeError(f"{path} answered {response.status}: {answer[:200]!r}")
-    return took, answer
+    told = (step.split(";dur=") for step in (response.getheader("Server-Timing") or "").split(", ") if step)
+    return Answer(took, answer, {name: float(took_ms) for name, took_ms in told})
 
 
 def percentile(series: Sequence[float], share: float) -> float:

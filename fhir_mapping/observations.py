@@ -21,7 +21,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replac
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.items import Item, Selected, Slot
@@ -177,8 +177,8 @@ class ObservationReader:
 
         `wanted_series` tells for a fact path which days a rule can need beside the newest (None: none).
         """
-        for path, rule in dictionary.READINGS.items():
-            sent = self._of(path, "reading")
+        for path in self._sent(dictionary.READINGS):
+            rule, sent = dictionary.READINGS[path], self._of(path, "reading")
             if not sent:
                 continue
             candidates = _prepared(rule, sent, self.notes)
@@ -217,10 +217,16 @@ class ObservationReader:
 
     def candidates(self, target: str, *topics: str) -> list[Candidate]:
         """Give the candidates of a target, in a fixed order."""
-        return sorted(self._of(target, *topics), key=lambda one: (one.item.name, -1 if one.part is None else one.part))
+        found = self._of(target, *topics)
+        return sorted(found, key=lambda one: (one.item.name, -1 if one.part is None else one.part)) if found else []
+
+    def _sent(self, paths: Iterable[str]) -> list[str]:
+        """Give those of the fact paths for which anything was sent."""
+        return [path for path in paths if path in self.selected.candidates]
 
     def _of(self, target: str, *topics: str) -> list[Candidate]:
-        return [one for one in self.selected.candidates.get(target, ()) if one.slot.topic in topics]
+        listed = self.selected.candidates.get(target)
+        return [one for one in listed if one.slot.topic in topics] if listed else []
 
     def reader_of(self, rule: ReadingRule) -> Callable[[Candidate], Fact | None]:
         """Give the function that reads one candidate by a rule."""
@@ -267,6 +273,8 @@ class ObservationReader:
 
         A known one with a newer result pending says so.
         """
+        if not self.passed and not self.selected.aside:
+            return
         for path in (*dictionary.READINGS, *dictionary.FINDINGS):
             blank, found = dictionary.blank(path), self.changes.get(path)
             passed = self.passed.get(blank.name, ())
@@ -286,7 +294,7 @@ class ObservationReader:
 
     def findings(self) -> None:
         """Read what clinicians enter under local codes, and the tests that tell the same."""
-        for path in dictionary.FINDINGS:
+        for path in self._sent(dictionary.FINDINGS):
             candidates = self.candidates(path, "finding", "test")
             if candidates:
                 self.take(path, self.newest(candidates, self._finding(path)), candidates)

@@ -10,9 +10,8 @@ from flask import Flask, Response, g, request
 from flask.json.provider import JSONProvider
 from flask_compress import Compress
 
-from hooks import console, errors, recording, views
+from hooks import errors, recording, views
 from hooks.dossier import pages as reference_pages
-from hooks.dossier.form import pages as app_pages
 from hooks.settings import MIB
 from hooks.store import feedback, quiet
 from hooks.store.database import StoreUnavailable
@@ -22,7 +21,7 @@ from hooks.trust.launching import is_on
 from hooks.watching import observability, telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hooks.settings import Settings
     from hooks.store.store import Store
@@ -72,11 +71,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     app.register_blueprint(views.description())
     app.register_blueprint(reference_pages.blueprint(settings))
     if settings.console:
-        app.register_blueprint(console.blueprint(desk))
+        _show_the_console(app, desk)
     if is_on(settings):
-        _bound_the_form(app)
-        for door in app_pages.DOORS:
-            app.register_blueprint(app_pages.blueprint(desk, door))
+        _offer_the_form(app, desk)
     if store is not None:
         _keep(app, settings, desk, store)
     app.after_request(views.finish(settings))
@@ -84,14 +81,29 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     return app
 
 
-def _bound_the_form(app: Flask) -> None:
+def _show_the_console(app: Flask, desk: views.Desk) -> None:
+    from hooks import console  # noqa: PLC0415 - a site without it starts without reading it
+
+    app.register_blueprint(console.blueprint(desk))
+
+
+def _offer_the_form(app: Flask, desk: views.Desk) -> None:
+    from hooks.dossier.form import pages  # noqa: PLC0415 - a site without it starts without reading it
+
+    _bound_the_form(app, pages.DOORS)
+    for door in pages.DOORS:
+        app.register_blueprint(pages.blueprint(desk, door))
+
+
+def _bound_the_form(app: Flask, doors: Iterable[str]) -> None:
     """Keep what the form's anonymous callers cost below what a client's calls need."""
     strangers = Strangers(FORM_PER_SECOND, FORM_AT_ONCE)
+    within = tuple(f"/{door}/" for door in doors)
 
     @app.before_request
     def enter() -> None:
         works = request.method == "POST" or "/questionnaire" in request.path
-        if works and request.path.startswith(tuple(f"/{door}/" for door in app_pages.DOORS)):
+        if works and request.path.startswith(within):
             strangers.enter()
             g.stranger = True
             request.max_content_length = FORM_BYTES

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from fhir_mapping.chart import read_chart
 from fhir_mapping.delivery.context import WrongPatientError
@@ -234,7 +235,18 @@ def json_body() -> bytes:
         raise Refused(415, "Content-Encoding: send the body as it is, without compression.", field="ContentEncoding")
     if not request.is_json:
         raise Refused(415, "Content-Type must be application/json.")
-    return request.get_data(cache=False)
+    return _body()
+
+
+def _body() -> bytes:
+    """Give the body in one piece, where its length is told: Flask copies it together from small ones."""
+    length, most = request.content_length, request.max_content_length
+    if length is None:
+        return request.get_data(cache=False)
+    if most is not None and length > most:
+        raise RequestEntityTooLarge
+    body: bytes = request.environ["wsgi.input"].read(length)
+    return body
 
 
 def _without_quiet(answered: dict[str, Any], judged: Judged) -> dict[str, Any]:

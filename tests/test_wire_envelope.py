@@ -243,6 +243,25 @@ def test_nesting_of_64_levels_is_read_and_of_65_is_not(server: Server) -> None:
         assert server.send(raw(x="[" * levels + "]" * levels)).status_code == status
 
 
+def test_within_a_chart_only_what_is_read_is_bounded_to_64_levels(server: Server) -> None:
+    def sent(code: str, levels: int) -> Any:
+        body = call_body()
+        deep: dict[str, Any] = {"resourceType": "Observation", "id": "deep", "status": "final", "extension": "@"}
+        deep |= {
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "subject": {"reference": "Patient/p-1"},
+        }
+        body["prefetch"]["observations"] = {"resourceType": "Bundle", "entry": [{"resource": deep}]}
+        return server.send(json.dumps(body).replace('"@"', "[" * levels + "]" * levels).encode())
+
+    for code in ("2160-0", "2951-2"):  # one that is read, and one that no rule reads
+        for levels in (60, 70, 700):
+            assert sent(code, levels).status_code == 200
+        assert sent(code, 100_000).status_code == 400
+    told = sent("2160-0", 70).json()["extension"]
+    assert "nested deeper than 64" in json.dumps(told)
+
+
 @pytest.mark.parametrize(
     ("text", "depth"),
     [

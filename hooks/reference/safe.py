@@ -6,11 +6,13 @@ import html
 import json
 import re
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nh3
-from markdown_it import MarkdownIt
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 TAGS = {
     "p",
@@ -41,6 +43,8 @@ _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+!|~])")
 
 @cache
 def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - a process that shows no page needs none
+
     return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
 
 

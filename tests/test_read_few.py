@@ -1,0 +1,147 @@
+"""What is read quickly is what would be read slowly: at a glance or closely, by our check or by fhir.resources."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import json
+import random
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from fhir_mapping.chart import Mapped, read_chart
+from fhir_mapping.delivery.checking import check_of
+from fhir_mapping.delivery.resources import readable
+from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
+from fhir_mapping.terms import decode
+from fhir_mapping.terms.decode import ResourceFaultError
+from hooks.reference.samples import request_for, samples
+from tests.wire import bundle, call_body, observation
+
+NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+CHANGES = 120
+ODD: tuple[Any, ...] = (
+    "", " ", "a b  c", "x" * 300, 0, -1, 1.5, True, [], {}, [{}], "2026-13-40", "2026-02", "10:00", {"value": 1},
+    {"value": "x"}, {"coding": [{"code": "x"}]}, {"text": "x"}, {"reference": "Patient/1"}, {"system": "a b"}, [[{}]],
+    {"start": "2026", "end": "x"}, {"low": {"value": 1}}, "not a uri", 10**12, ["x", "y"],
+)  # fmt: skip
+
+
+@cache
+def resources() -> dict[str, list[dict[str, Any]]]:
+    """The resources of all sample patients, by type."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for sample in samples():
+        for value in request_for(sample.name)["prefetch"].values():
+            listed = (
+                [one["resource"] for one in value.get("entry", ())]
+                if value.get("resourceType") == "Bundle"
+                else [value]
+            )
+            for one in listed:
+                found.setdefault(one["resourceType"], []).append(one)
+    return found
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each place of a resource, as its holder and the key or number in it."""
+    pairs = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    for key, inner in pairs:
+        yield value, key
+        yield from places(inner)
+
+
+@pytest.mark.parametrize("kind", sorted(ELEMENTS))
+def test_the_check_of_what_is_read_says_what_the_model_says(kind: str) -> None:
+    dice = random.Random(kind)
+    listed = resources().get(kind) or [
+        {"resourceType": kind, "status": "active", "subject": {"reference": "Patient/1"}}
+    ]
+    for _ in range(CHANGES):
+        changed = copy.deepcopy(dice.choice(listed))
+        for _ in range(dice.choice((0, 1, 2))):
+            holder, key = dice.choice([one for one in places(changed) if one[1] != "resourceType"])
+            holder[key] = copy.deepcopy(dice.choice(ODD))
+            changed[dice.choice(sorted(ELEMENTS[kind]))] = copy.deepcopy(dice.choice(ODD))
+        try:
+            read = tidied(kind, changed)
+        except ValueError:
+            continue
+        assert is_taken(check_of(kind), read) == is_taken(MODELS[kind].model_validate, read), read
+
+
+def tidied(kind: str, resource: dict[str, Any]) -> dict[str, Any]:
+    """What is left of the elements that are read; raises ValueError where one of them cannot be made tidy."""
+    kept = {name: tidy(resource[name], dt.UTC) for name, tidy in ELEMENTS[kind].items() if name in resource}
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def is_taken(check: Any, read: dict[str, Any]) -> bool:
+    """Whether a check lets a resource pass."""
+    try:
+        check(read)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def test_an_element_of_two_types_or_a_missing_one_is_refused_with_its_place() -> None:
+    result = observation("2160-0", 1.1, "mg/dL", "o-1")
+    with pytest.raises(ResourceFaultError, match="invalid at the resource"):
+        readable(result | {"valueString": "1.1"}, dt.UTC)
+    with pytest.raises(ResourceFaultError, match=r"invalid at valueQuantity\.value"):
+        readable(result | {"valueQuantity": {"value": {"a": 1}}}, dt.UTC)
+    with pytest.raises(ResourceFaultError, match="invalid at status"):
+        readable({name: value for name, value in result.items() if name != "status"}, dt.UTC)
+
+
+def read(body: dict[str, Any]) -> Mapped:
+    """Read the chart of a request."""
+    prefetch = {key: json.dumps(value).encode() for key, value in body["prefetch"].items()}
+    return read_chart(prefetch, patient_id=body["context"]["patientId"], now=NOW, timezone=dt.UTC)
+
+
+@pytest.mark.parametrize("name", [sample.name for sample in samples()])
+def test_at_a_glance_and_closely_the_same_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = request_for(name)
+    quickly = read(body)
+    monkeypatch.setattr(decode, "glance_at", lambda _: None)
+    assert read(body) == quickly
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"meta": {"security": [{"code": "MASKED"}]}},
+        {"meta": {"security": {"code": "REDACTED"}}},
+        {"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]},
+        {"status": "preliminary"},
+        {"status": " final "},
+        {"status": 7},
+        {"effectiveDateTime": "2026年11月3日"},
+        {"effectiveDateTime": None, "effectivePeriod": {"end": "2026-11-03"}},
+        {"effectiveDateTime": "2031-01-01"},
+        {"subject": None},
+        {"subject": {"reference": "Patient/somebody-else"}},
+        {"subject": {"display": "nobody knows"}},
+        {"code": None},
+        {"code": "creatinine"},
+        {"code": [{"text": "creatinine"}]},
+        {"component": []},
+        {"hasMember": [{"reference": "Observation/o-2"}]},
+        {"id": None},
+    ],
+)
+def test_what_is_not_plain_is_looked_at_closely(odd: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    body = call_body()
+    body["prefetch"]["observations"] = bundle(
+        observation("2160-0", 1.1, "mg/dL", "o-1") | odd, observation("718-7", 12, "g/dL", "o-2")
+    )
+    quickly = read(body)
+    monkeypatch.setattr(decode, "glance_at", lambda _: None)
+    assert read(body) == quickly
