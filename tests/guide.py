@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent.parent / "docs" / "integration.md"
 HOST = "127.0.0.1"
+PORTS = ("8080", "8081", "8090", "8091")
+"""The ports that the guide names."""
 READY = {"sandbox": "Stop with Ctrl-C", "serve": "/cds-services"}
 """What a server says when it can be asked."""
 
@@ -137,7 +139,3 @@ class Reader:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
-
-
-PORTS = ("8080", "8081", "8090", "8091")
-"""The ports that the guide names."""

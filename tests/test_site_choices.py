@@ -13,7 +13,8 @@ from hooks.reference.samples import request_for, samples
 from hooks.settings import Settings, SettingsError, load
 from hooks.store.store import open_store
 from hooks.tools.cli import main
-from tests.test_wire_signed import CALL, FHIR, ISSUER, KEY, PUBLIC, bearer, public_jwk
+from hooks.trust.keys import public_jwk
+from tests.test_wire_signed import CALL, FHIR, ISSUER, KEY, PUBLIC, bearer
 from tests.wire import DAY
 
 if TYPE_CHECKING:

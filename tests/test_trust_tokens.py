@@ -299,8 +299,9 @@ def test_a_slash_at_the_end_of_an_audience_or_an_address_changes_nothing(tmp_pat
     for aud in (ENDPOINT, f"{ENDPOINT}/", [PUBLIC, f"{ENDPOINT}/"]):
         for called in (ENDPOINT, f"{ENDPOINT}/"):
             assert door.authenticate(f"Bearer {token(aud=aud)}", called, NOW)
-    for aud in (f"{ENDPOINT}//", f"{ENDPOINT}/x/", [1], {"a": ENDPOINT}, f"{PUBLIC}/"):
-        assert refused(door, token(aud=aud)) == "audience"
+    others: tuple[Any, ...] = (f"{ENDPOINT}//", f"{ENDPOINT}/x/", [1], {"a": ENDPOINT}, f"{PUBLIC}/")
+    for other in others:
+        assert refused(door, token(aud=other)) == "audience"
 
 
 def test_a_feedback_token_is_for_the_feedback_url_unless_a_site_says_otherwise(tmp_path: Path) -> None:
