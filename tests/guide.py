@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -11,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooks.tools.ports import free_port
+from hooks.tools.ports import is_free
 from tests.conftest import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PAGE = Path(__file__).parent.parent / "docs" / "integration.md"
 HOST = "127.0.0.1"
+PORTS = ("8080", "8081", "8090", "8091")
+"""The ports that the guide names."""
 READY = {"sandbox": "Stop with Ctrl-C", "serve": "/cds-services"}
 """What a server says when it can be asked."""
 
@@ -27,6 +30,13 @@ _STEP = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _END = "-- done --"
+
+
+def kept_free() -> Iterator[str]:
+    """Ports that are free and stay so: below those that the system gives to whoever asks for any."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 1000):
+        if is_free(HOST, port):
+            yield str(port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class Reader:
     """Somebody who follows the guide in a folder of their own; `said` is what the last command printed."""
 
     folder: Path
-    ports: Mapping[str, str] = field(default_factory=lambda: {each: str(free_port(HOST)) for each in PORTS})
+    ports: Mapping[str, str] = field(default_factory=lambda: dict(zip(PORTS, kept_free(), strict=False)))
     said: str = ""
     beside: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -137,7 +147,3 @@ class Reader:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
-
-
-PORTS: tuple[str, ...] = ("8080", "8081", "8090", "8091")
-"""The ports that the guide names."""

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +20,7 @@ from hooks.fhir_server.breaker import GONE_CALLS, PAUSE_SECONDS, Breakers, CallH
 from hooks.fhir_server.fetch import answers, fetch_missing
 from hooks.fhir_server.reasons import sentence
 from hooks.settings import Settings, SettingsError
+from hooks.tools.cli import main
 from tests import fhir_servers as fhir
 from tests.conftest import wait_until
 from tests.fhir_servers import Server
@@ -78,6 +80,20 @@ def outcome(base: str, ca_file: str | None) -> str:
 def test_a_certificate_of_an_authority_nobody_knows_is_named_with_the_cure(secure: str) -> None:
     assert outcome(secure, None) == "certificate"
     assert "ONCOBONE_CA_FILE" in sentence("certificate")
+
+
+@pytest.mark.usefixtures("day_of_the_tests")
+def test_call_and_doctor_name_the_setting_and_work_with_it(
+    secure: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = (["doctor", "--fhir", secure, "--patient", "p1"], ["call", "--fhir", secure, "--patient", "p1"])
+    for command in commands:
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 1
+        assert "ONCOBONE_CA_FILE" in done.output
+    monkeypatch.setenv("ONCOBONE_CA_FILE", str(certificate))
+    for command in commands:
+        assert "ONCOBONE_CA_FILE" not in CliRunner().invoke(main, command).output
 
 
 def test_the_file_of_the_authority_makes_it_trusted(secure: str, certificate: Path) -> None:

@@ -20,7 +20,7 @@ from tests.test_sandbox import needed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("guide")]
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("guide")]
 GUIDE = PAGE.read_text(encoding="utf-8")
 CLIENT = ROOT / "tests" / "first_client.mjs"
 A_MINUTE = 60.0

@@ -205,3 +205,33 @@ def test_an_address_that_is_no_service_is_asked_about() -> None:
         done = CliRunner().invoke(main, ["call", "--url", server.base, "--request", "-"], input=file)
     assert done.exit_code == 1
     assert "the address of the service" in done.output or "no CDS Hooks service" in done.output
+
+
+READING = (
+    ("config", "check"),
+    ("facts",),
+    ("samples",),
+    ("validate", "-"),
+    ("explain", "--request", "-"),
+    ("call", "--request", "-"),
+    ("dossier", "--request", "-"),
+    ("audit", "verify"),
+    ("audit", "head"),
+    ("audit", "who", "p"),
+    ("feedback", "report"),
+    ("keys", "explain", "a.b.c", "--endpoint", "/cds-services/x"),
+    ("purge", "--older-than", "1y", "--dry-run"),
+)
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_command_that_only_looks_makes_no_database_no_key_and_no_file(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, list(command), input=json.dumps(call_body()))
+    assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit), done.output
+    assert list(tmp_path.iterdir()) == []
+    if command[0] in {"audit", "feedback", "purge"}:
+        assert done.exit_code == 1
+        assert "There is no database" in done.output

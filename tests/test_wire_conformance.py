@@ -180,7 +180,7 @@ HELD |= {
     "W1": (SIGNED + "all_three_paths_ask_for_a_token_and_say_nothing_more",),
     "W2": (SIGNED + "all_three_paths_ask_for_a_token_and_say_nothing_more", SIGNED + "a_token_opens_each_path_once"),
     "W6": (TOKENS + "what_the_specification_allows_is_let_in",),
-    "W8": (TOKENS + "a_rotated_key_is_found_without_a_restart",),
+    "W8": (TOKENS + "a_rotated_key_is_found_at_once_and_without_a_restart",),
     "W9": (TOKENS + "a_good_token_tells_who_calls",),
     "W12": (TOKENS + "what_the_specification_allows_is_let_in", TOKENS + "a_forged_or_broken_token_is_refused"),
     "W14": (TOKENS + "a_token_opens_the_door_once",),

@@ -156,10 +156,10 @@ def age(text: str) -> dt.timedelta:
 @click.command("purge")
 @click.option("--older-than", required=True, metavar="AGE", help="Such as 90d, 18m or 10y.")
 @click.option("--dry-run", is_flag=True, help="Only say how much it would be.")
+@click.option("--yes", "sure", is_flag=True, help="Do not ask first.")
 @json_option
 @config_option
-@click.confirmation_option(prompt="Cards, feedback and audit records of that age are deleted for good. Go on?")
-def command(older_than: str, *, dry_run: bool, raw: bool, config: str | None) -> None:
+def command(older_than: str, *, dry_run: bool, sure: bool, raw: bool, config: str | None) -> None:
     """Delete cards, feedback, used tokens and audit records of an age; needs the rights of the tables' owner."""
     try:
         kept = age(older_than)
@@ -167,6 +167,8 @@ def command(older_than: str, *, dry_run: bool, raw: bool, config: str | None) ->
         error.param_hint = "--older-than"
         raise
     now = dt.datetime.now(dt.UTC)
+    if not dry_run and not sure:
+        click.confirm("Cards, feedback and audit records of that age are deleted for good. Go on?", abort=True)
     try:
         settings = load({"config": config})
         require_existing(settings)

@@ -56,6 +56,7 @@ def _remarks(settings: Settings) -> Iterator[str]:
         if server.startswith("http://") and "://127." not in server and "://localhost" not in server:
             yield f"{server} is read without TLS: tokens and data travel in the clear."
     yield from _remarks_on_address(settings)
+    yield from _remarks_on_silence(settings)
     if settings.auth == "open" and settings.clients:
         yield "[[clients]] are set, but open mode asks nobody who they are."
     if settings.now is not None:
@@ -79,6 +80,19 @@ def _remarks_on_address(settings: Settings) -> Iterator[str]:
         yield "smart_client_id is set, and the dossier is off: no FHIR server is listed that it could be launched from."
     elif launch_url(settings) is None:
         yield "smart_client_id is set, and no card links to the dossier: ONCOBONE_PUBLIC_URL is missing or not https."
+
+
+def _remarks_on_silence(settings: Settings) -> Iterator[str]:
+    """Say what this site does not show, so that nobody waits for it."""
+    inside = [("", settings.shadow)]
+    inside += [(f" of {client.issuer}", client.shadow) for client in settings.clients]
+    inside += [(f" of the service {service.id}", service.shadow) for service in settings.services or ()]
+    for whose, shadow in inside:
+        if shadow:
+            yield f"In the shadow: every call{whose} is judged and recorded, and no card is shown."
+    by = f" (decided by: {settings.decided_by})" if settings.decided_by else ""
+    for rule, voice in settings.voices.items():
+        yield f"{rule} speaks as {voice}, by the site's own choice{by}."
 
 
 def as_json(report: Report) -> dict[str, Any]:
