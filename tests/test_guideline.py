@@ -14,7 +14,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from hooks.guideline.definitions import MEDICATIONS, SERVICES, proposes
 from hooks.guideline.libraries import LIBRARY_OF
 from hooks.guideline.package import BASE, definitions
-from hooks.reference.catalogue import sections
+from hooks.reference.catalogue import sections, wordings
 from hooks.tools.cli import main
 from recommenders.assessing.topics import TOPICS
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
@@ -24,6 +24,7 @@ from tests.oracle import ask
 from tests.vignettes import load_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 RULES = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules.items()}
@@ -39,6 +40,18 @@ def chinese(element: dict[str, Any]) -> str:
     return str(told["content"])
 
 
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text in a resource, and each point of a list in one."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
+    elif isinstance(value, str):
+        yield value
+        yield from (line.removeprefix("- ") for line in value.splitlines())
+
+
 @pytest.mark.parametrize("resource", MADE, ids=lambda one: f"{one['resourceType']}/{one['id']}")
 def test_each_definition_is_valid_r4(resource: dict[str, Any]) -> None:
     get_fhir_model_class(resource["resourceType"]).model_validate(resource)
@@ -51,6 +64,8 @@ def test_each_rule_is_there_with_its_words_condition_and_sources(rule: str) -> N
     assert (plan["title"], action["title"]) == (info.title, info.summary.en)
     assert chinese(action["_title"]) == info.summary.zh
     assert info.condition in plan["description"]
+    spoken = {text for wording in wordings(info) if wording not in info.buttons for text in (wording.en, wording.zh)}
+    assert spoken <= set(texts_of(plan)), "whatever the rule may say is there, in both languages"
     assert [trigger["name"] for trigger in action["trigger"]] == list(info.hooks)
     cited = [one for one in plan["relatedArtifact"] if one["type"] == "citation"]
     assert [(one["citation"], chinese(one["_citation"])) for one in cited] == [
