@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from fhir.resources.R4B import get_fhir_model_class
 
 from hooks.guideline.definitions import MEDICATIONS, SERVICES, proposes
-from hooks.guideline.libraries import LIBRARY_OF
+from hooks.guideline.libraries import LIBRARY_OF, rules_of
 from hooks.guideline.package import BASE, definitions
 from hooks.reference.catalogue import sections, wordings
 from hooks.tools.cli import main
@@ -138,6 +139,23 @@ def test_a_rule_names_what_the_vignettes_saw_it_propose() -> None:
         (ROOT / "hooks" / "guideline" / "proposes.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         proposes.cache_clear()
     assert proposes() == found
+
+
+def test_the_guide_for_integrators_lists_the_libraries_and_their_rules() -> None:
+    guide = (ROOT / "docs" / "integration.md").read_text(encoding="utf-8")
+    assert f"{len(LIBRARY_OF)} rules have their condition in CQL" in guide
+    rows = dict(re.findall(r"^\| `(OncoBone\w+)` \| [^|]+ \| ([^;|]+)", guide, re.MULTILINE))
+    for library in set(LIBRARY_OF.values()):
+        assert set(listed(rows[library])) == set(rules_of(library)), library
+
+
+def listed(text: str) -> Iterator[str]:
+    """The rules of "DOSE-001 to -003, -007": the family is said once, a span is all of it that there is."""
+    family, ids = text.strip().split("-", 1)
+    numbers = [int(rule.rpartition("-")[2]) for rule in RULES if rule.rpartition("-")[0] == family]
+    for part in ids.split(","):
+        first, _, last = part.replace("-", " ").strip().partition("to")
+        yield from (f"{family}-{one:03}" for one in numbers if int(first) <= one <= int(last or first))
 
 
 # --- the command --------------------------------------------------------------------------------------------
