@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recommenders.assessing.assessment import seen_at
 from recommenders.assessing.topics import TOPICS
+from recommenders.ordering.duplicates import _together
 from recommenders.patient.advice import Case
 from recommenders.patient.bone_agents import waits_for_calcium
 from recommenders.patient.courses import bma
@@ -72,7 +73,7 @@ def facts_at(facts: Facts, *paths: str) -> Parameters:
 def of_an_order(case: Case, order: Order | None, told: Facts) -> Parameters:
     """What OncoBoneOrders is asked with; `told` are the facts before anything was calculated."""
     facts, recorded = case.cautious(), case.facts
-    lab = facts.lab
+    lab, together = facts.lab, _together(case)
     hypercalcaemia = facts.dx.hypercalcaemia_malignancy
     found = facts_at(
         facts,
@@ -87,7 +88,11 @@ def of_an_order(case: Case, order: Order | None, told: Facts) -> Parameters:
         "lab.ca_total_is_contradictory": recorded.lab.ca_total.reason == "contradictory",
         "dx.hypercalcaemia_malignancy": hypercalcaemia.value is True and "calculated" not in hypercalcaemia.flags,
         "scope.osteoporosis_only": scope_of(case).kind == "osteoporosis-order",
+        "bma.any": case.once(bma).any.any().holds,
         "bma.any_denosumab": case.once(bma).any.includes(DENOSUMAB).holds,
+        "bma.together": sorted(together.chart.classes | {str(draft.drug) for draft in together.drafts}),
+        "bma.maybe_together": sorted({course.drug for course in together.chart.possible}),
+        "bma.list_is_whole": together.chart.listed.delivered,
     }
     return found if order is None else found | _order(case, order)
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.dossier.form.answers import Answer, read_answers
@@ -157,6 +157,7 @@ def _without_translation(option: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(data=st.data(), language=st.sampled_from(LANGUAGES))
+@settings(deadline=None)  # the whole Questionnaire is made and validated each time
 def test_every_completed_form_is_valid_against_the_questionnaire_it_names(
     data: st.DataObject, language: Language
 ) -> None:

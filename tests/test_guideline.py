@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ from click.testing import CliRunner
 from fhir.resources.R4B import get_fhir_model_class
 
 from hooks.guideline.definitions import MEDICATIONS, SERVICES, proposes
-from hooks.guideline.libraries import LIBRARY_OF
+from hooks.guideline.libraries import LIBRARY_OF, rules_of
 from hooks.guideline.package import BASE, definitions
-from hooks.reference.catalogue import sections
+from hooks.reference.catalogue import sections, wordings
 from hooks.tools.cli import main
 from recommenders.assessing.topics import TOPICS
 from recommenders.patient.advice import ChangedOrder, ProposedMedication
@@ -24,6 +25,7 @@ from tests.oracle import ask
 from tests.vignettes import load_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 RULES = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules.items()}
@@ -39,6 +41,18 @@ def chinese(element: dict[str, Any]) -> str:
     return str(told["content"])
 
 
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text in a resource, and each point of a list in one."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
+    elif isinstance(value, str):
+        yield value
+        yield from (line.removeprefix("- ") for line in value.splitlines())
+
+
 @pytest.mark.parametrize("resource", MADE, ids=lambda one: f"{one['resourceType']}/{one['id']}")
 def test_each_definition_is_valid_r4(resource: dict[str, Any]) -> None:
     get_fhir_model_class(resource["resourceType"]).model_validate(resource)
@@ -51,6 +65,8 @@ def test_each_rule_is_there_with_its_words_condition_and_sources(rule: str) -> N
     assert (plan["title"], action["title"]) == (info.title, info.summary.en)
     assert chinese(action["_title"]) == info.summary.zh
     assert info.condition in plan["description"]
+    spoken = {text for wording in wordings(info) if wording not in info.buttons for text in (wording.en, wording.zh)}
+    assert spoken <= set(texts_of(plan)), "whatever the rule may say is there, in both languages"
     assert [trigger["name"] for trigger in action["trigger"]] == list(info.hooks)
     cited = [one for one in plan["relatedArtifact"] if one["type"] == "citation"]
     assert [(one["citation"], chinese(one["_citation"])) for one in cited] == [
@@ -71,7 +87,7 @@ def test_a_condition_that_is_stated_in_cql_names_its_library_and_the_others_are_
         assert stated[0]["expression"]["expression"] == f'"{rule}"'
         assert PLANS[rule]["library"][0].startswith(stated[0]["expression"]["reference"])
     assert set(LIBRARY_OF) <= set(RULES)
-    assert len(LIBRARY_OF) == 46
+    assert len(LIBRARY_OF) == 50
 
 
 def test_whatever_is_named_is_in_the_package() -> None:
@@ -123,6 +139,23 @@ def test_a_rule_names_what_the_vignettes_saw_it_propose() -> None:
         (ROOT / "hooks" / "guideline" / "proposes.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         proposes.cache_clear()
     assert proposes() == found
+
+
+def test_the_guide_for_integrators_lists_the_libraries_and_their_rules() -> None:
+    guide = (ROOT / "docs" / "integration.md").read_text(encoding="utf-8")
+    assert f"{len(LIBRARY_OF)} rules have their condition in CQL" in guide
+    rows = dict(re.findall(r"^\| `(OncoBone\w+)` \| [^|]+ \| ([^;|]+)", guide, re.MULTILINE))
+    for library in set(LIBRARY_OF.values()):
+        assert set(listed(rows[library])) == set(rules_of(library)), library
+
+
+def listed(text: str) -> Iterator[str]:
+    """The rules of "DOSE-001 to -003, -007": the family is said once, a span is all of it that there is."""
+    family, ids = text.strip().split("-", 1)
+    numbers = [int(rule.rpartition("-")[2]) for rule in RULES if rule.rpartition("-")[0] == family]
+    for part in ids.split(","):
+        first, _, last = part.replace("-", " ").strip().partition("to")
+        yield from (f"{family}-{one:03}" for one in numbers if int(first) <= one <= int(last or first))
 
 
 # --- the command --------------------------------------------------------------------------------------------

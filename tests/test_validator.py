@@ -1,4 +1,4 @@
-"""HAPI's validator finds nothing wrong with what we send: forms, answers, orders, refusals, the package of rules."""
+"""HAPI's FHIR validator finds nothing wrong with what we send: forms, answers, orders, refusals, rules, samples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hooks.dossier.form.questions import QUESTIONS, link_id
 from hooks.dossier.form.writing import observations, questionnaire_response
 from hooks.errors import outcome
 from hooks.guideline.package import definitions
+from hooks.reference.samples import samples
 from recommenders.assessing.decisive import LESION
 from recommenders.assessing.decisive import Item as Asked
 from tests.engines import Remark, validated
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("validator")]
 
+PATIENTS = Path(__file__).parent.parent / "fixtures" / "patients"
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 NOT_CHECKED = (
     # terminologies that no test can ship
@@ -84,6 +86,9 @@ def sent() -> Iterator[tuple[str, Any]]:
                 for action in suggestion["actions"]:
                     if "resource" in action:
                         yield f"suggested by {path.stem}", action["resource"]
+    for sample in samples():
+        bundle = json.loads((PATIENTS / f"{sample.name}.json").read_text(encoding="utf-8"))
+        yield from ((f"sample {sample.name}", entry["resource"]) for entry in bundle["entry"])
     yield from ((f"package {one['id']}", one) for one in definitions())
     for status in (400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 502, 503, 504):
         yield f"refusal {status}", outcome(status, "What was wrong.", field="context.patientId")

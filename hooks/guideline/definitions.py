@@ -90,7 +90,8 @@ def plan_of_rule(entry: Entry, addresses: Addresses) -> Json:
     info = entry.info
     plan = heading("PlanDefinition", entry.rule, info.title, addresses) | {
         "type": {"coding": [{"system": PLAN_TYPES, "code": "eca-rule", "display": "ECA Rule"}]},
-        "description": f"Holds when: {info.condition}",
+        "description": _in_words(entry),
+        **_more(entry),
         "relatedArtifact": [*map(_cited, info.source_lines), *map(_evidence, info.evidence, entry.evidence)],
     }
     library = LIBRARY_OF.get(entry.rule)
@@ -116,10 +117,39 @@ def plan_of_rule(entry: Entry, addresses: Addresses) -> Json:
     return _without_empty(plan)
 
 
+def _in_words(entry: Entry) -> str:
+    """Say when the rule holds, what counts as done already, and what makes it new."""
+    info = entry.info
+    told = (("Holds when", info.condition), ("Done already when", info.done), ("New when", info.new_when))
+    return "\n\n".join(f"{heading}: {words}" for heading, words in told if words)
+
+
+def _more(entry: Entry) -> Json:
+    """Give what the rule says beyond its headline and its advice: exemptions, differing sources, points, gaps."""
+    info = entry.info
+    asked = (wording for ask in info.ask if (wording := ask.wording()) is not None)
+    lines: list[Wording] = [*info.unless, *info.sources_differ, *info.points, *asked, *info.if_missing]
+    if info.also:
+        lines.insert(0, info.also)
+    if not lines:
+        return {}
+    english, chinese = ("\n".join(f"- {line.text(language)}" for line in lines) for language in ("en", "zh-CN"))
+    return said("usage", Wording.model_validate({"en": english, "zh-CN": chinese}))
+
+
 def _advised(entry: Entry) -> Iterator[Json]:
-    """Yield what the card tells the reader to do, each line an action of its own."""
-    for line in entry.info.do:
-        yield said("textEquivalent", line)
+    """Yield what is said under one circumstance, and what the reader is told to do, each with its circumstance."""
+    info = entry.info
+    for variant in info.variants:
+        for wording in (variant.summary, variant.also, variant.unless):
+            if wording is not None:
+                yield said("textEquivalent", wording) | _under(variant.when, info.circumstances)
+    for line in info.do:
+        yield said("textEquivalent", line) | _under(line.when, info.circumstances)
+
+
+def _under(when: str | None, circumstances: Mapping[str, str]) -> Json:
+    return {} if when is None else {"description": f"Where: {circumstances.get(when, when)}"}
 
 
 def _proposed(entry: Entry, addresses: Addresses) -> Iterator[Json]:
