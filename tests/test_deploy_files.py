@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from jsonschema.validators import validator_for
 
 from hooks.running.processes import SLACK_S
 from hooks.settings import Settings
@@ -113,6 +114,16 @@ def test_kubernetes_knows_every_word_of_the_manifests() -> None:
 def composed() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
     return found
+
+
+def test_compose_knows_every_word_of_its_file() -> None:
+    """By the schema of the Compose Specification (compose-go 2.16, Apache License 2.0), without its descriptions."""
+    schema = json.loads((ROOT / "tests" / "vendor" / "compose-spec.json").read_text(encoding="utf-8"))
+    check = validator_for(schema)(schema)
+    assert [one.message for one in check.iter_errors(composed())] == []
+    wrong = composed()
+    wrong["services"]["proxy"]["port"] = ["443:443"]
+    assert list(check.iter_errors(wrong)), "one that it does not know is a fault"
 
 
 def test_images_are_pinned_by_one_command_before_the_first_start(tmp_path: Path) -> None:

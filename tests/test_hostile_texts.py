@@ -87,7 +87,7 @@ def test_no_text_of_a_megabyte_holds_up_a_call(made: Any) -> None:
         while len(raw) > 15 * MEGABYTE:
             text = text[: len(text) // 2]
             raw = json.dumps(made(text), ensure_ascii=False).encode()
-        path, answers = f"/cds-services/{SERVICE_OF[body['hook']]}", []
+        path, answers = f"/cds-services/{SERVICE_OF[body['hook']]}", list[Any]()
 
         def asked(path: str = path, raw: bytes = raw, answers: list[Any] = answers) -> None:
             answers.append(client.post(path, data=raw, headers={"Content-Type": "application/json"}))
