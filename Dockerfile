@@ -1,7 +1,7 @@
 # OncoBone in a container. Started as it is, it refuses: a host that is not loopback needs signed clients,
 # or ONCOBONE_ALLOW_OPEN=on on an isolated test network; it says so and exits.
-# The base is named by version. To pin it, give its digest, which `docker buildx imagetools inspect python:3.11-slim`
-# prints: docker build --build-arg BASE=python:3.11-slim@sha256:… .
+# The base is named by version; a site pins it by its digest, which deploy/compose/pin-images.sh prints:
+# docker build --build-arg BASE=python:3.11-slim@sha256:… .
 ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 WORKDIR /build

@@ -10,8 +10,12 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.validators import validator_for
 
 from hooks.running.processes import SLACK_S
 from hooks.settings import Settings
@@ -72,6 +76,89 @@ def test_kubernetes_waits_for_the_last_words_and_asks_what_there_is() -> None:
     assert set(re.findall(r"httpGet: \{path: (\S+),", text)) == {"/healthz"}, "with the database down all still answer"
     listed = re.findall(r"^  - (\S+\.yaml)$", (DEPLOY / "kubernetes" / "kustomization.yaml").read_text(), re.MULTILINE)
     assert set(listed) | {"kustomization.yaml"} == {path.name for path in (DEPLOY / "kubernetes").iterdir()}
+
+
+SCHEMAS = ROOT / "tests" / "vendor" / "kubernetes"
+
+
+def manifests() -> list[dict[str, Any]]:
+    folder = DEPLOY / "kubernetes"
+    files = sorted(path for path in folder.glob("*.yaml") if path.name != "kustomization.yaml")
+    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in files]
+
+
+def faults(manifest: dict[str, Any]) -> list[str]:
+    """What Kubernetes' own strict schema says against a manifest."""
+    group, _, version = manifest["apiVersion"].rpartition("/")
+    name = "-".join(part for part in (manifest["kind"].lower(), group.partition(".")[0], version) if part)
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    return [one.message for one in Draft202012Validator(schema).iter_errors(manifest)]
+
+
+def test_kubernetes_knows_every_word_of_the_manifests() -> None:
+    assert len(manifests()) == 5
+    for manifest in manifests():
+        assert faults(manifest) == []
+        assert faults(manifest | {"spec": manifest["spec"] | {"replica": 2}}), "one that it does not know is a fault"
+    if (kubeconform := shutil.which("kubeconform")) is not None:
+        place = str(SCHEMAS / "{{ .ResourceKind }}{{ .KindSuffix }}.json")
+        text = "\n---\n".join(json.dumps(each) for each in manifests())
+        done = subprocess.run(  # noqa: S603 - kubeconform, found above
+            [kubeconform, "-strict", "-summary", "-schema-location", place],
+            input=text, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Valid: 5" in done.stdout
+
+
+def composed() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_compose_knows_every_word_of_its_file() -> None:
+    """By the schema of the Compose Specification (compose-go 2.16, Apache License 2.0), without its descriptions."""
+    schema = json.loads((ROOT / "tests" / "vendor" / "compose-spec.json").read_text(encoding="utf-8"))
+    check = validator_for(schema)(schema)
+    assert [one.message for one in check.iter_errors(composed())] == []
+    wrong = composed()
+    wrong["services"]["proxy"]["port"] = ["443:443"]
+    assert list(check.iter_errors(wrong)), "one that it does not know is a fault"
+
+
+def test_images_are_pinned_by_one_command_before_the_first_start(tmp_path: Path) -> None:
+    asked = tmp_path / "docker"
+    digest = "sha256:" + "0" * 64
+    asked.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "buildx imagetools inspect" ] && echo {digest}\n', encoding="utf-8")
+    asked.chmod(0o755)
+    script = DEPLOY / "compose" / "pin-images.sh"
+    env = environment() | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", str(script)], env=env, capture_output=True, text=True, check=True)  # noqa: S603, S607
+    pinned = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert all(value.endswith(f"@{digest}") for value in pinned.values())
+    images = {one["image"] for one in composed()["services"].values()} | {"${PYTHON_IMAGE:-python:3.11-slim}"}
+    images.discard("oncobone")  # our own, built of the last
+    assert images == {f"${{{name}:-{value.partition('@')[0]}}}" for name, value in pinned.items()}
+    assert composed()["x-oncobone"]["build"]["args"]["BASE"] in images
+    assert "ARG BASE=python:3.11-slim\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    asked.write_text("#!/bin/sh\necho 'no such manifest'\n", encoding="utf-8")
+    failed = subprocess.run(["sh", str(script)], env=env, capture_output=True, text=True, check=False)  # noqa: S603, S607
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+
+
+def test_what_compose_mounts_is_there_or_a_secret_that_it_tells_to_make() -> None:
+    text = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
+    head = text.partition("x-oncobone")[0]
+    for service in composed()["services"].values():
+        for mount in service.get("volumes", ()):
+            source = mount.partition(":")[0]
+            if source.startswith("./secrets/"):
+                assert source.removeprefix("./") in head, source
+            elif source.startswith("."):
+                assert (DEPLOY / "compose" / source).exists(), source
+            else:
+                assert source in composed()["volumes"], source
 
 
 def test_the_timer_runs_the_purge() -> None:

@@ -132,12 +132,15 @@ def test_a_fault_of_the_fhir_server_is_named_in_time_and_never_taken_for_an_empt
     faulty: tuple[Server, Callable[[str, str], str]], fault: str
 ) -> None:
     server, base_for = faulty
+    started = time.monotonic()
+    server.call(call_body())
+    floor = time.monotonic() - started
     for kind, key in (("Observation", "observations"), ("Condition", "conditions"), ("*", "conditions")):
         body = call_body(prefetch={}, fhirServer=base_for(fault, kind), fhirAuthorization=AUTHORIZATION)
         started = time.monotonic()
         answered = server.call(body, headers={"Accept-Language": "en"})
         took = time.monotonic() - started
-        assert took < BUDGET_S + SLACK_S, (kind, took)
+        assert took < BUDGET_S + SLACK_S + 5 * floor, (kind, took, floor)
         if kind == "Observation":
             assert answered.status_code == 200
             evaluation = answered.json()["extension"]["org.oncobone.evaluation"]

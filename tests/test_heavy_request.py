@@ -1,7 +1,8 @@
 """
 One request of fifteen megabytes, whatever stands in it: a second's work at the most, and what was not read is said.
 
-The work is CPU time of this process, so that what else the machine does counts for nothing.
+The work is CPU time of this process, in seconds of a quiet core (`tests/floors.py`): what else the machine does counts
+for nothing.
 """
 
 from __future__ import annotations
@@ -22,17 +23,24 @@ from hooks.errors import Refused
 from hooks.running.warming import COLLECT_AFTER
 from hooks.trust.gate import Strangers
 from tests.conftest import Server
+from tests.floors import seconds_of
 from tests.wire import DAY, bundle, call_body, observation
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+JSON = {"Content-Type": "application/json"}
 MB = 1_000_000
 SIZE = 15 * MB
 CPU_S = 1.0
 MEMORY = 300 * MB
-SLOWER = 4
-"""How much slower than the machine of the promise this one may be, with another test beside it."""
+ABOUT = {"reference": "Patient/p-1"}
+DOSAGE = {
+    "text": "4 mg every 4 weeks",
+    "timing": {"repeat": {"frequency": 1, "period": 4, "periodUnit": "wk"}},
+    "doseAndRate": [{"doseQuantity": {"value": 4, "unit": "mg"}}],
+}
+ZOLEDRONIC = {"coding": [{"system": "http://www.whocc.no/atc", "code": "M05BA08"}]}
 
 
 def form_client() -> FlaskClient:
@@ -57,10 +65,28 @@ def creatinine(name: str, **members: Any) -> dict[str, Any]:
     return observation("2160-0", 1.0, "mg/dL", name, day="2026-11-18") | members
 
 
-def with_results(*results: dict[str, Any]) -> bytes:
+def order(number: int, **members: Any) -> dict[str, Any]:
+    told: dict[str, Any] = {"status": "active", "intent": "order", "subject": ABOUT, "authoredOn": "2026-10-01"}
+    return (
+        {"resourceType": "MedicationRequest", "id": f"m{number}", "medicationCodeableConcept": ZOLEDRONIC}
+        | told
+        | members
+    )
+
+
+def diagnosis(number: int) -> dict[str, Any]:
+    said = {"text": f"metastasis to left femur {number}"}
+    return {"resourceType": "Condition", "id": f"c{number}", "subject": ABOUT, "code": said}
+
+
+def with_(key: str, *resources: dict[str, Any]) -> bytes:
     body = call_body()
-    body["prefetch"]["observations"] = bundle(*results)
+    body["prefetch"][key] = bundle(*resources)
     return json.dumps(body).encode()
+
+
+def with_results(*results: dict[str, Any]) -> bytes:
+    return with_("observations", *results)
 
 
 CODING = {"system": "http://loinc.org", "code": "2160-0"}
@@ -88,6 +114,16 @@ SHAPES: dict[str, Callable[[], bytes]] = {
     "notes of many results": lambda: with_results(
         *(creatinine(f"o{n}", note=[{"text": "fracture"}] * 8000) for n in range(70))
     ),
+    "interpretations of many results": lambda: with_results(
+        *(creatinine(f"o{n}", interpretation=[{"coding": [CODING] * 20}] * 90) for n in range(135))
+    ),
+    "dosages of many orders": lambda: with_(
+        "medications", *(order(n, dosageInstruction=[DOSAGE] * 700) for n in range(110))
+    ),
+    "notes of many orders": lambda: with_(
+        "medications", *(order(n, note=[{"text": "zoledronic acid 4 mg " * 20}] * 300) for n in range(100))
+    ),
+    "diagnoses in words of their own": lambda: with_("conditions", *(diagnosis(n) for n in range(4990))),
     "numbers": lambda: inside(b"[" + b"1," * (SIZE // 2) + b"1]"),
     "members": lambda: inside(b"{" + b",".join(b'"m%d":1' % n for n in range(SIZE // 12)) + b"}"),
     "digits": lambda: inside(b"1" * SIZE),
@@ -105,14 +141,17 @@ SHAPES: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_request_of_fifteen_megabytes_costs_a_second_at_the_most(client: FlaskClient, shape: str) -> None:
     body = SHAPES[shape]()
-    started = time.process_time()
-    answered = client.post(
-        "/cds-services/oncobone-patient-view", data=body, headers={"Content-Type": "application/json"}
-    )
-    took = time.process_time() - started
+    answers = []
+
+    def asked() -> None:
+        answers.append(client.post("/cds-services/oncobone-patient-view", data=body, headers=JSON))
+
+    cost = seconds_of(asked, CPU_S)
+    answered = answers[-1]
     assert answered.status_code in {200, 400, 413}
-    assert took < CPU_S * SLOWER, f"{took:.2f} s"
-    if answered.status_code == 200 and shape.endswith("result"):
+    print(f"\n{shape}: {cost:.2f} s of CPU, {len(body) / MB:.0f} MB")  # noqa: T201
+    assert cost <= CPU_S, f"{cost:.2f} s"
+    if answered.status_code == 200 and shape.startswith(("codings", "components", "notes", "dosages", "diagnoses")):
         notes = answered.get_json()["extension"]["org.oncobone.evaluation"]["notes"]
         assert any("too-long" in note["reason"] for note in notes), "what was not read is said"
 
@@ -130,6 +169,7 @@ def test_it_takes_no_more_memory_than_was_promised(start_server: Callable[..., S
     before = peak(server)
     for shape in ("codings of many results", "notes of many results", "members"):
         server.send(SHAPES[shape]())
+    print(f"\n{(peak(server) - before) / MB:.0f} MB more at the most")  # noqa: T201
     assert peak(server) - before < MEMORY
 
 
@@ -146,10 +186,12 @@ def test_a_chart_of_thousands_of_usual_results_is_read_to_its_end(client: FlaskC
 
 def test_the_rules_page_is_made_once(client: FlaskClient) -> None:
     first = client.get("/rules").data
-    started = time.process_time()
-    for _ in range(20):
-        assert client.get("/rules").data == first
-    assert time.process_time() - started < 20 * 0.01 * SLOWER
+
+    def asked() -> None:
+        for _ in range(20):
+            assert client.get("/rules").data == first
+
+    assert seconds_of(asked, 0.2) <= 0.2
     assert client.get("/rules?lang=zh").data != first
 
 

@@ -16,8 +16,8 @@ from fhir_mapping.chart import Mapped, read_chart
 from fhir_mapping.delivery.checking import check_of
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
-from fhir_mapping.terms import decode
-from fhir_mapping.terms.decode import ResourceFaultError
+from fhir_mapping.terms import glances
+from fhir_mapping.terms.exact import ResourceFaultError
 from hooks.reference.samples import request_for, samples
 from tests.wire import bundle, call_body, observation
 
@@ -110,7 +110,7 @@ def read(body: dict[str, Any]) -> Mapped:
 def test_at_a_glance_and_closely_the_same_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body = request_for(name)
     quickly = read(body)
-    monkeypatch.setattr(decode, "glance_at", lambda _: None)
+    monkeypatch.setattr(glances, "glance_at", lambda _: None)
     assert read(body) == quickly
 
 
@@ -143,5 +143,5 @@ def test_what_is_not_plain_is_looked_at_closely(odd: dict[str, Any], monkeypatch
         observation("2160-0", 1.1, "mg/dL", "o-1") | odd, observation("718-7", 12, "g/dL", "o-2")
     )
     quickly = read(body)
-    monkeypatch.setattr(decode, "glance_at", lambda _: None)
+    monkeypatch.setattr(glances, "glance_at", lambda _: None)
     assert read(body) == quickly

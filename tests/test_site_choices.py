@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from hooks.application import create_app
+from hooks.configuration import load
 from hooks.reference.samples import request_for, samples
-from hooks.settings import Settings, SettingsError, load
+from hooks.settings import Settings, SettingsError
 from hooks.store.store import open_store
 from hooks.tools.cli import main
 from hooks.trust.keys import public_jwk

@@ -24,6 +24,7 @@ import pytest
 import requests
 
 from tests.conftest import Server
+from tests.floors import cpu_of
 from tests.wire import bundle, call_body, observation
 
 SOAK = os.environ.get("ONCOBONE_SOAK") == "1"
@@ -55,8 +56,7 @@ def usual_body() -> bytes:
 
 def cpu_s(server: Server) -> float:
     """Processor time that a server's process has used."""
-    parts = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+    return cpu_of(server.process.pid)
 
 
 def one_after_the_other(server: Server, calls: int = 100) -> float:
@@ -191,6 +191,7 @@ def test_slow_sockets_of_each_kind_do_not_hold_up_calls(start_server: Callable[.
 
 def test_small_calls_are_answered_beside_heavy_ones(start_server: Callable[..., Server]) -> None:
     server = start_server()
+    floor = one_after_the_other(server)
     heavy = call_body()
     heavy["prefetch"]["observations"] = bundle(
         *(
@@ -221,4 +222,5 @@ def test_small_calls_are_answered_beside_heavy_ones(start_server: Callable[..., 
         for thread in threads:
             thread.join()
     assert set(statuses) <= {200, 503}
-    assert sorted(took)[10] < 2, took
+    # Two heavy ones are at work beside each: what a small one waits for is its own work among theirs, never their end.
+    assert sorted(took)[10] < 1 + 30 / floor, took

@@ -577,9 +577,10 @@ def test_a_key_set_that_cannot_be_had_lets_nobody_in(
     answer, server = published
     answer.fault = fault
     door = Authenticator(configured(tmp_path, keys_file=None, jku=f"{server.base}/jwks"))
-    start = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     assert refused(door, token()) == "key"
-    assert time.monotonic() - start < 3
+    assert time.process_time() - worked < 1, "a bomb of a key set is not unpacked"
+    assert time.monotonic() - started < 10, "a set that drips is not waited for"
     assert len(server.seen) == 1
 
 

@@ -60,7 +60,7 @@ class ObservationIndex:
             listed: Iterable[heads.Coding] = code.coding
         else:
             listed = heads.codings(code)
-        found: tuple[Slot, ...] = ()
+        found: list[Slot] = []
         standard = False
         for coding in listed:
             key = (coding.system, coding.code)
@@ -68,11 +68,11 @@ class ObservationIndex:
             if known is None:
                 known = self._coded[key] = self._of_coding(coding.system, coding.code)
             if known[0]:
-                found += known[0]
+                found += known[0]  # a list: thousands of codings cost so many steps, and not their square
             elif known[1]:
                 standard = True
         if found:
-            return found if len(found) == 1 else _best_coded(tuple(dict.fromkeys(found)))
+            return tuple(found) if len(found) == 1 else _best_coded(tuple(dict.fromkeys(found)))
         return () if standard else self._by_words(code)
 
     def _by_words(self, code: heads.Codeable | list[heads.Codeable] | None) -> tuple[Slot, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.notes import usual_name
 from fhir_mapping.delivery.resources import readable
-from fhir_mapping.terms import codes, exact
+from fhir_mapping.terms import codes, exact, heads
 from fhir_mapping.terms.exact import ResourceFaultError
 
 if TYPE_CHECKING:
@@ -46,11 +46,20 @@ class Item:
     """Whether it was found to be unreadable: then nobody knows what it says."""
     _copy: dict[str, Any] | None = None
 
+    def _words(self) -> tuple[str, ...]:
+        """Give the words by which a code is told, where they are judged: a result's are known by name."""
+        if self.kind == "Observation":
+            return ()
+        code = heads.head_of(self.raw).code
+        said = [one.text for one in heads.codeables(code)]
+        said += [coding.display for coding in heads.codings(code)]
+        return tuple(each for each in said if each)
+
     def copy(self, timezone: dt.tzinfo, notes: Notes) -> dict[str, Any] | None:
         """Give the tidy, validated copy; None, noted, when the resource cannot be used."""
         if self._copy is None and not self.is_faulty:
             try:
-                notes.spend(self.raw)
+                notes.spend(self.kind, self.raw, self._words())
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
                 respelled: list[str] = []
                 self._copy = readable(exact.whole(self.raw), timezone, without=without, respelled=respelled)

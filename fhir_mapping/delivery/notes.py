@@ -33,6 +33,7 @@ class Notes:
         self._nameless: Counter[tuple[str, str]] = Counter()
         self._counts: Counter[str] = Counter()
         self._left = exact.MAX_WORK_OF_A_CALL
+        self._heard: set[tuple[str, ...]] = set()
 
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
@@ -52,9 +53,16 @@ class Notes:
             self.add(usual_name(name), reason)
         self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
 
-    def spend(self, raw: msgspec.Raw | bytes) -> None:
-        """Take note of the work that a resource costs; raises `ResourceFaultError` when a call has had its share."""
-        self._left -= exact.work(raw)
+    def spend(self, kind: str, raw: msgspec.Raw | bytes, words: tuple[str, ...] = ()) -> None:
+        """
+        Take note of the work that a resource costs, which is more when its words are new.
+
+        Raises `ResourceFaultError` when a call has had its share.
+        """
+        self._left -= exact.work_of_a_call(kind, raw)
+        if words and words not in self._heard:
+            self._heard.add(words)
+            self._left -= exact.NEW_WORDS
         if self._left < 0:
             raise ResourceFaultError("too-long: this call holds more than can be read in its time")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.exact import MAX_DIGITS, MAX_MAGNITUDE, ResourceFaultError
+from fhir_mapping.terms.heads import MAX_CODINGS
 
 Tidy = Callable[[Any, dt.tzinfo], Any]
 """Makes one element tidy; None means that nothing usable is left of it."""
@@ -181,7 +182,11 @@ _quantity_members["extension"] = extensions  # extensions hold quantities, and q
 
 
 def codeable(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
-    """Make a CodeableConcept of one; text alone, one coding for a list, and a list of them are understood."""
+    """
+    Make a CodeableConcept of one; text alone, one coding for a list, and a list of them are understood.
+
+    Raises ResourceFaultError for one with more codings than any concept has: each would be checked.
+    """
     if isinstance(value, str):
         return {"text": value.strip()} if value.strip() else None
     if isinstance(value, list):
@@ -196,6 +201,8 @@ def codeable(value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
         return merged or None
     if isinstance(value, dict) and "coding" not in value and ("code" in value or "system" in value):
         value = {"coding": [value]}
+    if isinstance(value, dict) and isinstance(listed := value.get("coding"), list) and len(listed) > MAX_CODINGS:
+        raise ResourceFaultError(f"too-long: more than {MAX_CODINGS} codings")
     return CODEABLE(value, timezone)
 
 

@@ -15,8 +15,12 @@ MAX_DIGITS = 40
 MAX_MAGNITUDE = Decimal(1_000_000_000)
 MAX_WORK = 10_000
 """Of one resource, as `work` counts it; an imaging study of thousands of images is below it."""
-MAX_WORK_OF_A_CALL = 70_000
-"""Of all resources of a call that are read whole: about a second. A result is 10 to 20."""
+MAX_WORK_OF_A_CALL = 50_000
+"""Of all resources of a call that are read whole: less than a second. A result is 10 to 30."""
+NEW_WORDS = 40
+"""The work of words that this call has not said before: what they assert is judged once."""
+_DOSED = 2.5
+"""How much more an element of a medication costs than others: doses, times and rates are computed from it."""
 SURELY_LITTLE = 2 * MAX_WORK
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -47,6 +51,12 @@ def work(raw: msgspec.Raw | bytes) -> int:
     """Tell what a resource costs to read: its objects, each of which is checked, and a little for each element."""
     body = bytes(raw)
     return body.count(b"{") + body.count(b",") // 25
+
+
+def work_of_a_call(kind: str, raw: msgspec.Raw | bytes) -> int:
+    """Tell what reading a resource whole takes of a call's share: its work, and a little for text."""
+    text = memoryview(raw).nbytes // 250
+    return text + int(work(raw) * (_DOSED if kind.startswith("Medication") else 1))
 
 
 def refuse_too_long(raw: msgspec.Raw | bytes) -> None:
