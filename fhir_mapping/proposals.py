@@ -113,6 +113,9 @@ def resource_for(
         resource["authoredOn"] = authored.isoformat()
     if requester is not None:
         resource["requester"] = {"reference": requester}
+    if isinstance(item, ProposedMedication) and item.indication is not None:
+        why = _TABLE["indications"][item.indication]
+        resource["reasonCode"] = [_concept(why, language, _codings(why))]
     if stated := [{"reference": name} for name in dict.fromkeys(reasons) if _REASON.match(name)]:
         resource["reasonReference"] = stated
     resource |= after

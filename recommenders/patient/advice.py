@@ -102,7 +102,10 @@ Service = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedMedication:
-    """A new medication order; the FHIR side knows codes and forms. Doses in mg (vitamin D in IU)."""
+    """A new medication order; the FHIR side knows codes and forms. Doses in mg (vitamin D in IU).
+
+    `indication` is written on the order where another rule of the dose hangs on it.
+    """
 
     drug: Literal[
         "denosumab",
@@ -122,6 +125,7 @@ class ProposedMedication:
     diluent_ml: int | None = None
     once: bool = False
     hours: tuple[int, ...] = ()
+    indication: Literal["hypercalcaemia"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
