@@ -44,6 +44,7 @@ FINDINGS: dict[str, str] = {
     "antiangiogenic": "meds.antiangiogenic",
     "nephrotoxic": "meds.nephrotoxic",
     "nsaid": "meds.nsaid",
+    "thiazide": "meds.thiazide",
     "acetaminophen": "meds.acetaminophen",
     "opioid": "meds.opioid",
     "ici": "meds.ici",

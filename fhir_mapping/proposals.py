@@ -153,6 +153,9 @@ def _new_order(
         resource["authoredOn"] = authored.isoformat()
     if requester is not None:
         resource["requester"] = {"reference": requester}
+    if isinstance(item, ProposedMedication) and item.indication is not None:
+        why = TABLE["indications"][item.indication]
+        resource["reasonCode"] = [_concept(why, language, _codings(why))]
     if reasons:
         resource["reasonReference"] = [{"reference": name} for name in reasons]
     return resource | after

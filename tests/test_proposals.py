@@ -42,7 +42,9 @@ ZOLEDRONIC = ProposedMedication(
 MEDICATIONS: tuple[ProposedMedication, ...] = (
     XGEVA,
     ZOLEDRONIC,
-    ProposedMedication(drug="zoledronic", dose=Decimal(4), route="IV", infusion_min=15, once=True),
+    ProposedMedication(
+        drug="zoledronic", dose=Decimal(4), route="IV", infusion_min=15, once=True, indication="hypercalcaemia"
+    ),
     ProposedMedication(drug="ibandronate", dose=Decimal(6), route="IV", interval_days=28),
     ProposedMedication(
         drug="incadronate", dose=Decimal(5), route="IV", interval_days=28, infusion_min=120, diluent_ml=500
@@ -97,6 +99,14 @@ def test_every_code_stands_in_the_code_table_and_is_the_same_in_both_languages(i
     assert {(coding["system"], coding["code"]) for coding in found} <= table_codes()
     assert all(coding["display"] for coding in found)
     assert codings(chinese) == found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("item", MEDICATIONS, ids=str)
+def test_an_order_against_a_high_calcium_says_so_and_no_other_does(item: ProposedMedication, language: str) -> None:
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": write(item, language)}]}
+    (order,) = read_drafts(bundle, None, context=CONTEXT).orders
+    assert order.indication.value == item.indication
 
 
 @pytest.mark.parametrize("item", SERVICES, ids=lambda item: item.service)

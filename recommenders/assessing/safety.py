@@ -97,8 +97,8 @@ def as_draft_order(item: ProposedMedication, facts: Facts) -> Order:
 
 
 def _is_for_hypercalcaemia(item: ProposedMedication) -> bool:
-    """Tell whether a bone agent is suggested once, against a high calcium, not as a course."""
-    return item.drug in _BONE_AGENTS and item.once
+    """Tell whether a bone agent is suggested against a high calcium, not as a course."""
+    return item.indication == "hypercalcaemia"
 
 
 def _as_given(order: Order, item: ProposedMedication | ChangedOrder, day: dt.date) -> dict[str, Fact]:

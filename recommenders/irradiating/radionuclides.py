@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recommenders.irradiating.targets import GUIDANCE
 from recommenders.patient.advice import Advice, Phrase
 from recommenders.patient.lesions import imaging
-from recommenders.patient.services import ask, not_asked
+from recommenders.patient.services import all_asked, ask, not_asked
 from recommenders.patient.surgery import diagnoses
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.logic import Criterion, all_of, documented, given
@@ -41,20 +41,21 @@ def _before_radionuclide(case: Case, order: Order | None, planned: Criterion) ->
         any("antineoplastic" in other.kinds for other in case.facts.orders if other is not order)
     )
     test = (ask("complete-blood-count", "blood-count", diagnoses(case)),) if counted.no else ()
+    ordered = all_asked(case, test)
     listed = tuple(Phrase("count", {"item": Phrase(f"count-{one.name}"), "value": one}) for one in recent)
     day = max((one.date for one in recent if one.date), default=None)
     return Advice(
         rule="RT-009",
         because=planned,
-        unless=all_of((counted, discussed, ~systemic)),
+        unless=all_of((counted | ordered, discussed, ~systemic)),
         fill={
             "radionuclide": _radionuclide_of(order),
-            "counts": Phrase("counts", {"list": listed, "day": day}) if day else "",
+            "counts": Phrase("counts", {"list": listed, "day": day}) if day else Phrase("counts-ordered"),
             "systemic": Phrase("systemic-therapy"),
         },
         order=order.reference if order is not None else None,
         holds={
-            "no-count": ~counted,
+            "no-count": ~counted & ~ordered,
             "systemic": systemic,
             "not-discussed": ~discussed & ~documented(facts.dx.lung_cancer),
             "lung-cancer": ~discussed & documented(facts.dx.lung_cancer),

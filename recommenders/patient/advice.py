@@ -99,7 +99,11 @@ Service = Literal[
 
 
 class ProposedMedication(msgspec.Struct, frozen=True, kw_only=True):
-    """A new medication order; the FHIR side knows codes and forms. Doses in mg (vitamin D in IU)."""
+    """
+    A new medication order; the FHIR side knows codes and forms. Doses in mg (vitamin D in IU).
+
+    `indication` is written on the order where another rule of the dose hangs on it.
+    """
 
     drug: Literal[
         "denosumab",
@@ -119,6 +123,7 @@ class ProposedMedication(msgspec.Struct, frozen=True, kw_only=True):
     diluent_ml: int | None = None
     once: bool = False
     hours: tuple[int, ...] = ()
+    indication: Literal["hypercalcaemia"] | None = None
 
 
 class ProposedService(msgspec.Struct, frozen=True, kw_only=True):

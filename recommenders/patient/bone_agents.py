@@ -204,6 +204,7 @@ def zoledronic_acid_for_hypercalcaemia(case: Case, button: str) -> Iterator[Prop
         route="IV",
         infusion_min=PROPOSED["infusion_minutes"],
         once=True,
+        indication="hypercalcaemia",
     )
     yield Proposal(button=button, items=(once,), reasons=CALCIUM)
 

@@ -413,6 +413,7 @@ class MedicationFacts:
     antiangiogenic: Finding = finding("meds.antiangiogenic", "anti-angiogenic drug", "抗血管生成药", closed=True)
     nephrotoxic: Finding = finding("meds.nephrotoxic", "nephrotoxic drug", "肾毒性药物", closed=True)
     nsaid: Finding = finding("meds.nsaid", "NSAID", "NSAID", closed=True)
+    thiazide: Finding = finding("meds.thiazide", "thiazide", "噻嗪类利尿药", closed=True)
     acetaminophen: Finding = finding("meds.acetaminophen", "acetaminophen", "对乙酰氨基酚", closed=True)
     opioid: Finding = finding("meds.opioid", "opioid", "阿片类", closed=True)
     ici: Finding = finding("meds.ici", "immune checkpoint inhibitor", "免疫检查点抑制剂", closed=True)
