@@ -12,6 +12,7 @@ from flask import Blueprint, Response, current_app, g, request
 
 from fhir_mapping.chart import read_chart
 from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.terms.decode import ResourceFaultError, TooManyEntriesError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
 from hooks.cards.cards import EVALUATION, PLAIN, Manner, answer
@@ -100,7 +101,18 @@ class Desk:
         watch.lap("assessment")
         return service, Judged(call, gathered, mapped, assessment, tuple(watch.laps))
 
-    def _mapped(self, call: Call, gathered: Gathered) -> Mapped:
+    def whole_series(self, judged: Judged) -> Mapped:
+        """
+        Read the results of a judged call once more, all earlier ones with them, to be shown: no rule looks at them.
+
+        Where nothing was superseded there are none but those that were read.
+        """
+        if not any(SUPERSEDED in note.reason for note in judged.mapped.notes):
+            return judged.mapped
+        results = {key: value for key, value in judged.gathered.prefetch.items() if key in {"patient", "observations"}}
+        return self._mapped(judged.call, replace(judged.gathered, prefetch=results), whole_series=True)
+
+    def _mapped(self, call: Call, gathered: Gathered, *, whole_series: bool = False) -> Mapped:
         try:
             mapped = read_chart(
                 gathered.prefetch,
@@ -110,6 +122,7 @@ class Desk:
                 draft_orders=call.draft_orders,
                 selections=call.selections,
                 site=self.mapping,
+                whole_series=whole_series,
             )
         except WrongPatientError as error:
             raise Refused(400, str(error), code="conflict", field="context.patientId") from None

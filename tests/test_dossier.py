@@ -36,6 +36,7 @@ from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Reason, exactly, known
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
 from recommenders.vocabulary.records import Course, Event, Order, Study
+from tests.fhir import coded, condition, procedure
 from tests.wire import DAY
 
 if TYPE_CHECKING:
@@ -288,6 +289,72 @@ def test_an_open_or_a_done_rule_states_nothing_that_is_not_known() -> None:
     ranged = rules(dossier("smouldering-high-risk"))["SMM-003"]
     assert ranged.state == "undecided"
     assert "3 of 4" in ranged.summaries[0]  # a range is true, whatever is still open
+
+
+def long_course() -> dict[str, Any]:
+    """A year of one patient: doses, radiotherapy, a fracture and its operation, imaging, and results every month."""
+    request = samples.request_for("lung-denosumab-low-calcium")
+    prefetch, who = request["prefetch"], {"subject": {"reference": f"Patient/{request['context']['patientId']}"}}
+    doses, results = prefetch["medicationAdministrations"]["entry"], prefetch["observations"]["entry"]
+    calcium, creatinine = (
+        next(one["resource"] for one in results if one["resource"]["code"].get("text") == name)
+        for name in ("Calcium", "Creatinine")
+    )
+    for month in range(1, 10):
+        day = dt.date(2026, month, 4 + month)
+        given = doses[0]["resource"] | {"id": f"dose-{month}", "effectiveDateTime": day.isoformat()}
+        value = calcium["valueQuantity"] | {"value": [2.41, 2.38, 2.4, 2.33, 2.36, 2.28, 2.24, 2.2, 2.12][month - 1]}
+        low = calcium | {"id": f"ca-{month}", "effectiveDateTime": day.isoformat(), "valueQuantity": value}
+        value = creatinine["valueQuantity"] | {"value": 70 + 2 * month}
+        kidney = creatinine | {"id": f"crea-{month}", "effectiveDateTime": day.isoformat(), "valueQuantity": value}
+        if month < 9:
+            doses.append({"resource": given})
+        results += [{"resource": low}, {"resource": kidney}]
+    femur = {"bodySite": [{"text": "right proximal femur"}]}
+    rays = procedure("rt", coded("http://snomed.info/sct", "1217123003", "Radiotherapy of bone metastasis"), when=None)
+    rays |= femur | who | {"performedPeriod": {"start": "2026-03-02", "end": "2026-03-13"}}
+    nail = procedure("nail", coded("http://snomed.info/sct", "179097005"), when="2026-06-18") | femur | who
+    nail |= {"code": {"text": "Intramedullary nailing of right proximal femur for pathological fracture"}}
+    broken = condition("broken", coded("http://snomed.info/sct", "11309961000119101"), recorded="2026-06-16") | who
+    prefetch["procedures"].setdefault("entry", []).extend({"resource": one} for one in (rays, nail))
+    prefetch["conditions"]["entry"].append({"resource": broken})
+    for told in samples.request_for("femur-and-cord")["prefetch"]["observations"]["entry"]:
+        if told["resource"]["id"] in {"obs-9", "obs-10", "obs-11"}:
+            results.append({"resource": told["resource"] | who})
+    results[-1]["resource"] = results[-1]["resource"] | {"effectiveDateTime": "2026-11-20"}
+    for key in ("observations", "medicationAdministrations", "procedures", "conditions"):
+        prefetch[key]["total"] = len(prefetch[key]["entry"])
+    return request
+
+
+def test_what_was_done_and_what_happened_stands_on_the_axis_of_the_results() -> None:
+    found = dossier_of(DESK, json.dumps(long_course()).encode(), "en")
+    lanes = {lane.kind: lane for lane in found.timeline.lanes}
+    assert {"dose", "radiotherapy", "operation", "event"} <= set(lanes)
+    assert len(lanes["dose"].marks) == 11
+    (rays,) = lanes["radiotherapy"].marks
+    assert (rays.day, rays.until) == (dt.date(2026, 3, 2), dt.date(2026, 3, 13))
+    assert [mark.day for mark in lanes["operation"].marks] == [dt.date(2026, 6, 18)]
+    assert [mark.day for mark in lanes["event"].marks] == [dt.date(2026, 6, 16)]
+    panel = next(one for one in found.timeline.panels if one.path == "lab.creatinine")
+    assert len(panel.points) == 10, "also results that no rule needs are drawn"
+    svg = drawing.time_axis(found.timeline, found.speaker, wide=True)
+    for kind in ("dose", "radiotherapy", "operation", "event"):
+        assert f'class="mark {kind}"' in svg
+
+
+@pytest.mark.parametrize("name", ["long-course", "heavy"])
+def test_drawing_every_result_changes_no_verdict(name: str) -> None:
+    body = json.dumps(long_course() if name == "long-course" else heavy()).encode()
+    service, judged = DESK.judge(body, DESK.services[:1])
+    told = dossier_of(DESK, body, "en")
+    for state in ("fired", "suppressed", "undecided"):
+        assert {row.rule for row in told.rules if row.state == state} == set(judged.assessment.of(state))
+    assert [card["summary"] for card in told.cards] == [
+        card["summary"] for card in DESK.words(service, judged, "en")["cards"]
+    ]
+    series, whole = judged.mapped.facts.series, DESK.whole_series(judged).facts.series
+    assert all(set(found) <= set(whole[path]) for path, found in series.items())
 
 
 def test_a_model_shows_its_inputs_the_sum_and_the_range() -> None:
