@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hooks.dossier.drawing import LETTER, apart, picture, short, tag
+from hooks.dossier.drawing import BOLD, LETTER, apart, picture, short, tag
 from hooks.dossier.texts import texts
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ WIDE_LETTERS = 0x2E80
 """From here on letters are as wide as high (Chinese)."""
 ROOMY = 1.12
 """For the widest of the fonts that may show it."""
-BOLD = 1.3
-"""How much wider a bold one is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hooks.dossier.drawing import LETTER, apart, picture, short, tag
+from hooks.dossier.drawing import BOLD, LETTER, apart, picture, short, tag
 from hooks.dossier.texts import texts
 from recommenders.vocabulary.bones import SPINE_REGIONS, levels_of
 
@@ -30,6 +30,8 @@ CENTRAL = {
     "spine": (110, 148), "spine-lumbar": (110, 174), "sacrum": (110, 204),
 }  # fmt: skip
 VERTEBRAL = SPINE_REGIONS | {"sacrum"}
+MARK = 8.5
+"""The radius of the mark at a lesion."""
 NEAREST = 16.0
 """How near two sites lie to each other at least, so that each can be pointed at where a site is entered."""
 
@@ -95,7 +97,7 @@ def _lesion(bone: Bone, x: float, y: float, *, doubtful: bool) -> Markup:
     return tag(
         "g",
         tag("title", f"{bone.number}: {bone.place}{score}"),
-        tag("circle", cx=x, cy=y, r=8.5),
+        tag("circle", cx=x, cy=y, r=MARK),
         tag("text", str(bone.number), x=x, y=y + 3.8, text_anchor="middle"),
         class_=kind,
     )
@@ -132,11 +134,17 @@ def _labels(labels: Sequence[Label]) -> Iterator[Markup]:
     """Draw words at the edges of the picture, moved apart where their places are near to each other."""
     for at_left, edge, anchor in ((True, 2, "start"), (False, 218, "end")):
         mine = [one for one in labels if one.at_left is at_left]
-        for one, y in zip(mine, apart([one.y for one in mine], 13, 26, 494), strict=True):
+        for one, y in zip(mine, apart([_beside(one, edge) for one in mine], 13, 26, 494), strict=True):
             end = edge + (1 if at_left else -1) * (len(one.text) * LETTER + 2)
             kind = "told grave" if one.is_grave else "told"
             yield tag("line", class_=kind, x1=one.x, x2=end, y1=one.y, y2=y)
             yield tag("text", one.text, class_=kind, x=edge, y=y + 4, text_anchor=anchor)
+
+
+def _beside(one: Label, edge: float) -> float:
+    """How far down words stand: beside their place where there is room for them, else under it."""
+    has_room = len(one.text) * LETTER * BOLD < abs(one.x - edge) - MARK
+    return one.y if has_room else one.y + 2 * MARK
 
 
 def outline(language: str, shapes: Iterable[Markup] = ()) -> Markup:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LETTER = 5.6
 """The usual width of a small letter, px; only to keep labels apart."""
+BOLD = 1.3
+"""How much wider a bold one is."""
 
 
 def tag(name: str, *inside: str, **attributes: object) -> Markup:
