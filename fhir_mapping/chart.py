@@ -93,13 +93,15 @@ def read_chart(
     draft_orders: bytes | None = None,
     selections: Sequence[str] | None = None,
     site: SiteMapping | None = None,
+    whole_series: bool = False,
 ) -> Mapped:
     """
     Read one patient's facts from prefetched FHIR R4.
 
     `prefetch` holds the JSON bytes of each key (`b"null"` is known to be empty; a missing key or None did not come; an
     `Unavailable` could not be had). `now` is timezone-aware; the evaluation day is its day in `timezone`.
-    `draft_orders` are the bytes of `context.draftOrders`, `selections` those of order-select.
+    `draft_orders` are the bytes of `context.draftOrders`, `selections` those of order-select. With `whole_series` all
+    earlier results are kept, to be shown, and not those alone that a rule can need.
 
     Raises `WrongPatientError` for another patient's Patient or draft order, `TooManyEntriesError` above 20,000
     entries (5,000 that are to be read and are no results; 200 bone lesions; 500 drafts), `ResourceFaultError` for
@@ -107,13 +109,17 @@ def read_chart(
     """
     if now.tzinfo is None:
         raise ValueError("`now` must tell its time zone; use datetime.now(UTC).")
-    return _Chart(patient_id, now, timezone, site or NO_SITE).read(prefetch, draft_orders, selections)
+    chart = _Chart(patient_id, now, timezone, site or NO_SITE, whole_series=whole_series)
+    return chart.read(prefetch, draft_orders, selections)
 
 
 class _Chart:
     """One call; the readers share its context and notes."""
 
-    def __init__(self, patient_id: str, now: dt.datetime, timezone: dt.tzinfo, site: SiteMapping) -> None:
+    def __init__(
+        self, patient_id: str, now: dt.datetime, timezone: dt.tzinfo, site: SiteMapping, *, whole_series: bool
+    ) -> None:
+        self.whole_series = whole_series
         self.notes = Notes()
         self.table, index = _tables(site)
         self.selection = Selection(
@@ -338,7 +344,7 @@ class _Chart:
         first = first_dose(courses)
 
         def wanted(path: str) -> Callable[[dt.date], bool] | None:
-            if path in {"bone.ctx", "bone.pinp"}:
+            if self.whole_series or path in {"bone.ctx", "bone.pinp"}:
                 return lambda _: True
             if path == "lab.creatinine" and first is not None:
                 return lambda day: (

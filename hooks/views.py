@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from fhir_mapping.chart import read_chart
 from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.terms.decode import TooManyEntriesError
 from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping, site_mapping
@@ -108,7 +109,18 @@ class Desk:
         hook, wanted = judged.call.hook, service.recommenders
         return replace(judged, assessment=assess(judged.mapped.facts, hook, recommenders=wanted, site=site, whole=True))
 
-    def _mapped(self, call: Call, gathered: Gathered) -> Mapped:
+    def whole_series(self, judged: Judged) -> Mapped:
+        """
+        Read the results of a judged call once more, all earlier ones with them, to be shown: no rule looks at them.
+
+        Where nothing was superseded there are none but those that were read.
+        """
+        if not any(SUPERSEDED in note.reason for note in judged.mapped.notes):
+            return judged.mapped
+        results = {key: value for key, value in judged.gathered.prefetch.items() if key in {"patient", "observations"}}
+        return self._mapped(judged.call, replace(judged.gathered, prefetch=results), whole_series=True)
+
+    def _mapped(self, call: Call, gathered: Gathered, *, whole_series: bool = False) -> Mapped:
         try:
             mapped = read_chart(
                 gathered.prefetch,
@@ -118,6 +130,7 @@ class Desk:
                 draft_orders=call.draft_orders,
                 selections=call.selections,
                 site=self.mapping,
+                whole_series=whole_series,
             )
         except WrongPatientError as error:
             raise Refused(400, str(error), code="conflict", field="context.patientId") from None

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from hooks.cards.wording import Speaker
-from hooks.dossier import drawing, trees
+from hooks.dossier import axis, body, drawing, trees
 from hooks.dossier.page import fragment, whole_page
 from hooks.dossier.texts import texts
 from hooks.dossier.whole import Dossier, dossier_of
@@ -36,6 +36,7 @@ from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Reason, exactly, known
 from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
 from recommenders.vocabulary.records import Course, Event, Order, Study
+from tests.fhir import coded, condition, procedure
 from tests.wire import DAY
 
 if TYPE_CHECKING:
@@ -267,12 +268,12 @@ def test_a_vertebra_carries_the_six_items_of_the_sins_with_the_range_of_what_is_
 
 def test_the_grade_of_the_cord_and_the_scores_stand_on_the_skeleton() -> None:
     found = with_sins(alignment="deformity")
-    svg = drawing.skeleton(found.skeleton, found.speaker)
+    svg = body.skeleton(found.skeleton, found.speaker)
     assert re.findall(r'<text class="told[^"]*"[^>]*>([^<]+)', svg) == ["SINS 14", "Mirels 11", "ESCC 2"]
-    ((x, y),) = drawing.at_level("T8")
+    ((x, y),) = body.at_level("T8")
     assert re.findall(r'<line class="told grave" x1="(\S+)" x2="\S+" y1="(\S+)"', svg)[-1] == (f"{x:.0f}", f"{y:.1f}")
     silent = dossier("lung-denosumab-low-calcium")
-    assert "ESCC" not in drawing.skeleton(silent.skeleton, silent.speaker)
+    assert "ESCC" not in body.skeleton(silent.skeleton, silent.speaker)
 
 
 def test_an_open_or_a_done_rule_states_nothing_that_is_not_known() -> None:
@@ -288,6 +289,72 @@ def test_an_open_or_a_done_rule_states_nothing_that_is_not_known() -> None:
     ranged = rules(dossier("smouldering-high-risk"))["SMM-003"]
     assert ranged.state == "undecided"
     assert "3 of 4" in ranged.summaries[0]  # a range is true, whatever is still open
+
+
+def long_course() -> dict[str, Any]:
+    """A year of one patient: doses, radiotherapy, a fracture and its operation, imaging, and results every month."""
+    request = samples.request_for("lung-denosumab-low-calcium")
+    prefetch, who = request["prefetch"], {"subject": {"reference": f"Patient/{request['context']['patientId']}"}}
+    doses, results = prefetch["medicationAdministrations"]["entry"], prefetch["observations"]["entry"]
+    calcium, creatinine = (
+        next(one["resource"] for one in results if one["resource"]["code"].get("text") == name)
+        for name in ("Calcium", "Creatinine")
+    )
+    for month in range(1, 10):
+        day = dt.date(2026, month, 4 + month)
+        given = doses[0]["resource"] | {"id": f"dose-{month}", "effectiveDateTime": day.isoformat()}
+        value = calcium["valueQuantity"] | {"value": [2.41, 2.38, 2.4, 2.33, 2.36, 2.28, 2.24, 2.2, 2.12][month - 1]}
+        low = calcium | {"id": f"ca-{month}", "effectiveDateTime": day.isoformat(), "valueQuantity": value}
+        value = creatinine["valueQuantity"] | {"value": 70 + 2 * month}
+        kidney = creatinine | {"id": f"crea-{month}", "effectiveDateTime": day.isoformat(), "valueQuantity": value}
+        if month < 9:
+            doses.append({"resource": given})
+        results += [{"resource": low}, {"resource": kidney}]
+    femur = {"bodySite": [{"text": "right proximal femur"}]}
+    rays = procedure("rt", coded("http://snomed.info/sct", "1217123003", "Radiotherapy of bone metastasis"), when=None)
+    rays |= femur | who | {"performedPeriod": {"start": "2026-03-02", "end": "2026-03-13"}}
+    nail = procedure("nail", coded("http://snomed.info/sct", "179097005"), when="2026-06-18") | femur | who
+    nail |= {"code": {"text": "Intramedullary nailing of right proximal femur for pathological fracture"}}
+    broken = condition("broken", coded("http://snomed.info/sct", "11309961000119101"), recorded="2026-06-16") | who
+    prefetch["procedures"].setdefault("entry", []).extend({"resource": one} for one in (rays, nail))
+    prefetch["conditions"]["entry"].append({"resource": broken})
+    for told in samples.request_for("femur-and-cord")["prefetch"]["observations"]["entry"]:
+        if told["resource"]["id"] in {"obs-9", "obs-10", "obs-11"}:
+            results.append({"resource": told["resource"] | who})
+    results[-1]["resource"] = results[-1]["resource"] | {"effectiveDateTime": "2026-11-20"}
+    for key in ("observations", "medicationAdministrations", "procedures", "conditions"):
+        prefetch[key]["total"] = len(prefetch[key]["entry"])
+    return request
+
+
+def test_what_was_done_and_what_happened_stands_on_the_axis_of_the_results() -> None:
+    found = dossier_of(DESK, json.dumps(long_course()).encode(), "en")
+    lanes = {lane.kind: lane for lane in found.timeline.lanes}
+    assert {"dose", "radiotherapy", "operation", "event"} <= set(lanes)
+    assert len(lanes["dose"].marks) == 11
+    (rays,) = lanes["radiotherapy"].marks
+    assert (rays.day, rays.until) == (dt.date(2026, 3, 2), dt.date(2026, 3, 13))
+    assert [mark.day for mark in lanes["operation"].marks] == [dt.date(2026, 6, 18)]
+    assert [mark.day for mark in lanes["event"].marks] == [dt.date(2026, 6, 16)]
+    panel = next(one for one in found.timeline.panels if one.path == "lab.creatinine")
+    assert len(panel.points) == 10, "also results that no rule needs are drawn"
+    svg = axis.time_axis(found.timeline, found.speaker, wide=True)
+    for kind in ("dose", "radiotherapy", "operation", "event"):
+        assert f'class="mark {kind}"' in svg
+
+
+@pytest.mark.parametrize("name", ["long-course", "heavy"])
+def test_drawing_every_result_changes_no_verdict(name: str) -> None:
+    request = json.dumps(long_course() if name == "long-course" else heavy()).encode()
+    service, judged = DESK.judge(request, DESK.services[:1])
+    told = dossier_of(DESK, request, "en")
+    for state in ("fired", "suppressed", "undecided"):
+        assert {row.rule for row in told.rules if row.state == state} == set(judged.assessment.of(state))
+    assert [card["summary"] for card in told.cards] == [
+        card["summary"] for card in DESK.words(service, judged, "en")["cards"]
+    ]
+    series, whole = judged.mapped.facts.series, DESK.whole_series(judged).facts.series
+    assert all(set(found) <= set(whole[path]) for path, found in series.items())
 
 
 def test_a_model_shows_its_inputs_the_sum_and_the_range() -> None:
@@ -350,20 +417,20 @@ def test_the_command_writes_one_file(tmp_path: Path) -> None:
 
 
 def test_every_site_can_be_pointed_at_on_both_sides() -> None:
-    places = [spot for site in SITES if site != "bone" for spot in drawing.spots(site, "")]
-    assert all(drawing.spots(site, "") for site in SITES if site != "bone")
+    places = [spot for site in SITES if site != "bone" for spot in body.spots(site, "")]
+    assert all(body.spots(site, "") for site in SITES if site != "bone")
     for one, other in itertools.combinations(places, 2):
-        assert math.dist(one, other) >= drawing.NEAREST, (one, other)
+        assert math.dist(one, other) >= body.NEAREST, (one, other)
     for site in ("femur", "rib"):
-        (right,), (left,) = drawing.spots(site, "right"), drawing.spots(site, "left")
-        assert right[0] < drawing.MIDDLE < left[0]  # the patient faces the reader
+        (right,), (left,) = body.spots(site, "right"), body.spots(site, "left")
+        assert right[0] < body.MIDDLE < left[0]  # the patient faces the reader
 
 
 def test_everything_is_drawn_inside_the_picture() -> None:
     for name in ("smouldering-that-is-active", "lung-denosumab-low-calcium", "femur-and-cord"):
         found = dossier(name)
         for wide in (True, False):
-            svg = drawing.time_axis(found.timeline, found.speaker, wide=wide)
+            svg = axis.time_axis(found.timeline, found.speaker, wide=wide)
             width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())  # type: ignore[union-attr]
             circles = re.findall(r'<circle[^>]* cx="([\d.]+)" cy="([\d.]+)"', svg)
             assert circles
@@ -384,7 +451,7 @@ def test_labels_are_moved_apart_in_their_order_and_no_further_than_need_be(place
 
 def test_a_limit_is_drawn_with_its_direction_and_its_source() -> None:
     found = dossier("lung-denosumab-low-calcium")
-    svg = drawing.time_axis(found.timeline, found.speaker, wide=True)
+    svg = axis.time_axis(found.timeline, found.speaker, wide=True)
     panel = next(panel for panel in found.timeline.panels if panel.path == "lab.ca_corr")
     for line in panel.lines:
         assert f">{Markup.escape(f'{line.sign} {line.text}')}<" in svg

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recommenders.assessing.decisive import Decisive
     from recommenders.vocabulary.dictionary import Facts
 
-MOST_TRIES = 8
+MOST_TRIES = 6
 """Answers that are tried to rank the questions of a page; the form, which is waited for, tries them all."""
 MOST_SHOWN = 12
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hooks.dossier import drawing, verdicts
+from hooks.dossier import axis, body, drawing, verdicts
 from hooks.dossier.texts import texts
 from hooks.reference.safe import markdown
 
@@ -60,7 +60,7 @@ def _context(dossier: Dossier, links: str | None) -> dict[str, object]:
     axes = (
         []
         if dossier.timeline.is_empty
-        else [drawing.time_axis(dossier.timeline, speaker, wide=wide) for wide in (True, False)]
+        else [axis.time_axis(dossier.timeline, speaker, wide=wide) for wide in (True, False)]
     )
     return {
         "d": dossier,
@@ -68,10 +68,10 @@ def _context(dossier: Dossier, links: str | None) -> dict[str, object]:
         "language": dossier.language,
         "links": links,
         "axes": axes,
-        "body": drawing.skeleton(skeleton, speaker),
+        "body": body.skeleton(skeleton, speaker),
         "bar": lambda score: drawing.score_bar(score, speaker),
         "scale": drawing.scale,
-        "doubtful": any(len(drawing.spots(bone.site, bone.side)) > 1 for bone in skeleton.bones),
+        "doubtful": any(len(body.spots(bone.site, bone.side)) > 1 for bone in skeleton.bones),
         "counts": verdicts.counts(dossier.rules, dossier.language),
         "markdown": markdown,
         "together": lambda lines: _together(lines, texts(dossier.language)["semicolon"]),

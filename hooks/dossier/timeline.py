@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment, Verdict
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.logic import Condition, Criterion
 
 SERIES = (
@@ -127,11 +128,16 @@ class Timeline:
         return not self.lanes and not self.panels
 
 
-def timeline_of(assessment: Assessment, speaker: Speaker) -> Timeline:
-    """Put what happened and what was measured on one axis; what has no day is not on it."""
+def timeline_of(assessment: Assessment, speaker: Speaker, series: Mapping[str, Sequence[Reading]]) -> Timeline:
+    """
+    Put what happened and what was measured on one axis; what has no day is not on it.
+
+    `series` are all earlier results by fact path; those that the rules had are only what they can need.
+    """
+    told = replace(assessment.facts, series={path: tuple(found) for path, found in series.items()})
     lanes = tuple(_lanes(assessment, speaker))
     looked = _looked_at(assessment)
-    drawn = {path: panel for path in SERIES if (panel := _panel(path, assessment, speaker, looked)) is not None}
+    drawn = {path: panel for path in SERIES if (panel := _panel(path, told, speaker, looked)) is not None}
     if "lab.ca_corr" in drawn and len(drawn.get("lab.ca_total", drawn["lab.ca_corr"]).points) == 1:
         drawn.pop("lab.ca_total", None)  # a single total calcium says nothing beside the corrected one
     panels = tuple(drawn.values())
@@ -214,7 +220,7 @@ def _conditions(criterion: Criterion) -> Iterator[Condition]:
         yield from _conditions(part)
 
 
-def _panel(path: str, assessment: Assessment, speaker: Speaker, looked: Looked) -> Panel | None:
+def _panel(path: str, facts: Facts, speaker: Speaker, looked: Looked) -> Panel | None:
     spec = DICTIONARY[path]
     looks = looked.get((spec.name, spec.unit), [])
     points = tuple(
@@ -225,8 +231,8 @@ def _panel(path: str, assessment: Assessment, speaker: Speaker, looked: Looked) 
             _looks(reading, looks, speaker),
             reading.resources,
         )
-        for reading in history(assessment.facts, path)
-        if reading.date is not None and (height := _height(reading)) is not None
+        for reading in history(facts, path)
+        if reading.date is not None and reading.date <= facts.as_of and (height := _height(reading)) is not None
     )
     if not points:
         return None

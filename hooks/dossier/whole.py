@@ -110,7 +110,7 @@ def told(
         in_scope=whole.in_scope,
         who=_who(speaker),
         cards=tuple(desk.words(service, judged, language)["cards"]),
-        timeline=timeline.timeline_of(whole, speaker),
+        timeline=timeline.timeline_of(whole, speaker, desk.whole_series(judged).facts.series),
         skeleton=bones.skeleton_of(whole, speaker),
         models=models.models_of(whole, speaker),
         opinions=verdicts.opinions_of(whole, speaker),

@@ -33,7 +33,9 @@ PASSED = frozenset({"GET", "POST", "PUT"})
 PATIENCE_S = 30
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A little EHR</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head><body><main>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<style>body { font: 1rem/1.6 system-ui, sans-serif; max-width: 46rem; margin: 0 auto; padding: 1rem 1.2rem; }
+ul { padding: 0; list-style: none; } li { padding: .3rem 0; border-bottom: 1px solid #8884; }</style></head><body><main>
 <h1>A little EHR</h1><p>Choose a synthetic patient; the dossier is launched as a SMART app.</p>
 <ul>{% for patient, story, url in rows %}
 <li><a href="{{ url }}">{{ story }}</a> <code>{{ patient }}</code></li>{% endfor %}</ul>

@@ -123,12 +123,17 @@ function again() {
   timer = setTimeout(() => fire({ quiet: true }).catch(() => say(words.unreachable, true)), 250);
 }
 
+// The hook that a request names, also one that is no JSON yet.
+function hookOf(text) {
+  return (parsed(text) || {}).hook || (/"hook"\s*:\s*"([a-z-]+)"/.exec(text) || [])[1];
+}
+
 async function fire({ quiet = false, focus = !quiet } = {}) {
   say(words.working);
   await loading;
   const mine = round += 1;
   const text = area.value;
-  const wanted = (parsed(text) || {}).hook || hook.value; // not JSON: sent as it is, the service says what is wrong
+  const wanted = hookOf(text) || hook.value; // not JSON: sent as it is, the service says what is wrong
   const service = services[wanted] || Object.values(services)[0];
   const start = performance.now();
   const answer = await fetch(`${base}/cds-services/${encodeURIComponent(service)}`, {

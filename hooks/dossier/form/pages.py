@@ -13,7 +13,7 @@ from flask import Blueprint, Response, render_template, request
 from fhir_mapping.terms.queries import templates
 from hooks.cards.language import page_language
 from hooks.cards.wording import LANGUAGES
-from hooks.dossier.drawing import outline, spots
+from hooks.dossier.body import outline, spots
 from hooks.dossier.form import asking
 from hooks.dossier.form.questionnaire import every_item, questionnaire
 from hooks.dossier.form.questions import QUESTIONS
