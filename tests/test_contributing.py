@@ -121,9 +121,9 @@ def test_what_is_wrong_with_a_face_is_said_at_start_with_its_file(tree: Path, fo
     assert said in done.stderr
 
 
-def loaded(tree: Path) -> str:
-    """Start the copy, and give what it complains of."""
-    done = run(tree, "-c", "import hooks.application")
+def loaded(tree: Path, module: str = "recommenders.assessing.topics") -> str:
+    """Load the copy as a start does, or as much of it as a module, and give what it complains of."""
+    done = run(tree, "-c", f"import {module}")
     return done.stderr if done.returncode else ""
 
 
@@ -239,13 +239,15 @@ def test_a_code_given_twice_is_refused_at_start(tree: Path) -> None:
     table = tree / "fhir_mapping/terms/codes.csv"
     row = "platelets,Platelets,Observation,http://loinc.org,99998-9,Platelets,,our example"
     table.write_text(f"{table.read_text(encoding='utf-8').rstrip()}\n{row}\n", encoding="utf-8")
-    assert "99998-9 is given twice, as haemoglobin and as platelets" in loaded(tree)
+    assert "99998-9 is given twice, as haemoglobin and as platelets" in loaded(tree, "fhir_mapping.chart")
 
 
 def test_a_fact_is_three_lines_and_each_is_asked_for(tree: Path) -> None:
     assert len(steps(FACT)) == 3
     apply(tree, FACT, without="common.toml")
-    assert "common.toml: give each fact a window in [tables.windows]" in loaded(tree)
+    assert "common.toml: give each fact a window in [tables.windows]" in loaded(
+        tree, "recommenders.assessing.assessment"
+    )
     shutil.copy2(ROOT / "recommenders/vocabulary/fact_groups.py", tree / "recommenders/vocabulary/fact_groups.py")
     shutil.copy2(ROOT / "fhir_mapping/terms/facts.toml", tree / "fhir_mapping/terms/facts.toml")
     apply(tree, FACT)
