@@ -172,4 +172,5 @@ class Details:
             name = label(fact.name, self.speaker.language)
             return self.speaker.frame("unknown_fact", fact=name, why=why)
         text = self._line(said, wording)
-        return self.speaker.frame("unknown_line", text=text, why=why)
+        # one sentence: its stop stands behind the brackets
+        return self.speaker.frame("unknown_line", text=text.rstrip(".。"), why=why)
