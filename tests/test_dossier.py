@@ -12,7 +12,7 @@ import re
 import tomllib
 from decimal import Decimal
 from importlib import resources
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -34,7 +34,7 @@ from recommenders.assessing.assessment import assess
 from recommenders.vocabulary.bones import SITES
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Reason, exactly, known
-from recommenders.vocabulary.logic import Criterion, all_of, any_of, documented
+from recommenders.vocabulary.logic import Criterion, Op, all_of, any_of, documented
 from recommenders.vocabulary.records import Course, Event, Order, Study
 from tests.fhir import coded, condition, procedure
 from tests.wire import DAY
@@ -470,7 +470,7 @@ def test_every_word_is_there_in_both_languages() -> None:
         assert set(row) == {"en", "zh-CN"}, key
         assert all(text.strip() for text in row.values()), key
     wanted = {f"why_{reason}" for reason in get_args(Reason)}
-    wanted |= {f"op_{op}" for op in get_args(get_type_hints(Criterion)["op"])} - {"op_leaf", "op_not"}
+    wanted |= {f"op_{op}" for op in get_args(Op)} - {"op_leaf", "op_not"}
     for kind, name in ((Course, "status"), (Event, "type"), (Study, "modality"), (Order, "kinds")):
         annotation = str(kind.__annotations__[name])
         wanted |= {f"word_{word}" for word in re.findall(r"['\"]([a-z-]+)['\"]", annotation)}

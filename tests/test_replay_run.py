@@ -22,6 +22,7 @@ from hooks.replay.errors import LEFT_OUT, ReplayError
 from hooks.replay.running import read_link
 from hooks.settings import Settings
 from recommenders.assessing.assessment import assess
+from recommenders.vocabulary.facts import replace
 from tests.conftest import ROOT, environment, oncobone
 from tests.fhir import coded, condition, patient
 from tests.replay import export, people, replay, rows, tables, write_lines
@@ -318,8 +319,6 @@ def test_a_topic_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     real = assess
 
     def failing(*given: Any, **more: Any) -> Any:
-        from dataclasses import replace  # noqa: PLC0415 - only here
-
         return replace(real(*given, **more), failed=("workup",))
 
     monkeypatch.setattr(judging, "assess", failing)
