@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from hooks.application import create_app
-from hooks.dossier.texts import texts
 from hooks.reference import catalogue, samples
 from hooks.reference.editions import Edition, editions, history_of
 from hooks.reference.limits import limits_of
@@ -147,4 +146,5 @@ def test_the_page_of_a_rule_tells_since_when_it_stands_and_what_became_of_it(mon
 
 def test_every_topic_has_its_name_in_both_languages() -> None:
     for topic in TOPICS:
-        assert texts("en")[f"topic_{topic.name}"] == topic.guidance.title
+        assert topic.guidance.titles.en == topic.guidance.title
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in topic.guidance.titles.zh), topic.name

@@ -159,7 +159,7 @@ def _offers(section: Section, entry: Entry) -> Mapping[str, tuple[str, ...]]:
 
 def _filters(t: Mapping[str, str], language: Language) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     cited = {key for section in catalogue.sections() for entry in section.entries for key in entry.cited}
-    yield "topic", t["topic"], [(section.name, t[f"topic_{section.name}"]) for section in catalogue.sections()]
+    yield "topic", t["topic"], [(section.name, section.titles.text(language)) for section in catalogue.sections()]
     yield "voice", t["voice"], [(voice, t[f"voice_{voice}"]) for voice in reversed(VOICES)]
     yield "hook", t["hooks"], [(hook, hook) for hook in HOOKS]
     yield (

@@ -92,6 +92,7 @@ class Section:
 
     name: str
     title: str
+    titles: Wording
     limits: tuple[tuple[str, LimitEntry], ...]
     entries: tuple[Entry, ...]
 
@@ -167,6 +168,7 @@ def sections() -> tuple[Section, ...]:
         Section(
             topic.name,
             topic.guidance.title,
+            topic.guidance.titles,
             tuple((name, entry) for name, entries in topic.guidance.entries.items() for entry in entries),
             tuple(
                 Entry(

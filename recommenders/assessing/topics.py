@@ -70,6 +70,8 @@ def topic(name: str) -> Topic:
     for needed, line in (("GUIDANCE", f'GUIDANCE = guidance("{name}")'), ("rules", "def rules(case): yield Advice(…)")):
         if not hasattr(module, needed):
             raise GuidanceError(f"recommenders/{name}.py has no {needed}; write {line}")
+    if module.GUIDANCE.titles.en == module.GUIDANCE.titles.zh:
+        raise GuidanceError(f'{name}.toml has no title in both languages; write title = {{ en = "…", zh-CN = "…" }}')
     own = {part: getattr(module, part) for part in ("values", "concerns") if hasattr(module, part)}
     return Topic(name, module.rules, module.GUIDANCE, **own)
 

@@ -225,7 +225,7 @@ class TopicFile(_Data):
     `fills` are the placeholders that its rules fill themselves (`Advice.fill`): name -> what it shows, with its unit.
     """
 
-    title: str
+    title: Wording | str
     recommenders: dict[Recommender, RecommenderInfo] = {}
     limits: dict[str, tuple[LimitEntry, ...]] = {}
     tables: dict[str, Any] = {}
@@ -271,7 +271,9 @@ class Guidance:
 
     def __init__(self, topic: str, data: TopicFile) -> None:
         self.topic = topic
-        self.title = data.title
+        one = data.title  # files that are no topic have a title for those who read the file only
+        self.titles = one if isinstance(one, Wording) else Wording.model_validate({"en": one, "zh-CN": one})
+        self.title = self.titles.en
         self.recommenders = data.recommenders
         self.rules = data.rules
         self.tables = data.tables
