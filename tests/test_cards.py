@@ -212,7 +212,7 @@ def test_whoever_presses_a_button_finds_its_finding_gone_and_no_new_one(name: st
 )
 def test_a_sentence_that_says_the_unit_is_not_given_it_twice(sentence: str, said: str) -> None:
     blank = Facts(as_of=dt.date(2026, 11, 22))
-    fill = {
+    fill: dict[str, Any] = {
         "status.life": exactly(blank.status.life_expectancy, Decimal("2.0")),
         "calcium": exactly(blank.lab.ca_total, Decimal("2.02")),
     }

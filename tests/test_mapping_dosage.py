@@ -128,7 +128,7 @@ def test_every_brand_of_the_table_reads_as_its_drug_and_says_where_it_was_seen()
     ],
 )
 def test_an_interval_in_words(said: str, days: int | None) -> None:
-    assert intervals.text_interval(said) == (None if days is None else (days, days))
+    assert intervals.text_interval(said) == (None if days is None else (Decimal(days), Decimal(days)))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_an_interval_in_words(said: str, days: int | None) -> None:
     ],
 )
 def test_an_infusion_time_in_words(said: str, low: int, high: int) -> None:
-    assert infusions.text_infusion(said) == (low, high)
+    assert infusions.text_infusion(said) == (Decimal(low), Decimal(high))
 
 
 @pytest.mark.parametrize("said", ["30 min before ifosfamide", "IV 30 minutes before chemotherapy", "化疗前30分钟"])
