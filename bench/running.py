@@ -34,7 +34,7 @@ BARE_SERVER = {
     "sys.argv = ['gunicorn', '-w', '{workers}', '-k', 'gthread', '--threads', '8', '-b', '127.0.0.1:{port}',"
     " '--log-level', 'error', 'bare:app']\nrun()",
 }
-OURS = "from hooks.tools.start import main; main()"
+OURS = "from hooks.tools.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
