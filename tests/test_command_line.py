@@ -140,6 +140,7 @@ JSON: dict[str, tuple[tuple[str, ...], str]] = {
     "replay diff": (("run", "run"), "rules"),
     "replay run": (("in", "--to", "run", "--workers", "1", "--link", "who.ndjson"), "arms"),
     "replay show": (("run",), "arms"),
+    "samples": ((), "list"),
     "validate": (("request.json",), "used"),
 }
 """Command -> what it needs, and what its JSON holds."""
@@ -168,7 +169,7 @@ def parameters() -> Iterator[tuple[str, click.Parameter]]:
         yield from ((name, each) for each in command.params)
 
 
-WRITTEN = {"--draft", "--output", "--to", "--link", "--out", "--charts"}
+WRITTEN = {"--draft", "--output", "--to", "--link", "--out", "--charts", "--add-to", "--requests"}
 
 
 def test_wherever_a_file_is_read_standard_input_will_do() -> None:

@@ -265,7 +265,8 @@ def _told(evaluation: Mapping[str, Any], cards: int) -> Iterator[str]:
     if not cards:
         yield "No cards." if evaluation.get("in_scope") else "No cards: nothing here is in scope."
     if evaluation:
-        yield f"({cards} {'card' if cards == 1 else 'cards'} as of {evaluation['as_of']}, guidance {evaluation['guidance']})"
+        counted = "1 card" if cards == 1 else f"{cards} cards"
+        yield f"({counted} as of {evaluation['as_of']}, guidance {evaluation['guidance']})"
     for outcome in OUTCOMES:
         if rules := evaluation.get(outcome):
             yield f"{outcome}: {', '.join(rules)}"

@@ -153,6 +153,7 @@ def samples_command(
 
     Exit code 1: the server does not take them, or has other patients under their ids.
     """
+    trusted = _settings(config).ca_file
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     chosen = _chosen(names)
     rows = [(one, one.patient_id) for one in chosen]
@@ -161,7 +162,7 @@ def samples_command(
     if requests is not None:
         _write(requests, {one.name: samples.request_for(one.name, day=today) for one in chosen})
     if base is not None:
-        rows = [(one.sample, one.patient_id) for one in _loaded(base, today, chosen, token, _settings(config).ca_file)]
+        rows = [(one.sample, one.patient_id) for one in _loaded(base, today, chosen, token, trusted)]
     if raw:
         show_json([{"patient": patient, "hook": one.hook, "name": one.name} | dict(one.story) for one, patient in rows])
         return
