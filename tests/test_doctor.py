@@ -218,7 +218,7 @@ def test_a_server_that_is_not_there_is_told_in_plain_words() -> None:
     assert "--patient ID" in nobody.stderr
 
 
-@pytest.mark.parametrize("base", ["ftp://x/fhir", "nonsense", "http://user:pw@127.0.0.1/fhir"])
+@pytest.mark.parametrize("base", ["ftp://x/fhir", "no base", "http://user:pw@127.0.0.1/fhir"])
 def test_what_is_no_fhir_base_is_refused(base: str) -> None:
     done = doctor(base, "--patient", "s01")
     assert done.exit_code == 1

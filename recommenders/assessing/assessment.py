@@ -184,7 +184,7 @@ def assess_seen(
 def _verdicts(case: Case, topic: Topic, scope: Scope, only: Set[str] | None) -> Iterator[Verdict]:
     rules = topic.guidance.rules
     looked_at = _looked_at(case, topic, scope)
-    case.wanted = looked_at if only is None else looked_at & only
+    case.wanted = frozenset(looked_at) if only is None else looked_at & only
     if not case.wanted or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
         return
     said: dict[str, list[Advice]] = {}
