@@ -185,7 +185,6 @@ def test_pages_come_compressed_and_are_painted_soon(console: Console) -> None:
         painted.append(first_paint(console) or 0)
         if painted[-1] < SOON_MS:
             return
-    print(f"first paint after {min(painted):.0f} ms at best")
     assert min(painted) < SOON_MS * crowded() * (1 if os.environ.get("ONCOBONE_SOAK") else 4), painted
 
 
