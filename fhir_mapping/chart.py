@@ -16,10 +16,11 @@ from fhir_mapping.delivery.items import Item, Selected, relative
 from fhir_mapping.delivery.notes import Notes
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
+from fhir_mapping.diagnoses import fractures, histology
+from fhir_mapping.diagnoses.plasma_cells import is_of_family
+from fhir_mapping.diagnoses.tumours import is_stage_iv
 from fhir_mapping.elements import medication_entries, values
 from fhir_mapping.elements.answers import answer_of, imwg_response
-from fhir_mapping.elements.plasma_cells import is_of_family
-from fhir_mapping.elements.tumours import is_stage_iv
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
@@ -161,7 +162,7 @@ class _Chart:
         reader.moments()
         conditions.read(_reading(reader, "mm.bmpc"), _reading(reader, "mm.m_protein"))
         procedures.procedures(items.get("Procedure", ()))
-        conditions.choose_fracture(procedures.events)
+        fractures.choose(conditions, procedures.events)
         procedures.encounters(items.get("Encounter", ()))
         genomics.read(reader)
         reader.of_myeloma = any(is_of_family(one) for one in conditions.diagnoses)
@@ -806,6 +807,6 @@ def _histology(reader: ObservationReader, conditions: ConditionReader, candidate
     if resource is None or not about:
         reader.notes.add(candidate.item.name, "a histology that is not told to be of one Condition")
         return
-    found = conditions.take_histology(about[0], resource.get("valueCodeableConcept"), candidate.item.name)
+    found = histology.take(conditions, about[0], resource.get("valueCodeableConcept"), candidate.item.name)
     if not found:
         reader.notes.add(candidate.item.name, "a histology that no rule uses")

@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.conditions import PREGNANCY_DAYS
+from fhir_mapping.diagnoses.wellbeing import PREGNANCY_DAYS
 from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import texts_of

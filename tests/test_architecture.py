@@ -92,6 +92,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("delivery", "what came, whole or cut"),
         ("places", "which bone, which side"),
         ("elements", "what one element says: a dose, a value, a product"),
+        ("diagnoses", "what the diagnoses on record say, one by one and together"),
         ("writing", "how an order is written"),
         (".", "one reader for each FHIR resource, the chart, the way out"),
     ),
