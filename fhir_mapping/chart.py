@@ -24,6 +24,7 @@ from fhir_mapping.elements.answers import answer_of, imwg_response
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
+from fhir_mapping.skeleton.minor_fracture import minor_fracture
 from fhir_mapping.terms import dates, decode, dictionary, exact
 from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
 from fhir_mapping.terms.decode import Delivered
@@ -175,7 +176,7 @@ class _Chart:
         self._after(reader)
         reader.tell_of_what_does_not_count()
         entered = lesions.read(reader, conditions, items.get("BodyStructure", ()))
-        minor = lesions.minor_fracture(conditions, entered)
+        minor = minor_fracture(conditions, entered)
         if minor is not None:
             conditions.changes["pathological_fracture.minor_bone"] = minor
         changes |= _merged(conditions.changes, reader.changes)

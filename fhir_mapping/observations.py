@@ -7,13 +7,13 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping import one_time
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.items import Candidate
 from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import scores, tested, values
 from fhir_mapping.elements.answers import finding_of
 from fhir_mapping.elements.own_range import own_range
+from fhir_mapping.joining import one_time
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled, fold

@@ -93,6 +93,8 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("places", "which bone, which side"),
         ("elements", "what one element says: a dose, a value, a product"),
         ("diagnoses", "what the diagnoses on record say, one by one and together"),
+        ("joining", "what several results, or several lists, say together"),
+        ("skeleton", "the lesions of the bones, and which of them are one"),
         ("writing", "how an order is written"),
         (".", "one reader for each FHIR resource, the chart, the way out"),
     ),
