@@ -6,15 +6,14 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fhir_mapping import allergies, cord, draft_orders, genomics, imaging, lesions, medications, requested
 from fhir_mapping.conditions import ConditionReader
 from fhir_mapping.delivery.context import Note, ReadingContext, Used
 from fhir_mapping.delivery.index import ObservationIndex
-from fhir_mapping.delivery.items import Item, Selected, relative
+from fhir_mapping.delivery.items import Item, relative
 from fhir_mapping.delivery.notes import Notes
-from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
 from fhir_mapping.diagnoses import fractures, histology
 from fhir_mapping.diagnoses.plasma_cells import is_of_family
@@ -29,7 +28,6 @@ from fhir_mapping.terms import dates, decode, dictionary, exact
 from fhir_mapping.terms.codes import CodeTable, code_text, codings, texts_of
 from fhir_mapping.terms.decode import Delivered
 from fhir_mapping.terms.dictionary import MYELOMA
-from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
@@ -37,9 +35,6 @@ from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, Reason, replace, round_half_up, stated
 from recommenders.vocabulary.formulas import mosteller
 from recommenders.vocabulary.records import BISPHOSPHONATES, Courses, Lesions, Requests
-
-if TYPE_CHECKING:
-    import msgspec
 
 PREFETCH_KEYS = (
     "patient",
@@ -128,13 +123,16 @@ class _Chart:
             patient_id=patient_id, now=now, timezone=timezone, table=self.table, index=index, notes=self.notes
         )
         self.context = ReadingContext(
-            patient_id=patient_id, now=now, timezone=timezone, site=site, codes=self.table, resolve=self.resolve
+            patient_id=patient_id,
+            now=now,
+            timezone=timezone,
+            site=site,
+            codes=self.table,
+            resolve=self.selection.resolve,
         )
-        self.found = Selected()
+        self.found = self.selection.found
         self.drafts: Mapping[str, Mapping[str, Any]] = {}
         self.drafted_drugs: tuple[medications.Drafted, ...] = ()
-        self._by_name: dict[str, Item] = {}
-        self._resolved: dict[str, dict[str, Any] | None] = {}
 
     def read(
         self,
@@ -228,9 +226,7 @@ class _Chart:
                 self.notes.add(f"prefetch/{key}", f"unavailable: {value.reason}")
             else:
                 delivered[key] = decode.open_key(value)
-        self.found = self.selection.run(delivered)
-        for items in self.found.items.values():
-            self._by_name |= {item.name: item for item in items}
+        self.selection.run(delivered)
         self.context = replace(
             self.context,
             delivered=frozenset(self.found.delivered),
@@ -243,34 +239,6 @@ class _Chart:
         copies = [item.copy(self.context.timezone, self.notes) or {} for item in patients]
         told = [dates.parse(one.get("birthDate"), self.context.timezone) for one in copies]
         return next((stamp for stamp in told if stamp is not None), None)
-
-    def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """Give a resource that is contained, or was delivered; None when it is neither."""
-        if reference.startswith("#"):
-            for inner in exact.listed((containing or {}).get("contained")):
-                if inner.get("id") == reference[1:]:
-                    return self._checked(inner)
-            return None
-        name = self.selection.urn(reference) or relative(reference)
-        if name in self._by_name:
-            return self._by_name[name].copy(self.context.timezone, self.notes)
-        if name not in self._resolved:
-            raw = self.found.by_reference.get(name)
-            self._resolved[name] = None if raw is None else self._decoded(raw)
-        return self._resolved[name]
-
-    def _decoded(self, raw: msgspec.Raw | bytes) -> dict[str, Any] | None:
-        try:
-            return self._checked(exact.whole(raw))
-        except ResourceFaultError:
-            return None
-
-    def _checked(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
-        try:
-            return readable(resource, self.context.timezone)
-        except ResourceFaultError as error:
-            self.notes.add(f"{resource.get('resourceType')} contained", str(error))
-            return None
 
     # --- medications and drafts ---
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.items import Item, Selected, Slot
+    from fhir_mapping.delivery.items import Item, Slot
     from fhir_mapping.delivery.notes import Notes
+    from fhir_mapping.delivery.selected import Selected
     from fhir_mapping.terms.dictionary import ReadingRule
 
 
