@@ -18,6 +18,7 @@ from fhir_mapping.diagnoses.diagnosis import Diagnosis, read_diagnosis
 from fhir_mapping.diagnoses.plasma_cells import PlasmaCells
 from fhir_mapping.diagnoses.statements import Statement, says, settle
 from fhir_mapping.diagnoses.whereabouts import place_of_condition
+from fhir_mapping.findings.prognosis import WITHOUT_NUMBER
 from fhir_mapping.terms import dictionary
 from recommenders.vocabulary.facts import Fact, Finding, Reading, replace, stated
 from recommenders.vocabulary.records import Event
@@ -144,6 +145,6 @@ class ConditionReader:
             if one.item.name in self._used:
                 continue
             if one.concepts & {"limited_prognosis", "palliative_care_encounter"}:
-                self.notes.add(one.item.name, "limited prognosis documented without a number: ask for it")
+                self.notes.add(one.item.name, WITHOUT_NUMBER)
             elif not one.is_trap:
                 self.notes.add(one.item.name, "recognised; it states no fact that a rule uses")

@@ -55,6 +55,11 @@ class ObservationReader:
         """Give the tidy copy of a candidate's resource."""
         return candidate.item.copy(self.context.timezone, self.notes)
 
+    def reading_of(self, path: str) -> Reading:
+        """Give what was read of a measurement; blank where nothing was."""
+        found = self.changes.get(path)
+        return found if isinstance(found, Reading) else dictionary.blank_reading(path)
+
     def element(self, candidate: Candidate) -> Mapping[str, Any] | None:
         """Give what holds the candidate's value: the Observation, or one of its components."""
         resource = self.copy_of(candidate)

@@ -94,6 +94,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("elements", "what one element says: a dose, a value, a product"),
         ("diagnoses", "what the diagnoses on record say, one by one and together"),
         ("joining", "what several results, or several lists, say together"),
+        ("findings", "what is told in a way of its own: a symptom, a density, a stage, the cord"),
         ("skeleton", "the lesions of the bones, and which of them are one"),
         ("writing", "how an order is written"),
         (".", "one reader for each FHIR resource, the chart, the way out"),
