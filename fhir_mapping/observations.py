@@ -7,13 +7,13 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping import one_time
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.items import Candidate
 from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.elements import scores, tested, values
 from fhir_mapping.elements.answers import finding_of
 from fhir_mapping.elements.own_range import own_range
+from fhir_mapping.joining import one_time
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled, fold
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.delivery.items import Item, Selected, Slot
+    from fhir_mapping.delivery.items import Item, Slot
     from fhir_mapping.delivery.notes import Notes
+    from fhir_mapping.delivery.selected import Selected
     from fhir_mapping.terms.dictionary import ReadingRule
 
 
@@ -53,6 +54,11 @@ class ObservationReader:
     def copy_of(self, candidate: Candidate) -> Mapping[str, Any] | None:
         """Give the tidy copy of a candidate's resource."""
         return candidate.item.copy(self.context.timezone, self.notes)
+
+    def reading_of(self, path: str) -> Reading:
+        """Give what was read of a measurement; blank where nothing was."""
+        found = self.changes.get(path)
+        return found if isinstance(found, Reading) else dictionary.blank_reading(path)
 
     def element(self, candidate: Candidate) -> Mapping[str, Any] | None:
         """Give what holds the candidate's value: the Observation, or one of its components."""

@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.conditions import PREGNANCY_DAYS
+from fhir_mapping.diagnoses.wellbeing import PREGNANCY_DAYS
 from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import texts_of
@@ -14,15 +14,23 @@ from fhir_mapping.words import assertions
 from recommenders.vocabulary.facts import Fact, Finding, replace, stated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.items import Item
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.observations import ObservationReader
+    from fhir_mapping.terms.dates import Stamp
 
 _SEXES = frozenset({"male", "female", "other", "unknown"})
 PAST_CHILDBEARING = 60
+
+
+def born_on(patients: Iterable[Item], context: ReadingContext, notes: Notes) -> Stamp | None:
+    """Give the birth date, or as much of one as is told."""
+    copies = [item.copy(context.timezone, notes) or {} for item in patients]
+    told = [dates.parse(one.get("birthDate"), context.timezone) for one in copies]
+    return next((stamp for stamp in told if stamp is not None), None)
 
 
 def read_patient(item: Item, context: ReadingContext, notes: Notes) -> dict[str, Fact]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fhir_mapping.delivery.notes import NAMED_AT_MOST
-from fhir_mapping.delivery.selection import READ_AT_MOST
+from fhir_mapping.delivery.selected import READ_AT_MOST
 from fhir_mapping.draft_orders import MOST_DRAFTS, MOST_DRUGS
 from fhir_mapping.lesions import MOST_ENTRIES, MOST_LESIONS
 from hooks.configuration import load

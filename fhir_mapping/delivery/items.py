@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.notes import usual_name
@@ -125,26 +125,6 @@ class Aside:
     reason: Reason
     name: str
     day: dt.date | None
-
-
-@dataclass(slots=True)
-class Selected:
-    """
-    What was found: candidates per target, items per resource type, and what came of each prefetch key.
-
-    `aside` are results that do not count, per fact; `unidentified` the resources, per key, of which nobody can tell
-    what they are.
-    """
-
-    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
-    items: dict[str, list[Item]] = field(default_factory=dict)
-    delivered: set[str] = field(default_factory=set)
-    truncated: set[str] = field(default_factory=set)
-    cut: dict[str, dt.date | None] = field(default_factory=dict)
-    unavailable: set[str] = field(default_factory=set)
-    aside: dict[str, list[Aside]] = field(default_factory=dict)
-    unidentified: dict[str, list[str]] = field(default_factory=dict)
-    by_reference: dict[str, msgspec.Raw | bytes] = field(default_factory=dict)
 
 
 def name_of(kind: str, head: Head | Glance) -> str:

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from fhir_mapping.delivery.carrying import LISTS_ALL_DISEASES, Carrying
 from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.cuts import tell_of_list
 from fhir_mapping.delivery.items import (
     JUDGED_BY_RANGE,
     Aside,
     Candidate,
     Item,
-    Selected,
     Slot,
     is_patient,
     name_of,
     relative,
 )
+from fhir_mapping.delivery.masking import may_be_withheld, shown_part
 from fhir_mapping.delivery.notes import NOT_READ, Notes
+from fhir_mapping.delivery.resources import readable
+from fhir_mapping.delivery.selected import Selected
 from fhir_mapping.delivery.shapes import ELEMENTS
-from fhir_mapping.delivery.timing import COUNTS, PENDING, status_counts, version, when
+from fhir_mapping.delivery.timing import COUNTS, PENDING, status_counts, when
 from fhir_mapping.terms import codes, dates, decode, dictionary, exact, glances, heads
 from fhir_mapping.terms.decode import Delivered, Entry, TooManyEntriesError
 from fhir_mapping.terms.exact import ResourceFaultError
-from fhir_mapping.terms.heads import Head
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping
+
+    import msgspec
 
     from fhir_mapping.delivery.index import ObservationIndex
     from fhir_mapping.terms.codes import CodeTable
-
-READ_AT_MOST = 5_000
-"""So many resources, results aside, are read: a chart has a few hundred, and each costs a third of a millisecond."""
+    from fhir_mapping.terms.heads import Head
 
 MEDICATION_KINDS = frozenset(
     {"MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense"}
 )
+_WHOLE = frozenset({"lesion", "variant", "tumor-size", "imaging"})
+"""Topics whose components belong to the Observation and are no results of their own."""
+_NAMED_ONLY: Mapping[str, str] = {
+    "FamilyMemberHistory": "about the family: no fact of this patient",
+    "RiskAssessment": "an estimate of risk or survival is no life expectancy: ask for it",
+    "CarePlan": "a plan is no order and no treatment",
+    "RequestGroup": "a plan is no order and no treatment",
+    "Claim": "billing for payment: no fact of this patient",
+    "ExplanationOfBenefit": "billing for payment: no fact of this patient",
+}
+"""Resource types that a reader may look for and that never state a fact, and why."""
+_OVER = frozenset({"inactive", "remission", "resolved"})
+_REPORTED = frozenset({"final", "amended", "corrected", "appended"})
 
 
 class Selection:
@@ -67,16 +79,14 @@ class Selection:
         self._subjects: dict[str, bool] = {f"Patient/{patient_id}": True}
         self._written_subjects: dict[bytes, bool] = {}
         self._urns: dict[str, str] = {}
-        self._items: dict[str, Item] = {}
+        self._resolved: dict[str, dict[str, Any] | None] = {}
         self.carrying = Carrying(table)
         self._listed: list[tuple[str, heads.Ref]] = []
         self._not_read: list[str] = []
-        self._replaced: set[str] = set()
-        self._kept = 0
 
-    def run(self, delivered: Mapping[str, Delivered]) -> Selected:
+    def run(self, delivered: Mapping[str, Delivered]) -> None:
         """
-        Look at every entry of every key once; keys and entries may come in any order.
+        Look at every entry of every key once, into `found`; keys and entries may come in any order.
 
         Raises `WrongPatientError` for another patient's Patient, `TooManyEntriesError` above 20,000 entries, or
         5,000 that are to be read and are no results.
@@ -87,16 +97,15 @@ class Selection:
             self._learn_urns(one.entries)
         for key in sorted(delivered):
             self._key(key, delivered[key])
-        self._take_out_replaced()
+        self.found.take_out_replaced()
         self._tell_undelivered_results()
         self.notes.add_all(self._not_read, NOT_READ)
-        return self.found
 
     def _tell_undelivered_results(self) -> None:
         """A report may list results that did not come: they are not delivered, which is not "not done"."""
         if not self._listed:
             return
-        came = {*self._not_read, *self._items}
+        came = {*self._not_read, *self.found.by_name}
         missing = Counter(
             owner
             for owner, listed in self._listed
@@ -107,35 +116,8 @@ class Selection:
         for owner, count in missing.items():
             self.notes.add(owner, f"{count} of its results were not delivered")
 
-    def _learn_urns(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            if entry.fullUrl and entry.fullUrl.startswith("urn:"):
-                try:
-                    head = heads.head_of(entry.resource)
-                except ResourceFaultError:
-                    continue
-                self._urns[entry.fullUrl] = f"{head.resourceType}/{head.id}"
-
-    def _tell_of_list(self, key: str, one: Delivered) -> None:
-        """Note what came of a key as a whole: nothing, a part of it, or all."""
-        if one.outcome:
-            self.found.unavailable.add(key)
-            self.notes.add(f"prefetch/{key}", "unavailable: an OperationOutcome came, or what came cannot be read")
-        for fault in one.faults:
-            self.notes.add(f"prefetch/{key}", fault)
-        if not one.outcome or one.entries:
-            self.found.delivered.add(key)
-        if one.truncated or (one.outcome and one.entries):
-            self.found.truncated.add(key)
-            whole_from = self._whole_from(one)
-            self.found.cut[key] = whole_from
-            since = f", but from {whole_from.isoformat()} on all of it" if whole_from else ""
-            self.notes.add(
-                f"prefetch/{key}", f"list-cut: only a part was delivered{since}; what is not found may still exist"
-            )
-
     def _key(self, key: str, one: Delivered) -> None:
-        self._tell_of_list(key, one)
+        tell_of_list(key, one, self.timezone, self.notes, self.found)
         for number, entry in enumerate(one.entries):
             raw: msgspec.Raw | bytes = entry.resource
             # most of a chart are results, and most of those are plain: they are dealt with at a glance
@@ -153,66 +135,12 @@ class Selection:
                 self.found.delivered.discard(key)
                 self.notes.add(f"prefetch/{key}", "unavailable: neither a Bundle nor a resource that is read")
                 continue
-            if _may_be_withheld(head, raw):
-                shown = self._shown(key, raw, head)
+            if may_be_withheld(head, raw):
+                shown = shown_part(raw, head, key, self.notes, self.found)
                 if shown is None:
                     continue
                 raw = shown
             self._entry(key, number, raw, head)
-
-    def _whole_from(self, one: Delivered) -> dt.date | None:
-        """
-        Give the first day from which a cut list is whole: the day after the oldest entry of a list that runs
-        from the newest to the oldest. That it does is not taken from the server's word alone.
-        """
-        if one.whole_from is not None:
-            stamp = dates.parse(one.whole_from, self.timezone)
-            return stamp.day if stamp else None
-        if not one.newest_first or one.outcome:
-            return None
-        last: dt.date | None = None
-        for entry in one.entries:
-            try:
-                stamp = when(heads.head_of(entry.resource), entry.resource, self.timezone).stamp
-            except ResourceFaultError:
-                return None
-            if stamp is not None and last is not None and stamp.day > last:
-                return None
-            last = stamp.last if stamp is not None else last
-        return None if last is None else last + dt.timedelta(1)
-
-    def _shown(self, key: str, raw: msgspec.Raw | bytes, head: Head) -> msgspec.Raw | bytes | None:
-        """
-        Give what may be read of a resource among which something is masked; None for what is withheld.
-
-        What is withheld may be anything: then silence says nothing (the key counts as delivered in part). A masked
-        Observation stays, without its values: it is newer than what came before it, and it is unknown.
-        """
-        try:
-            resource = exact.whole(raw)
-        except ResourceFaultError:
-            return raw
-        name = name_of(head.resourceType, head)
-        if head.meta is None or not head.meta.is_withheld:
-            if head.resourceType != "Observation" and _has_masked_code(resource):
-                self.notes.add(name, "masked: its code is withheld on purpose")
-                self.found.truncated.add(key)
-            return raw
-        if head.resourceType == "Patient":
-            return raw
-        if head.resourceType != "Observation":
-            self.notes.add(name, "masked: withheld on purpose")
-            self.found.truncated.add(key)
-            return None
-        parts = resource.get("component")
-        for element in (
-            resource,
-            *(part for part in (parts if isinstance(parts, list) else ()) if isinstance(part, dict)),
-        ):
-            for told in [name for name in element if name.startswith(("value", "_value", "interpretation"))]:
-                del element[told]
-            element["dataAbsentReason"] = {"coding": [{"code": "masked"}]}
-        return msgspec.Raw(json.dumps(resource, default=str).encode())
 
     def _entry(self, key: str, number: int, raw: msgspec.Raw | bytes, head: Head) -> None:
         kind = head.resourceType
@@ -247,9 +175,44 @@ class Selection:
             if head.resourceType != "Bundle":
                 self._entry(key, number, entry.resource, head)
 
-    def urn(self, reference: str) -> str | None:
-        """Give `Type/id` of what a `urn:uuid:` stands for in the Bundles that came."""
-        return self._urns.get(reference.strip())
+    # --- what a reference means ---
+
+    def _learn_urns(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.fullUrl and entry.fullUrl.startswith("urn:"):
+                try:
+                    head = heads.head_of(entry.resource)
+                except ResourceFaultError:
+                    continue
+                self._urns[entry.fullUrl] = f"{head.resourceType}/{head.id}"
+
+    def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Give a resource that is contained, or was delivered; None when it is neither."""
+        if reference.startswith("#"):
+            for inner in exact.listed((containing or {}).get("contained")):
+                if inner.get("id") == reference[1:]:
+                    return self._checked(inner)
+            return None
+        name = self._urns.get(reference.strip()) or relative(reference)
+        if name in self.found.by_name:
+            return self.found.by_name[name].copy(self.timezone, self.notes)
+        if name not in self._resolved:
+            raw = self.found.by_reference.get(name)
+            self._resolved[name] = None if raw is None else self._decoded(raw)
+        return self._resolved[name]
+
+    def _decoded(self, raw: msgspec.Raw | bytes) -> dict[str, Any] | None:
+        try:
+            return self._checked(exact.whole(raw))
+        except ResourceFaultError:
+            return None
+
+    def _checked(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
+        try:
+            return readable(resource, self.timezone)
+        except ResourceFaultError as error:
+            self.notes.add(f"{resource.get('resourceType')} contained", str(error))
+            return None
 
     # --- whose it is ---
 
@@ -276,7 +239,7 @@ class Selection:
             raise WrongPatientError(
                 f"{place}: a Patient other than context.patientId; send the data of one patient only."
             )
-        self._keep(Item("Patient", f"Patient/{self.patient_id}", key, raw))
+        self.found.keep(Item("Patient", f"Patient/{self.patient_id}", key, raw), self.notes)
 
     # --- results at a glance ---
 
@@ -299,7 +262,9 @@ class Selection:
         if stamp is None or glance.status not in COUNTS or stamp.is_future(self.now):
             return False
         name, issued = name_of("Observation", glance), dates.parse(glance.issued, self.timezone)
-        item = self._keep(Item("Observation", name, key, raw, glance.status, stamp, "effectiveDateTime", issued))
+        item = self.found.keep(
+            Item("Observation", name, key, raw, glance.status, stamp, "effectiveDateTime", issued), self.notes
+        )
         if item is not None:
             for slot in slots:
                 self._candidate(item, slot, None)
@@ -370,7 +335,7 @@ class Selection:
         if respelled:
             item.flags = (*item.flags, "date-respelled")
             self.notes.add(name, f"date-respelled: {dated_by} is not written as FHIR has it")
-        return self._keep(item)
+        return self.found.keep(item, self.notes)
 
     def _set_aside(self, raw: msgspec.Raw | bytes, head: Head, slots: Iterable[Slot]) -> None:
         """Remember that there is a result which does not count yet, or not now: it is not "not on record"."""
@@ -408,7 +373,7 @@ class Selection:
             return
         if kind == "DiagnosticReport":
             self._report(key, name, head)
-        item = self._keep(Item(kind, name, key, raw, issued=dates.parse(head.issued, self.timezone)))
+        item = self.found.keep(Item(kind, name, key, raw, issued=dates.parse(head.issued, self.timezone)), self.notes)
         if item is not None and kind == "Medication":
             self.found.by_reference[name] = raw
 
@@ -447,78 +412,3 @@ class Selection:
         self.notes.add(name, "unidentified: no words, and a code that nobody here knows")
         self.found.truncated.add(key)
         self.found.unidentified.setdefault(key, []).append(name)
-
-    def _keep(self, item: Item) -> Item | None:
-        """Keep an item once: the same resource delivered twice counts once, of two versions the newer."""
-        if not item.name.endswith(" without id"):
-            known = self._items.get(item.name)
-            if known is not None:
-                if bytes(known.raw) == bytes(item.raw):
-                    return None
-                return self._newer(known, item)
-            self._items[item.name] = item
-        if item.kind not in {"Observation", "Patient"}:
-            self._kept += 1
-            if self._kept > READ_AT_MOST:
-                raise TooManyEntriesError(
-                    f"More than {READ_AT_MOST} resources to be read besides results; send fewer at a time."
-                )
-        self.found.items.setdefault(item.kind, []).append(item)
-        return item
-
-    def _newer(self, known: Item, item: Item) -> Item | None:
-        self.notes.add(item.name, "delivered in two versions: the newer one is used")
-        if version(item.raw) <= version(known.raw):
-            return None
-        self._items[item.name] = item
-        self._replaced.add(item.name)
-        self.found.items[item.kind].append(item)
-        return item
-
-    def _take_out_replaced(self) -> None:
-        """Take out the versions that a newer one has replaced, all at once: there may be thousands."""
-        if not self._replaced:
-            return
-
-        def stays(item: Item) -> bool:
-            return item.name not in self._replaced or self._items[item.name] is item
-
-        for items in self.found.items.values():
-            items[:] = [item for item in items if stays(item)]
-        for candidates in self.found.candidates.values():
-            candidates[:] = [candidate for candidate in candidates if stays(candidate.item)]
-
-
-_OVER = frozenset({"inactive", "remission", "resolved"})
-
-_REPORTED = frozenset({"final", "amended", "corrected", "appended"})
-
-
-def _may_be_withheld(head: Head, raw: msgspec.Raw | bytes) -> bool:
-    """Tell whether a resource is labelled, or is no result and says "masked" somewhere."""
-    if head.meta is not None and head.meta.security is not None:
-        return True
-    return head.resourceType != "Observation" and b"masked" in bytes(raw)
-
-
-def _has_masked_code(resource: Mapping[str, Any]) -> bool:
-    """Tell whether the code of a resource is withheld by a data-absent-reason in its place."""
-    for element in ("code", "_code", "medicationCodeableConcept", "_medicationCodeableConcept"):
-        told = resource.get(element)
-        if isinstance(told, dict) and not any(codes.code_text(one.get("code")) for one in codes.codings(told)):
-            return '"masked"' in json.dumps(told, default=str)
-    return False
-
-
-_NAMED_ONLY: Mapping[str, str] = {
-    "FamilyMemberHistory": "about the family: no fact of this patient",
-    "RiskAssessment": "an estimate of risk or survival is no life expectancy: ask for it",
-    "CarePlan": "a plan is no order and no treatment",
-    "RequestGroup": "a plan is no order and no treatment",
-    "Claim": "billing for payment: no fact of this patient",
-    "ExplanationOfBenefit": "billing for payment: no fact of this patient",
-}
-"""Resource types that a reader may look for and that never state a fact, and why."""
-
-_WHOLE = frozenset({"lesion", "variant", "tumor-size", "imaging"})
-"""Topics whose components belong to the Observation and are no results of their own."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from fhir_mapping.chart import SERIES_DAYS, Unavailable
+from fhir_mapping.chart import Unavailable
+from fhir_mapping.joining.series import SERIES_DAYS
 from fhir_mapping.terms.queries import codes_of_results
 from hooks.fhir_server.fetch import Fetched
 from hooks.fhir_server.pages import Link, Page, Together

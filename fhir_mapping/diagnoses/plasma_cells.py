@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fhir_mapping.elements.statements import Statement, in_state, says, settle
+from fhir_mapping.diagnoses.statements import Statement, in_state, says, settle
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import ICD10_CM
 from fhir_mapping.terms.dictionary import MYELOMA
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.notes import Notes
-    from fhir_mapping.elements.diagnosis import Diagnosis
+    from fhir_mapping.diagnoses.diagnosis import Diagnosis
     from fhir_mapping.terms.dictionary import DiagnosisRule
 
 MM = dictionary.DiagnosisRule(

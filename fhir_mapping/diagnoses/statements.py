@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.elements.diagnosis import Diagnosis
+    from fhir_mapping.diagnoses.diagnosis import Diagnosis
     from fhir_mapping.terms.dictionary import DiagnosisRule
     from fhir_mapping.words.assertions import Verdict
 MALIGNANT = frozenset(concept for rule in dictionary.DIAGNOSES if rule.malignant for concept in rule.concepts) | MYELOMA
@@ -28,6 +28,11 @@ class Statement:
     says: Verdict
     diagnosis: Diagnosis
     from_text: bool = False
+
+
+def rule_of(fact: str) -> DiagnosisRule:
+    """Give how a fact is told by Conditions."""
+    return next(one for one in dictionary.DIAGNOSES if one.fact == fact)
 
 
 def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = False) -> Statement | None:

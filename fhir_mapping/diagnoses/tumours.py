@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.elements.plasma_cells import MM
-from fhir_mapping.elements.statements import MALIGNANT
+from fhir_mapping.diagnoses.plasma_cells import MM
+from fhir_mapping.diagnoses.statements import MALIGNANT
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import ICD10, ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.terms.dictionary import MYELOMA
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fhir_mapping.delivery.context import ReadingContext
-    from fhir_mapping.elements.diagnosis import Diagnosis
+    from fhir_mapping.diagnoses.diagnosis import Diagnosis
 
 _ORGANS = {
     "brain_metastasis": "brain",

@@ -1,0 +1,1 @@
+"""What the diagnoses on record say, one by one and together."""

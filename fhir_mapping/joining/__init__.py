@@ -1,0 +1,1 @@
+"""What several results, or several lists, say together."""

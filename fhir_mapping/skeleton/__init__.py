@@ -1,0 +1,1 @@
+"""The lesions of the bones: as entered, as told elsewhere, and which of them are one."""
