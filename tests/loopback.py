@@ -14,6 +14,7 @@ class Loopback(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # of 5, as it is by default, a call that asks for all lists at once overflows
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)
