@@ -204,12 +204,10 @@ class Narrow(Laboratory):
             handler.send(as_json({"resourceType": "OperationOutcome", "issue": []}), 400)
         else:
             self.asked += asked.get("category", [])
-            chart = self.chart
-            if "category" in asked:
-                of = {one["id"]: one.get("category", [{}])[0].get("text", "laboratory") for one in chart}
-                self.chart = [one for one in chart if of[one["id"]] == asked["category"][0]]
-            super().__call__(handler)
-            self.chart = chart
+            of = {one["id"]: one.get("category", [{}])[0].get("text", "laboratory") for one in self.chart}
+            chart = [one for one in self.chart if of[one["id"]] == asked.get("category", [of[one["id"]]])[0]]
+            # a laboratory of its own for each search: several are answered at the same time
+            Laboratory(chart, self.size)(handler)
 
 
 @pytest.fixture(autouse=True)
