@@ -216,7 +216,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def truth(self) -> Truth:
         """Whether the rule's condition as a whole holds; to ask this makes no tree."""
-        return both(self.because.holds, turned(self.unless.holds))
+        because = self.because.holds
+        return because if because is False or self.unless is NO else both(because, turned(self.unless.holds))
 
     @property
     def whole(self) -> Criterion:
@@ -284,6 +285,14 @@ class Case:
             self._once[compute] = compute(self)
         found: T = self._once[compute]  # type: ignore[assignment] # stored under the function that made it
         return found
+
+    def once_of(self, order: Order, compute: Callable[[Case, Order], T]) -> T:
+        """Compute something about one of the orders once, and give it again when asked again."""
+        key = (compute, id(order))
+        if key not in self._once:
+            self._once[key] = order, compute(self, order)  # the order is kept: no other can get its number
+        found: tuple[Order, T] = self._once[key]  # type: ignore[assignment] # stored under the function that made it
+        return found[1]
 
     def asked(self, section: Callable[[Case], Iterable[Advice]], *rules: str) -> Iterable[Advice]:
         """Give what a section of a topic says; nothing where none of its rules is asked for."""

@@ -52,6 +52,10 @@ def intent_of(case: Case, order: Order) -> OrderIntent:
     diagnosis of ours at all. A documented hypercalcaemia of malignancy tells so unless calcium is known to be
     normal again; a giant-cell tumour of bone where no cancer in bone is on record.
     """
+    return case.once_of(order, _intent)
+
+
+def _intent(case: Case, order: Order) -> OrderIntent:
     facts, dx = case.facts, case.facts.dx
     stated = known(order.indication)
     silent = ~stated

@@ -79,13 +79,11 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
             path: int(row[setting]) for path, row in GUIDANCE.tables["windows_under_18"].items() if setting in row
         }
     changes: dict[str, Fact] = {}
-    for path, days in limits.items():
-        if path.startswith(_LISTED):
-            continue
-        fact = facts.fact(path)
-        aged = _aged(fact, path, days, facts.as_of)
-        if aged is not fact:
-            changes[path] = aged
+    for path, fact in facts.touched():  # a blank fact has nothing that could be too old
+        if (days := limits.get(path)) is not None:
+            aged = _aged(fact, path, days, facts.as_of)
+            if aged is not fact:
+                changes[path] = aged
     changes |= _baseline(facts, int(limits["mm.b2m"]))
     seen = facts.with_facts(changes) if changes else facts
     return replace(

@@ -135,6 +135,16 @@ class Facts:
             if group is not blank:
                 yield from (fact for attribute in attributes if (fact := getattr(group, attribute)).resources)
 
+    def touched(self) -> Iterator[tuple[str, Fact]]:
+        """Yield with its path whatever is not as blank as in a chart of which nothing was read."""
+        for name, (blank, attributes) in _GROUPS.items():
+            group = getattr(self, name)
+            if group is not blank:
+                for attribute in attributes:
+                    fact: Fact = getattr(group, attribute)
+                    if fact is not getattr(blank, attribute):
+                        yield f"{name}.{attribute}", fact
+
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
         """Yield each dictionary entry with this patient's fact, known or not, in dictionary order."""
         for path, spec in DICTIONARY.items():
