@@ -156,7 +156,7 @@ def assess_seen(
     Where the answer of `only` some rules matters, what has none of them is passed over; others may be there as well.
     """
     case = Case(seen, hook, site, whole=whole, guidance_day=guidance_day)
-    scope = scope_of(case)
+    scope = case.once(scope_of)
     verdicts: dict[str, Verdict] = {}
     values: dict[str, Value] = {}
     failed: list[str] = []

@@ -259,6 +259,7 @@ class Case:
         self._superseded_by: dict[str, set[str]] = {}
         self._once: dict[object, object] = {}
         self._cautious: dict[str, Facts] = {}
+        self._limits: dict[Guidance, Limits] = {}
 
     @property
     def orders_at_hand(self) -> tuple[Order, ...]:
@@ -267,7 +268,10 @@ class Case:
 
     def limits(self, guidance: Guidance) -> Limits:
         """Give a topic's limits in force on the day of the guidance, with the site's own choices."""
-        return guidance.limits(self.guidance_day, self.site)
+        found = self._limits.get(guidance)
+        if found is None:
+            found = self._limits[guidance] = guidance.limits(self.guidance_day, self.site)
+        return found
 
     def cautious(self, calcium: Literal["lowest", "highest"] = "lowest") -> Facts:
         """
@@ -311,7 +315,9 @@ class Case:
 
     def is_superseded(self, rule: str) -> bool:
         """Tell whether a rule that supersedes this one holds in this call (as far as heard)."""
-        loudest = (self._loudest(other) for other in self._superseded_by.get(rule, ()))
+        if rule not in self._superseded_by:
+            return False
+        loudest = (self._loudest(other) for other in self._superseded_by[rule])
         return any(said is not None and said.truth is True for said in loudest)
 
     def fired(self, rule: str) -> Criterion:

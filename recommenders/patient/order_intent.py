@@ -61,7 +61,7 @@ def _intent(case: Case, order: Order) -> OrderIntent:
     silent = ~stated
     cancer = documented(dx.bone_met | dx.mm | dx.smm)
     made_for_bone_loss = given(order.drug in OSTEOPOROSIS_STRENGTHS)
-    bone_loss_on_record = documented(dx.osteoporosis) | given(scope_of(case).kind == "osteoporosis-order")
+    bone_loss_on_record = documented(dx.osteoporosis) | given(case.once(scope_of).kind == "osteoporosis-order")
     calcium_normal = documented(facts.lab.ca_corr <= case.limits(COMMON).hypercalcaemia)
     treats_calcium = given(order.drug in {"zoledronic", "denosumab-120", "ibandronate", "pamidronate", "clodronate"})
     # a high result alone is no diagnosis: the card then gives both branches

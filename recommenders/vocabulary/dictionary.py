@@ -35,7 +35,7 @@ from recommenders.vocabulary.fact_groups import (
     TherapyFacts,
     UrineFacts,
 )
-from recommenders.vocabulary.facts import Fact, FactSpec, Reading, replace
+from recommenders.vocabulary.facts import Fact, FactSpec, Reading, parts_of, replace
 from recommenders.vocabulary.records import (
     Allergy,
     Courses,
@@ -137,12 +137,12 @@ class Facts:
 
     def touched(self) -> Iterator[tuple[str, Fact]]:
         """Yield with its path whatever is not as blank as in a chart of which nothing was read."""
-        for name, (blank, attributes) in _GROUPS.items():
+        for name, (blank, _) in _GROUPS.items():
             group = getattr(self, name)
             if group is not blank:
-                for attribute in attributes:
-                    fact: Fact = getattr(group, attribute)
-                    if fact is not getattr(blank, attribute):
+                attributes, values = parts_of(type(group))
+                for attribute, fact, untouched in zip(attributes, values(group), values(blank), strict=True):
+                    if fact is not untouched:
                         yield f"{name}.{attribute}", fact
 
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
