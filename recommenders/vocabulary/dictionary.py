@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from recommenders.vocabulary.fact_groups import (
     AllergyFacts,
@@ -53,8 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """
     All that is known about one patient on one day (`as_of`).
 
@@ -91,16 +92,16 @@ class Facts:
     local: LocalFacts = LocalFacts()
     cause: CauseFacts = CauseFacts()
     other: OtherFacts = OtherFacts()
-    lesions: Lesions = field(default_factory=Lesions)
+    lesions: Lesions = msgspec.field(default_factory=Lesions)
     sre: tuple[Event, ...] = ()
     studies: tuple[Study, ...] = ()
-    courses: Courses = field(default_factory=Courses)
+    courses: Courses = msgspec.field(default_factory=Courses)
     orders: tuple[Order, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     taken: tuple[Taken, ...] = ()
     melphalan_given: tuple[Dose, ...] = ()
-    requested: Requests = field(default_factory=Requests)
-    series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
+    requested: Requests = msgspec.field(default_factory=Requests)
+    series: Mapping[str, tuple[Reading, ...]] = msgspec.field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
     cut: frozenset[str] = frozenset()
 
@@ -140,7 +141,8 @@ class Facts:
         for name, (blank, _) in _GROUPS.items():
             group = getattr(self, name)
             if group is not blank:
-                attributes, values = parts_of(type(group))
+                kind: type = type(group)
+                attributes, values = parts_of(kind)
                 for attribute, fact, untouched in zip(attributes, values(group), values(blank), strict=True):
                     if fact is not untouched:
                         yield f"{name}.{attribute}", fact
@@ -152,10 +154,11 @@ class Facts:
             yield spec, getattr(getattr(self, group), attribute)
 
 
-_GROUPS: dict[str, tuple[object, tuple[str, ...]]] = {
-    group.name: (group.default, tuple(entry.name for entry in fields(group.default)))
-    for group in fields(Facts)
-    if is_dataclass(group.default)
+_BLANK = Facts(as_of=dt.date.min)
+_GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    name: (blank, tuple(entry.name for entry in fields(blank)))
+    for name in Facts.__struct_fields__
+    if is_dataclass(blank := getattr(_BLANK, name)) and not isinstance(blank, Lesions | Courses | Requests)
 }
 """The groups of facts by name: the blank one, which every patient of whom nothing is told shares, and its facts."""
 
@@ -163,14 +166,11 @@ _GROUPS: dict[str, tuple[object, tuple[str, ...]]] = {
 def _dictionary() -> tuple[dict[str, FactSpec], dict[str, tuple[str, str]]]:
     specs: dict[str, FactSpec] = {}
     places: dict[str, tuple[str, str]] = {}
-    for group in fields(Facts):
-        if not is_dataclass(group.default):
-            continue
-        for entry in fields(group.default):
-            default = entry.default
-            path = f"{group.name}.{entry.name}"
-            specs[path] = FactSpec(path=path, name=default.name, **entry.metadata)
-            places[path] = (group.name, entry.name)
+    for name, (blank, _) in _GROUPS.items():
+        for entry in fields(blank):
+            path = f"{name}.{entry.name}"
+            specs[path] = FactSpec(path=path, name=entry.default.name, **entry.metadata)
+            places[path] = (name, entry.name)
     return specs, places
 
 
