@@ -71,8 +71,9 @@ def warm_up(app: Flask) -> None:
                 "conditions": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": _CONDITION}]},
             },
         }
+        chosen, judged = desk.judge(msgspec.json.encode(body), [service])
         for language in LANGUAGES:
-            desk.words(*desk.judge(msgspec.json.encode(body), [service]), language)
+            desk.words(chosen, judged, language)
 
 
 _CONDITION = {
