@@ -74,7 +74,7 @@ def concerns(case: Case) -> bool:
 
 def values(case: Case) -> Mapping[str, Value]:
     """Give the computed values of this topic (specification §1.11), whether or not a rule fires."""
-    if scope_of(case).only is not None:  # an osteoporosis order by itself: oncologic doses do not apply
+    if case.once(scope_of).only is not None:  # an osteoporosis order by itself: oncologic doses do not apply
         return {}
     facts = case.cautious()
     found: dict[str, Value | None] = {

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import pytest
 from hooks.guideline.libraries import CQL, ELM
 from recommenders.patient.myeloma_risk import staging
 from recommenders.vocabulary.dictionary import DICTIONARY
-from recommenders.vocabulary.facts import Reading, exactly
+from recommenders.vocabulary.facts import Reading, exactly, replace
 from recommenders.vocabulary.guidance import VERSION, guidance
 from recommenders.vocabulary.logic import Truth
 from tests.engines import evaluated, translated

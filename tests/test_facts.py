@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import datetime as dt
 import pickle
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -237,7 +237,7 @@ def test_facts_and_what_is_said_of_them_can_be_copied_and_pickled(told: Fact) ->
 
 def test_a_changed_copy_of_a_group_is_the_one_that_dataclasses_would_give_down_to_groups_of_one_fact() -> None:
     blank = Facts(as_of=DAY)
-    for group in (getattr(blank, entry.name) for entry in fields(blank)):
+    for group in (getattr(blank, name) for name in blank.__struct_fields__):
         if is_dataclass(group) and not isinstance(group, type):
             assert replace(group) == dataclasses.replace(group)
 

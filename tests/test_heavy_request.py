@@ -20,7 +20,7 @@ from hooks import application
 from hooks.application import FORM_BYTES
 from hooks.configuration import load
 from hooks.errors import Refused
-from hooks.running.warming import COLLECT_AFTER
+from hooks.running.collecting import COLLECT_AFTER
 from hooks.trust.gate import Strangers
 from tests.conftest import Server
 from tests.floors import seconds_of

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from recommenders.patient.derived import GUIDANCE, derive
-from recommenders.patient.recency import as_seen, windows
-from recommenders.vocabulary.dictionary import DICTIONARY
+from recommenders.patient.recency import aged, as_seen, windows
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.records import Study
 from tests.vignettes import DEFAULT_DAY, facts_of
-
-if TYPE_CHECKING:
-    from recommenders.vocabulary.dictionary import Facts
 
 
 def ago(days: int) -> dt.date:
@@ -31,6 +28,13 @@ def test_each_fact_has_a_window_or_a_written_reason_for_none() -> None:
     for path, spec in DICTIONARY.items():
         assert spec.derived or (path in aging) != (path in ageless), path
     assert all(reason for reason in ageless.values())
+
+
+def test_a_fact_of_which_nothing_was_read_cannot_be_too_old() -> None:
+    blank = Facts(as_of=DEFAULT_DAY)
+    for path in {*windows("chart"), *windows("order")} & set(DICTIONARY):
+        assert aged(blank.fact(path), path, 0, DEFAULT_DAY) is blank.fact(path), path
+    assert not list(blank.touched())
 
 
 @pytest.mark.parametrize(

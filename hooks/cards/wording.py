@@ -225,9 +225,11 @@ class Speaker:
 
     def _without(self, said: str, following: str) -> str:
         """Leave the unit of a number to the sentence where the sentence says it itself ("{life} months")."""
+        if not said[:1].isdigit():
+            return said
         for ucum in _MEASURED_IN:
             shown = unit(ucum, self.language)
-            if shown and said.endswith(shown) and said[0].isdigit() and following.lstrip().startswith(shown):
+            if shown and said.endswith(shown) and following.lstrip().startswith(shown):
                 return said.removesuffix(shown).rstrip()
         return said
 

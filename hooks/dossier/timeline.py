@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooks.cards.wording import SIGNS, fixed, label, number, unit
@@ -12,7 +12,7 @@ from hooks.dossier.texts import texts
 from hooks.reference.safe import plain
 from recommenders.patient.series import history
 from recommenders.vocabulary.dictionary import DICTIONARY
-from recommenders.vocabulary.facts import Reading
+from recommenders.vocabulary.facts import Reading, replace
 from recommenders.vocabulary.guidance import Limit, sources
 
 if TYPE_CHECKING:

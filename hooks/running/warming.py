@@ -9,6 +9,7 @@ import msgspec
 
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES
+from hooks.running.collecting import COLLECT_AFTER, at_rest
 from hooks.settings import SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from hooks.settings import Settings
     from hooks.views import Desk
 
-COLLECT_AFTER = 50_000
-"""So many new objects before the garbage collector looks at them; a call leaves few behind, and they are small."""
-
 
 def make_app(settings: Settings) -> Flask:
     """
@@ -32,6 +30,14 @@ def make_app(settings: Settings) -> Flask:
 
     Raises SettingsError when the store or the clients cannot be used as they are set.
     """
+    with at_rest():
+        app = _warm_app(settings)
+        gc.freeze()  # as it is: to collect first takes a tenth of a second and finds next to nothing
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
+    return app
+
+
+def _warm_app(settings: Settings) -> Flask:
     try:
         store = store_for(settings)
         app = create_app(settings, store=store)
@@ -42,9 +48,6 @@ def make_app(settings: Settings) -> Flask:
     except Exception as error:  # noqa: BLE001 - a fault in one topic must not keep the others from being served
         observability.log_failure(error, "the warm-up call failed")
     store.close()  # it opens again at its first use, in the process that uses it
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 20)
     return app
 
 
@@ -68,8 +71,9 @@ def warm_up(app: Flask) -> None:
                 "conditions": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": _CONDITION}]},
             },
         }
+        chosen, judged = desk.judge(msgspec.json.encode(body), [service])
         for language in LANGUAGES:
-            desk.words(*desk.judge(msgspec.json.encode(body), [service]), language)
+            desk.words(chosen, judged, language)
 
 
 _CONDITION = {

@@ -96,7 +96,7 @@ def _sqlite_engine(url: URL) -> Engine:
             file.check_log(connection.info.get("log"))
         connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
         if file is not None and not read:
-            connection.info.setdefault("log", file.log())
+            connection.info["log"] = connection.info.get("log") or file.log()
 
     return engine
 

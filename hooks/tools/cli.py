@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hooks import terminal
+from hooks.running.collecting import at_rest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -59,7 +60,7 @@ class Lazy(click.Group):
         if name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[name]
-        with terminal.patience("Reading the rules"):
+        with terminal.patience("Reading the rules"), at_rest():
             found: click.Command = getattr(import_module(module), attribute)
         return found
 

@@ -18,7 +18,7 @@ from recommenders.vocabulary.logic import Criterion, Joined
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Set
     from decimal import Decimal
 
     from recommenders.patient.advice import Value
@@ -156,7 +156,7 @@ def assess_seen(
     Where the answer of `only` some rules matters, what has none of them is passed over; others may be there as well.
     """
     case = Case(seen, hook, site, whole=whole, guidance_day=guidance_day)
-    scope = scope_of(case)
+    scope = case.once(scope_of)
     verdicts: dict[str, Verdict] = {}
     values: dict[str, Value] = {}
     failed: list[str] = []
@@ -187,17 +187,18 @@ def _verdicts(case: Case, topic: Topic, scope: Scope, only: Set[str] | None) -> 
     case.wanted = frozenset(looked_at) if only is None else looked_at & only
     if not case.wanted or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
         return
-    said: dict[str, list[Advice]] = {}
+    said: dict[str, dict[State, list[Advice]]] = {}
     for advice in topic.rules(case):
         if advice.rule in looked_at:
             case.hear(advice, rules[advice.rule].supersedes)
-            if case.whole or state_of(advice) != "not met":  # most rules are not, and nobody asks for them
-                said.setdefault(advice.rule, []).append(advice)
+            state = state_of(advice)
+            if case.whole or state != "not met":  # most rules are not, and nobody asks for them
+                said.setdefault(advice.rule, {}).setdefault(state, []).append(advice)
     for rule, info in rules.items():  # in the order of the guidance file
-        if advices := said.get(rule):
+        if by_state := said.get(rule):
             recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
-            state, chosen = _weightiest(advices)
-            yield Verdict(rule, info, topic, recommender, state, chosen, case.hook)
+            state = min(by_state, key=WEIGHTIEST.index)
+            yield Verdict(rule, info, topic, recommender, state, tuple(by_state[state]), case.hook)
 
 
 def _looked_at(case: Case, topic: Topic, scope: Scope) -> Set[str]:
@@ -225,14 +226,6 @@ def state_of(advice: Advice) -> State:
 
 WEIGHTIEST: tuple[State, ...] = ("fired", "undecided", "superseded", "suppressed", "not met")
 """The state of a rule that said several things is the first of these."""
-
-
-def _weightiest(advices: Sequence[Advice]) -> tuple[State, tuple[Advice, ...]]:
-    by_state: dict[State, list[Advice]] = {}
-    for advice in advices:
-        by_state.setdefault(state_of(advice), []).append(advice)
-    state = min(by_state, key=WEIGHTIEST.index)
-    return state, tuple(by_state[state])
 
 
 def _settled(case: Case, verdict: Verdict) -> Verdict:

@@ -216,7 +216,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def truth(self) -> Truth:
         """Whether the rule's condition as a whole holds; to ask this makes no tree."""
-        return both(self.because.holds, turned(self.unless.holds))
+        because = self.because.holds
+        return because if because is False or self.unless is NO else both(because, turned(self.unless.holds))
 
     @property
     def whole(self) -> Criterion:
@@ -258,6 +259,7 @@ class Case:
         self._superseded_by: dict[str, set[str]] = {}
         self._once: dict[object, object] = {}
         self._cautious: dict[str, Facts] = {}
+        self._limits: dict[Guidance, Limits] = {}
 
     @property
     def orders_at_hand(self) -> tuple[Order, ...]:
@@ -266,7 +268,10 @@ class Case:
 
     def limits(self, guidance: Guidance) -> Limits:
         """Give a topic's limits in force on the day of the guidance, with the site's own choices."""
-        return guidance.limits(self.guidance_day, self.site)
+        found = self._limits.get(guidance)
+        if found is None:
+            found = self._limits[guidance] = guidance.limits(self.guidance_day, self.site)
+        return found
 
     def cautious(self, calcium: Literal["lowest", "highest"] = "lowest") -> Facts:
         """
@@ -285,6 +290,14 @@ class Case:
         found: T = self._once[compute]  # type: ignore[assignment] # stored under the function that made it
         return found
 
+    def once_of(self, order: Order, compute: Callable[[Case, Order], T]) -> T:
+        """Compute something about one of the orders once, and give it again when asked again."""
+        key = (compute, id(order))
+        if key not in self._once:
+            self._once[key] = order, compute(self, order)  # the order is kept: no other can get its number
+        found: tuple[Order, T] = self._once[key]  # type: ignore[assignment] # stored under the function that made it
+        return found[1]
+
     def asked(self, section: Callable[[Case], Iterable[Advice]], *rules: str) -> Iterable[Advice]:
         """Give what a section of a topic says; nothing where none of its rules is asked for."""
         return section(self) if self.whole or self.wanted is None or not self.wanted.isdisjoint(rules) else ()
@@ -302,7 +315,9 @@ class Case:
 
     def is_superseded(self, rule: str) -> bool:
         """Tell whether a rule that supersedes this one holds in this call (as far as heard)."""
-        loudest = (self._loudest(other) for other in self._superseded_by.get(rule, ()))
+        if rule not in self._superseded_by:
+            return False
+        loudest = (self._loudest(other) for other in self._superseded_by[rule])
         return any(said is not None and said.truth is True for said in loudest)
 
     def fired(self, rule: str) -> Criterion:

@@ -109,10 +109,14 @@ def against(case: Case) -> tuple[Fill, ...]:
     Several destroyed bones alone do not: a surgeon fixes a femur beside other metastases. Diffuse disease, or more
     lesions than the source's other limit, does.
     """
-    return tuple(_against(case))
+    return case.once(_against)
 
 
-def _against(case: Case) -> Iterator[Fill]:
+def _against(case: Case) -> tuple[Fill, ...]:
+    return tuple(_each_against(case))
+
+
+def _each_against(case: Case) -> Iterator[Fill]:
     facts, lists = case.facts, surgery(case)
     limits = case.limits(SURGICAL)
     if lists.of("SURG-011").found.yes:

@@ -39,6 +39,8 @@ SAME_DRUG: dict[str, frozenset[str]] = {
 }
 """Classes whose doses count as doses of this class; every other class stands for itself."""
 
+ANY_AGENT = DENOSUMAB | BISPHOSPHONATES
+
 
 @cache
 def _in_order(classes: frozenset[str]) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class DrugSet:
 
     def any(self) -> Criterion:
         """Tell whether the set has any member."""
-        return self.includes(DENOSUMAB | BISPHOSPHONATES)
+        return self.includes(ANY_AGENT)
 
 
 @dataclass(frozen=True, slots=True)

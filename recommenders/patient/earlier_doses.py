@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Case
 from recommenders.patient.courses import ZOLEDRONIC, Bma, bma
-from recommenders.vocabulary.facts import Finding, Reading, exactly
+from recommenders.vocabulary.facts import Finding, Reading, exactly, replace
 
 if TYPE_CHECKING:
     from recommenders.vocabulary.logic import Criterion

@@ -52,12 +52,16 @@ def intent_of(case: Case, order: Order) -> OrderIntent:
     diagnosis of ours at all. A documented hypercalcaemia of malignancy tells so unless calcium is known to be
     normal again; a giant-cell tumour of bone where no cancer in bone is on record.
     """
+    return case.once_of(order, _intent)
+
+
+def _intent(case: Case, order: Order) -> OrderIntent:
     facts, dx = case.facts, case.facts.dx
     stated = known(order.indication)
     silent = ~stated
     cancer = documented(dx.bone_met | dx.mm | dx.smm)
     made_for_bone_loss = given(order.drug in OSTEOPOROSIS_STRENGTHS)
-    bone_loss_on_record = documented(dx.osteoporosis) | given(scope_of(case).kind == "osteoporosis-order")
+    bone_loss_on_record = documented(dx.osteoporosis) | given(case.once(scope_of).kind == "osteoporosis-order")
     calcium_normal = documented(facts.lab.ca_corr <= case.limits(COMMON).hypercalcaemia)
     treats_calcium = given(order.drug in {"zoledronic", "denosumab-120", "ibandronate", "pamidronate", "clodronate"})
     # a high result alone is no diagnosis: the card then gives both branches

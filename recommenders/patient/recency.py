@@ -79,13 +79,11 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
             path: int(row[setting]) for path, row in GUIDANCE.tables["windows_under_18"].items() if setting in row
         }
     changes: dict[str, Fact] = {}
-    for path, days in limits.items():
-        if path.startswith(_LISTED):
-            continue
-        fact = facts.fact(path)
-        aged = _aged(fact, path, days, facts.as_of)
-        if aged is not fact:
-            changes[path] = aged
+    for path, fact in facts.touched():  # a blank fact has nothing that could be too old
+        if (days := limits.get(path)) is not None:
+            now = aged(fact, path, days, facts.as_of)
+            if now is not fact:
+                changes[path] = now
     changes |= _baseline(facts, int(limits["mm.b2m"]))
     seen = facts.with_facts(changes) if changes else facts
     return replace(
@@ -125,7 +123,8 @@ def _too_old(fact: Fact, days: int, as_of: dt.date) -> bool:
     return fact.date is None or as_of - fact.date > dt.timedelta(days)
 
 
-def _aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
+def aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
+    """Give the fact of this path as it counts on a day: itself, or unknown or history when older than so many days."""
     spec = DICTIONARY[path]
     if isinstance(fact, Finding) and spec.stale_means_no:
         if fact.value is True and fact.date is not None and _too_old(fact, days, as_of):

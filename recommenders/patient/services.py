@@ -61,6 +61,8 @@ def _about(item: ProposedService) -> str | None:
 
 def not_asked(case: Case, proposals: tuple[Proposal, ...], since: dt.date | None = None) -> tuple[Proposal, ...]:
     """Give the proposals that nobody has asked for yet."""
+    if not case.facts.requested.items:
+        return proposals
     return tuple(one for one in proposals if not all_asked(case, (one,), since).yes)
 
 
@@ -83,6 +85,8 @@ def asked_lately(case: Case, *services: Service, about: str | None = None) -> Cr
 
 def not_asked_lately(case: Case, services: Iterable[Service]) -> tuple[Service, ...]:
     """Give those of the services that are not ordered yet."""
+    if not case.facts.requested.items:
+        return tuple(services)
     return tuple(service for service in services if not asked_lately(case, service).yes)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from recommenders.vocabulary.fact_groups import (
     AllergyFacts,
@@ -35,7 +37,7 @@ from recommenders.vocabulary.fact_groups import (
     TherapyFacts,
     UrineFacts,
 )
-from recommenders.vocabulary.facts import Fact, FactSpec, Reading, replace
+from recommenders.vocabulary.facts import Fact, FactSpec, Reading, parts_of, replace
 from recommenders.vocabulary.records import (
     Allergy,
     Courses,
@@ -53,8 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """
     All that is known about one patient on one day (`as_of`).
 
@@ -91,16 +92,16 @@ class Facts:
     local: LocalFacts = LocalFacts()
     cause: CauseFacts = CauseFacts()
     other: OtherFacts = OtherFacts()
-    lesions: Lesions = field(default_factory=Lesions)
+    lesions: Lesions = msgspec.field(default_factory=Lesions)
     sre: tuple[Event, ...] = ()
     studies: tuple[Study, ...] = ()
-    courses: Courses = field(default_factory=Courses)
+    courses: Courses = msgspec.field(default_factory=Courses)
     orders: tuple[Order, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     taken: tuple[Taken, ...] = ()
     melphalan_given: tuple[Dose, ...] = ()
-    requested: Requests = field(default_factory=Requests)
-    series: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
+    requested: Requests = msgspec.field(default_factory=Requests)
+    series: Mapping[str, tuple[Reading, ...]] = msgspec.field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
     cut: frozenset[str] = frozenset()
 
@@ -135,6 +136,17 @@ class Facts:
             if group is not blank:
                 yield from (fact for attribute in attributes if (fact := getattr(group, attribute)).resources)
 
+    def touched(self) -> Iterator[tuple[str, Fact]]:
+        """Yield with its path whatever is not as blank as in a chart of which nothing was read."""
+        for name, (blank, _) in _GROUPS.items():
+            group = getattr(self, name)
+            if group is not blank:
+                kind: type = type(group)
+                attributes, values = parts_of(kind)
+                for attribute, fact, untouched in zip(attributes, values(group), values(blank), strict=True):
+                    if fact is not untouched:
+                        yield f"{name}.{attribute}", fact
+
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
         """Yield each dictionary entry with this patient's fact, known or not, in dictionary order."""
         for path, spec in DICTIONARY.items():
@@ -142,10 +154,11 @@ class Facts:
             yield spec, getattr(getattr(self, group), attribute)
 
 
-_GROUPS: dict[str, tuple[object, tuple[str, ...]]] = {
-    group.name: (group.default, tuple(entry.name for entry in fields(group.default)))
-    for group in fields(Facts)
-    if is_dataclass(group.default)
+_BLANK = Facts(as_of=dt.date.min)
+_GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    name: (blank, tuple(entry.name for entry in fields(blank)))
+    for name in Facts.__struct_fields__
+    if is_dataclass(blank := getattr(_BLANK, name)) and not isinstance(blank, Lesions | Courses | Requests)
 }
 """The groups of facts by name: the blank one, which every patient of whom nothing is told shares, and its facts."""
 
@@ -153,14 +166,11 @@ _GROUPS: dict[str, tuple[object, tuple[str, ...]]] = {
 def _dictionary() -> tuple[dict[str, FactSpec], dict[str, tuple[str, str]]]:
     specs: dict[str, FactSpec] = {}
     places: dict[str, tuple[str, str]] = {}
-    for group in fields(Facts):
-        if not is_dataclass(group.default):
-            continue
-        for entry in fields(group.default):
-            default = entry.default
-            path = f"{group.name}.{entry.name}"
-            specs[path] = FactSpec(path=path, name=default.name, **entry.metadata)
-            places[path] = (group.name, entry.name)
+    for name, (blank, _) in _GROUPS.items():
+        for entry in fields(blank):
+            path = f"{name}.{entry.name}"
+            specs[path] = FactSpec(path=path, name=entry.default.name, **entry.metadata)
+            places[path] = (name, entry.name)
     return specs, places
 
 

@@ -54,13 +54,14 @@ def replace(whole: T, **changes: Any) -> T:  # noqa: ANN401 - as dataclasses.rep
     if isinstance(whole, msgspec.Struct):
         return msgspec.structs.replace(whole, **changes)
     kind: type = type(whole)
-    names, values = _parts(kind)
+    names, values = parts_of(kind)
     made: T = kind(**(dict(zip(names, values(whole), strict=True)) | changes))
     return made
 
 
 @cache
-def _parts(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+def parts_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+    """Give the names of the parts of a kind of value object, and what reads all of them at once."""
     names = tuple(part.name for part in fields(kind) if part.init)
     # of a single name `attrgetter` gives the bare value
     return names, attrgetter(*names) if len(names) > 1 else lambda whole: (getattr(whole, names[0]),)

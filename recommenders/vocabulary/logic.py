@@ -42,16 +42,13 @@ class Logical:
         raise NotImplementedError
 
     def __and__(self, other: Logical) -> Criterion:
-        one, two = self.criterion(), other.criterion()
-        return Joined(both(one.holds, two.holds), "all", (one, two))
+        return self.criterion() & other
 
     def __or__(self, other: Logical) -> Criterion:
-        one, two = self.criterion(), other.criterion()
-        return Joined(either(one.holds, two.holds), "any", (one, two))
+        return self.criterion() | other
 
     def __invert__(self) -> Criterion:
-        inner = self.criterion()
-        return Joined(turned(inner.holds), "not", (inner,))
+        return ~self.criterion()
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -91,6 +88,17 @@ class Criterion(msgspec.Struct, Logical, frozen=True, eq=False, gc=False):
     def criterion(self) -> Criterion:
         """Give itself."""
         return self
+
+    def __and__(self, other: Logical) -> Criterion:
+        two = other.criterion()
+        return Joined(both(self.holds, two.holds), "all", (self, two))
+
+    def __or__(self, other: Logical) -> Criterion:
+        two = other.criterion()
+        return Joined(either(self.holds, two.holds), "any", (self, two))
+
+    def __invert__(self) -> Criterion:
+        return Joined(turned(self.holds), "not", (self,))
 
     @property
     def yes(self) -> bool:
