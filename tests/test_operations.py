@@ -13,7 +13,7 @@ from hooks.settings import Settings
 from hooks.store.backlog import LARGEST_BATCH, SPOOL
 from hooks.store.feedback import RETRY_SECONDS
 from hooks.store.used import TOKEN_GRACE
-from hooks.trust.clients import KEYS_AGAIN, KEYS_FRESH, KEYS_STALE
+from hooks.trust.clients import KEYS_AGAIN, KEYS_AT_ONCE, KEYS_FRESH, KEYS_STALE
 from tests import test_heavy_request, test_hostile_requests, test_soak_load
 from tests.conftest import ROOT
 
@@ -30,7 +30,7 @@ SENTENCES = (
     f"{SPOOL:,} for each process",
     f"{LARGEST_BATCH} in one statement",
     f"known keys stay good for {KEYS_STALE // HOUR_S} hours",
-    "look again, at most once a minute" if KEYS_AGAIN == MINUTE_S else "?",
+    f"look again at once: {KEYS_AT_ONCE} times, then once in {KEYS_AGAIN} s at most",
     "read again within ten minutes" if KEYS_FRESH == 10 * MINUTE_S else "?",
     "until the token expires, and two minutes more" if TOKEN_GRACE == 2 * MINUTE_S else "?",
     "does not end, within 30 s" if max(HEARTBEAT_S, STUCK_S) < 30 else "?",
