@@ -125,6 +125,11 @@ def test_every_brand_of_the_table_reads_as_its_drug_and_says_where_it_was_seen()
         ("day 1 of each 28-day cycle", 28),
         ("days 1 and 8 of a 21-day cycle", None),
         ("第1、8天，21天为一周期", None),
+        ("4 mg weekly x1 then monthly", None),
+        ("weekly for 4 weeks followed by every 3 months", None),
+        ("120 mg on days 1, 8 and 15, then every 4 weeks", 28),
+        ("每周1次，连用3次，之后每4周1次", None),
+        ("第1、8、15天，此后每28天一次", 28),
     ],
 )
 def test_an_interval_in_words(said: str, days: int | None) -> None:
@@ -144,6 +149,8 @@ def test_an_interval_in_words(said: str, days: int | None) -> None:
         ("不少于2小时静脉滴注", 120, 1440),
         ("45min静滴", 45, 45),
         ("in 100 mL NS, 15 min", 15, 15),
+        ("4mg 静脉滴注 每28天一次 不少于15分钟", 15, 1440),
+        ("静滴，每4周1次，15分钟", 15, 15),
     ],
 )
 def test_an_infusion_time_in_words(said: str, low: int, high: int) -> None:

@@ -144,11 +144,21 @@ def text_interval(text: str) -> tuple[Decimal, Decimal] | None:
     """
     Read an interval in days ("q4w", "every 28 days", "每3-4周", "28天一次", "twice yearly").
 
-    None when none is told, and for "biweekly", which means two things.
+    None when none is told, when it changes ("weekly, then monthly"), and for "biweekly", which means two things.
     """
     folded = plain(text)
     if _PRN.search(folded) or _BIWEEKLY.search(folded):
         return None
+    told = {found for part in _CHANGES.split(folded) if (found := _interval(part))}
+    return told.pop() if len(told) == 1 else None
+
+
+_CHANGES = compiled(
+    r"\bthen\b|\bfollowed by\b|\bthereafter\b|\bsubsequently\b|\bafter that\b|然后|随后|此后|之后|以后|后改"
+)
+
+
+def _interval(folded: str) -> tuple[Decimal, Decimal] | None:
     if times := next((times for pattern, times in _TIMES_A_DAY if pattern.search(folded)), None):
         return Decimal(1) / times, Decimal(1) / times
     for pattern in _SO_OFTEN:
