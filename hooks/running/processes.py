@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -37,6 +37,7 @@ LOG = observability.LOG
 
 HEARTBEAT_S = 20
 """A process whose loop has not gone round for so long is replaced; the arbiter looks once a second."""
+STOPS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 SLACK_S = 5.0
 
 
@@ -145,6 +146,15 @@ class _Arbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             self._announce(self.app.named(self.LISTENERS))
             self._announce = None
 
+    def spawn_worker(self) -> int:
+        """Fork one. A signal to stop that comes before it can hear waits for it: gunicorn's is lost, and sent once."""
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            pid: int = super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+        return pid
+
 
 class WaitressWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     """One process of the arbiter's: waitress on the sockets that were open before it."""
@@ -174,6 +184,7 @@ class WaitressWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self.handle_exit)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload is the arbiter's business
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
         """Leave at once: the arbiter has not heard of us for too long."""
