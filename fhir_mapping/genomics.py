@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from fhir_mapping.delivery.notes import TOO_LONG
 from fhir_mapping.elements import values
 from fhir_mapping.elements.answers import answer_of
 from fhir_mapping.observations import interpretation_codes
@@ -71,7 +72,7 @@ def offer(reader: ObservationReader, report: str, candidate: Candidate, resource
     if not told:
         reader.notes.add(candidate.item.name, "a report without discrete results: nothing can be read from it")
     if len(report) > targets.LONGEST:
-        reader.notes.add(candidate.item.name, "too-long: only the beginning of its text was read")
+        reader.notes.add(candidate.item.name, TOO_LONG)
     return bool(told)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import genomics
 from fhir_mapping.delivery.items import Candidate, Slot
+from fhir_mapping.delivery.notes import TOO_LONG
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import texts_of
 from fhir_mapping.words import assertions, cytogenetics, grades
@@ -32,7 +33,7 @@ def read(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, reader: O
     if not isinstance(conclusion, str) or not conclusion:
         return False
     if len(conclusion) > LONGEST:
-        reader.notes.add(item.name, "too-long: only the beginning of its text was read")
+        reader.notes.add(item.name, TOO_LONG)
     item.stamp = stamp
     told = [fact for fact in (_escc(conclusion), _sins(conclusion), _marrow(resource, conclusion)) if fact is not None]
     if reader.of_myeloma:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_mapping.terms.codes import shipped_rows
-from fhir_mapping.words import assertions, cytogenetics, grades, iscn, targets
+from fhir_mapping.words import assertions, cytogenetics, grades, iscn, plain, targets
 from fhir_mapping.words.fold import fold
 from tests.fhir import SNOMED, chart, coded, condition, observation, reasons, report
 
@@ -318,3 +318,15 @@ def test_a_text_beyond_the_limit_is_read_in_part_and_says_so() -> None:
     mapped = chart(MYELOMA, long)
     assert mapped.facts.cyto.t4_14.value is False
     assert any("too-long" in reason for reason in reasons(mapped)["DiagnosticReport/r"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "element", "limit"),
+    [("Condition", "code", targets.LONGEST), ("MedicationRequest", "medicationCodeableConcept", plain.LONGEST_NAME)],
+)
+def test_a_name_longer_than_is_looked_at_is_said_to_be_cut_although_nothing_was_found_in_it(
+    kind: str, element: str, limit: int
+) -> None:
+    hidden = {"text": "seen in clinic " * limit + "multiple myeloma, zoledronic acid"}
+    mapped = chart(MYELOMA, {"resourceType": kind, "id": "r", "status": "active", element: hidden})
+    assert any("too-long" in reason for reason in reasons(mapped)[f"{kind}/r"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhir_mapping.terms import codes, drug_names, drugs, heads, names
-from fhir_mapping.words import targets
+from fhir_mapping.words import plain, targets
 
 if TYPE_CHECKING:
     from fhir_mapping.terms.codes import CodeTable
@@ -63,6 +63,17 @@ class Carrying:
                     if known:
                         return True
         return False
+
+    @staticmethod
+    def is_cut(kind: str, head: Head) -> bool:
+        """Tell whether its name is longer than is looked at: what stands behind may be what is looked for."""
+        limit = plain.LONGEST_NAME if kind.startswith(("Medication", "Allergy")) else targets.LONGEST
+        return any(
+            len(said) > limit
+            for codeable in (*heads.codeables(head.code), *heads.codeables(head.medicationCodeableConcept))
+            for said in (codeable.text, *(coding.display for coding in heads.codings(codeable)))
+            if said
+        )
 
     def is_unidentified(self, coded: heads.Codeable | list[heads.Codeable] | None, complete: frozenset[str]) -> bool:
         """

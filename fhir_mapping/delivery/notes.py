@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NOT_READ = "not read: no code that a rule uses"
 SUPERSEDED = "superseded by a newer result"
+TOO_LONG = "too-long: only the beginning of its text was read"
 _COUNTED = frozenset({NOT_READ, SUPERSEDED})
 NAMED_AT_MOST = 100
 """So many resources of one reason are named one by one; the rest is counted."""

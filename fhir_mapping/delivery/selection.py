@@ -19,7 +19,7 @@ from fhir_mapping.delivery.items import (
     relative,
 )
 from fhir_mapping.delivery.masking import may_be_withheld, shown_part
-from fhir_mapping.delivery.notes import NOT_READ, Notes
+from fhir_mapping.delivery.notes import NOT_READ, TOO_LONG, Notes
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selected import Selected
 from fhir_mapping.delivery.shapes import ELEMENTS
@@ -361,6 +361,8 @@ class Selection:
         if kind in _NAMED_ONLY:
             self.notes.add(name, _NAMED_ONLY[kind])
             return
+        if self.carrying.is_cut(kind, head):
+            self.notes.add(name, TOO_LONG)
         if not carries:
             self._not_read.append(name)
             if kind == "Condition":

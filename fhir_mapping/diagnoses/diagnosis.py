@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from fhir_mapping.delivery.notes import TOO_LONG
 from fhir_mapping.terms import codes, dates, names
 from fhir_mapping.terms.codes import ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import assertions
@@ -86,7 +87,7 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
     matches, titled = _matches(resource, words, context)
     _note_matches(item, matches, notes)
     if any(len(said) > LONGEST for said in words):
-        notes.add(item.name, "too-long: only the beginning of its text was read")
+        notes.add(item.name, TOO_LONG)
     clinical = _status(resource.get("clinicalStatus"))
     return Diagnosis(
         item=item,
