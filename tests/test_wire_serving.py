@@ -72,6 +72,9 @@ PLAIN = HEAD.replace(b"Content-Length: %d\r\n" % len(BODY), b"")
         (b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", b"400"),
         (b"content-length: 5\r\ntransfer-encoding: CHUNKED\r\n", b"400"),
         (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n", b"400"),
+        (b"Content-Length: %d\r\nTransfer-Encoding:\r\n" % len(chunked(BODY)), b"400"),
+        (b"Content-Length: %d\r\nTransfer_Encoding: chunked\r\n" % len(chunked(BODY)), b"400"),
+        (b"Transfer-Encoding: \r\n", b"400"),
     ],
 )
 def test_a_request_that_says_in_two_ways_how_long_it_is_is_refused(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import re
 import resource
 import select
 import socket
@@ -58,6 +59,7 @@ ACCEPT_PAUSE_S = 0.5
 ACCEPT_ERROR_EVERY_S = 60.0
 ANSWER_AT_ONCE = MIB
 """An answer of so many bytes leaves when it is whole, and not piece by piece as it is made."""
+_TRANSFER_CODING = re.compile(rb"\ntransfer[-_]encoding[ \t]*:", re.IGNORECASE)
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -69,7 +71,9 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
-        if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
+        # Waitress takes the header away, and an empty or misspelt one with it: what counts is that it was sent.
+        coded = _TRANSFER_CODING.search(header_plus) is not None
+        if coded and (not self.chunked or "CONTENT_LENGTH" in self.headers):
             self.chunked = False
             raise ParsingError("a length and a transfer coding")
 
