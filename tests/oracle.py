@@ -35,7 +35,7 @@ Parameters = dict[str, Any]
 FINEST = Decimal("0.00000001")
 """The step of CQL's decimals: an open end is the next number inside it."""
 
-NOT_ROUNDED = frozenset({"lab.creatinine", "patient.weight", "lab.ca_total", "lab.albumin"})
+NOT_ROUNDED = frozenset({"lab.creatinine", "patient.weight", "patient.height", "lab.ca_total", "lab.albumin"})
 """What is calculated with before it is rounded."""
 WHOLE = frozenset({"DOSE-003", "BP-001", "BP-002", "BP-010", "BP-020", "BP-021"})
 """Rules whose CQL has what makes them silent ("already protected") as well; of the others it has the finding alone."""
@@ -73,13 +73,14 @@ def facts_at(facts: Facts, *paths: str) -> Parameters:
 def of_an_order(case: Case, order: Order | None, told: Facts) -> Parameters:
     """What OncoBoneOrders is asked with; `told` are the facts before anything was calculated."""
     facts, recorded = case.cautious(), case.facts
-    lab, together = facts.lab, _together(case)
+    lab = facts.lab
     hypercalcaemia = facts.dx.hypercalcaemia_malignancy
     found = facts_at(
         facts,
         *("patient.age", "patient.weight", "patient.sex", "patient.pregnant", "lab.creatinine"),
         *("lab.creatinine_baseline", "lab.ca_total", "lab.albumin", "lab.ca_lln", "other.dialysis", "dx.bone_met"),
-        *("dx.mm", "dx.smm", "dx.osteoporosis", "dx.giant_cell_tumour"),
+        *("dx.mm", "dx.smm", "dx.osteoporosis", "dx.giant_cell_tumour", "allergy.denosumab", "allergy.bisphosphonate"),
+        "allergy.mesna",
     ) | {
         "lab.crcl": _told_clearance(lab.crcl, told),
         "lab.ca_corr": number(lab.ca_corr) if told.lab.ca_corr.is_known else None,
@@ -90,16 +91,66 @@ def of_an_order(case: Case, order: Order | None, told: Facts) -> Parameters:
         "scope.osteoporosis_only": scope_of(case).kind == "osteoporosis-order",
         "bma.any": case.once(bma).any.any().holds,
         "bma.any_denosumab": case.once(bma).any.includes(DENOSUMAB).holds,
-        "bma.together": sorted(together.chart.classes | {str(draft.drug) for draft in together.drafts}),
-        "bma.maybe_together": sorted({course.drug for course in together.chart.possible}),
-        "bma.list_is_whole": together.chart.listed.delivered,
+        "allergy.ingredients": [drug for one in facts.allergies if not one.doubtful for drug in one.drugs],
+        "allergy.ingredients_in_doubt": [drug for one in facts.allergies if one.doubtful for drug in one.drugs],
     }
     return found if order is None else found | _order(case, order)
 
 
+def of_an_order_beside_others(case: Case, order: Order | None) -> Parameters:
+    """What OncoBoneTogether is asked with."""
+    together, drafts = _together(case), [draft for draft in case.facts.orders if draft.is_bma]
+    found: Parameters = {
+        "bma.together": sorted(together.chart.classes | {str(draft.drug) for draft in together.drafts}),
+        "bma.maybe_together": sorted({course.drug for course in together.chart.possible}),
+        "bma.list_is_whole": together.chart.listed.delivered,
+        "drafts.records": [name for draft in drafts for name in (draft.reference, *draft.replaces)],
+        "chart.orders": [
+            {
+                "drug": course.drug,
+                "status": course.status,
+                "interval_days": None if course.interval_days is None else float(course.interval_days),
+                "records": list(course.resources),
+            }
+            for course in case.facts.courses
+        ],
+    }
+    if order is None:
+        return found
+    place = case.facts.orders.index(order)
+    others = [
+        other
+        for number, other in enumerate(case.facts.orders)
+        if other is not order and not (other.at_hand and number > place)
+    ]
+    return found | {
+        "order.drug": order.drug,
+        "order.kinds": list(order.kinds),
+        "order.loading": plain(order.loading),
+        "order.starts_in_days": _starts_in_days(case, order),
+        "drafts": [
+            {"drug": other.drug, "loading": plain(other.loading), "starts_in_days": _starts_in_days(case, other)}
+            for other in others
+        ],
+    }
+
+
+def _starts_in_days(case: Case, order: Order) -> int | None:
+    return None if order.starts is None else (order.starts - case.facts.as_of).days
+
+
+def of_a_weight(case: Case, order: Order, told: Facts) -> Parameters:
+    """What OncoBoneWeight is asked with."""
+    return (
+        of_an_order(case, order, told)
+        | facts_at(case.facts, "patient.height")
+        | {"order.dose_mg_m2": plain(order.dose_mg_m2)}
+    )
+
+
 def _told_clearance(clearance: Reading, told: Facts) -> dict[str, float] | None:
-    """A clearance that the case tells, whoever calculated it; what follows from creatinine CQL calculates."""
-    by_us = "calculated" in clearance.flags and not told.lab.crcl.is_known
+    """A clearance that the case tells; what follows from creatinine CQL calculates."""
+    by_us = "calculated" in clearance.flags and "calculated" not in told.lab.crcl.flags
     return None if by_us else number(clearance)
 
 
@@ -200,6 +251,8 @@ class Asked:
         orders = [*self.case.orders_at_hand, None]
         return [
             *(("OncoBoneOrders", of_an_order(self.case, order, told)) for order in orders),
+            *(("OncoBoneTogether", of_an_order_beside_others(self.case, order)) for order in orders),
+            *(("OncoBoneWeight", of_a_weight(self.case, order, told)) for order in self.case.orders_at_hand),
             *(("OncoBoneMirels", of_a_lesion(lesion)) for lesion in self.case.facts.lesions),
             ("OncoBoneMyeloma", of_a_myeloma(self.case, told)),
             ("OncoBoneProtection", of_a_start(self.case, told)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooks.guideline.libraries import CQL, ELM
+from recommenders.assessing.topics import TOPICS
 from recommenders.patient.myeloma_risk import staging
 from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.facts import Reading, exactly, replace
@@ -34,6 +35,8 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("cql")]
 LIBRARIES = {
     "OncoBoneLogic": (),
     "OncoBoneOrders": ("order_safety", "renal", "common"),
+    "OncoBoneTogether": ("order_safety",),
+    "OncoBoneWeight": ("order_safety", "myeloma_treatment"),
     "OncoBoneMirels": ("surgical_timing",),
     "OncoBoneMyeloma": ("myeloma_staging",),
     "OncoBoneProtection": ("bone_protection",),
@@ -64,6 +67,9 @@ def limits_in_force(topic: str) -> dict[str, Limit]:
     return {limit.name: limit for limit in guidance(topic).limits(DEFAULT_DAY)}
 
 
+TITLED = re.compile(r"\b(R2?-)?ISS\b")
+WHO_SHOULD_HAVE_AN_AGENT = {"BP-001", "BP-002", "BP-003", "BP-004", "BP-010", "BP-020", "BP-021", "BP-022"}
+
 COVERED = [rule for library in LIBRARIES for rule in RULE.findall(text_of(library))]
 
 
@@ -72,13 +78,24 @@ COVERED = [rule for library in LIBRARIES for rule in RULE.findall(text_of(librar
 
 def test_the_families_that_harm_first_are_all_there() -> None:
     assert {library.stem for library in CQL.glob("*.cql")} == set(LIBRARIES)
-    assert len(COVERED) == len(set(COVERED)) == 50
+    assert len(COVERED) == len(set(COVERED)) == 53
+    titles = {rule: info.title for topic in TOPICS for rule, info in topic.guidance.rules.items()}
+    harmful = {rule for rule in titles if rule.startswith(("DOSE-", "MIRELS-")) or TITLED.search(titles[rule])}
+    lacking = sorted((harmful | WHO_SHOULD_HAVE_AN_AGENT) - set(COVERED))
+    assert not lacking, f"state their conditions in hooks/guideline/cql too, each from its source: {lacking}"
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_library_bears_the_version_of_the_guidance(library: str) -> None:
     assert text_of(library).startswith(f"library {library} version '{VERSION}'\n")
     assert set(re.findall(r"include \w+ version '([^']+)'", text_of(library))) <= {VERSION}
+
+
+def test_both_statements_have_the_same_usual_doses_of_melphalan() -> None:
+    stated = re.search(r'^define "usual melphalan": \{ (.+) \}$', text_of("OncoBoneWeight"), re.MULTILINE)
+    assert stated
+    usual = guidance("myeloma_treatment").tables["melphalan"]["usual"]
+    assert [Decimal(one) for one in stated[1].split(", ")] == usual
 
 
 @pytest.mark.parametrize("library", [name for name, topics in LIBRARIES.items() if topics])

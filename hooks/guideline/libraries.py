@@ -26,8 +26,12 @@ ELM = Path(__file__).parent / "elm"
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
         "OncoBoneLogic": "Comparisons with numbers that may be known within bounds only, and formulas.",
-        "OncoBoneOrders": "One draft order and its patient: dose, route, speed, interval, kidneys, calcium. "
+        "OncoBoneOrders": "One draft order and its patient: dose, route, speed, interval, kidneys, calcium, allergies. "
         "To be evaluated once for each order, and once without one.",
+        "OncoBoneTogether": "One draft order beside the other drafts and what stands on the chart: two agents at once, "
+        "two strengths of one, the same one twice. To be evaluated once for each order, and once without one.",
+        "OncoBoneWeight": "One draft order for an adult of extreme weight: ideal and adjusted weight, body surface. "
+        "It takes the facts of OncoBoneOrders as well, under the same names. To be evaluated once for each order.",
         "OncoBoneMirels": "One lesion: Mirels' score, with the range that missing items leave. "
         "To be evaluated once for each lesion.",
         "OncoBoneMyeloma": "One patient: myeloma-defining events, class of plasma-cell disorder, ISS, R-ISS, R2-ISS.",
@@ -88,14 +92,17 @@ def parameters(library: str) -> Iterator[Json]:
 def _fact(name: str, kind: Mapping[str, Any]) -> Json:
     many = kind["type"] == "ListTypeSpecifier"
     number = kind["type"] == "IntervalTypeSpecifier"
+    parts = kind.get("elementType", {}).get("element", ())
     plain = kind.get("name") or kind.get("elementType", {}).get("name", "")
     found: Json = {
         "name": name,
         "use": "in",
         "min": 0,
         "max": "*" if many else "1",
-        "type": "Range" if number else _TYPES[plain.rpartition("}")[2]],
+        "type": "BackboneElement" if parts else "Range" if number else _TYPES[plain.rpartition("}")[2]],
     }
+    if parts:
+        found["documentation"] = f"each with {', '.join(part['name'] for part in parts)}"
     if (spec := DICTIONARY.get(name)) is not None:
         unit = f", {spec.unit}" if spec.unit else ""
         words = f": {', '.join(spec.words)}" if spec.words else ""

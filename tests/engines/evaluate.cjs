@@ -18,9 +18,9 @@ const unknown = Object.fromEntries(
 const built = {};
 const anybody = () => new cql.PatientSource([{ id: "1" }]);
 
-// A number is sent as {low, high}: an interval, closed on both sides.
+// A number is sent as {low, high}: an interval, closed on both sides. Any other object is a tuple.
 function value(sent) {
-  if (sent === null || typeof sent !== "object" || Array.isArray(sent)) return sent;
+  if (sent === null || typeof sent !== "object" || Array.isArray(sent) || !("low" in sent)) return sent;
   return new cql.Interval(sent.low, sent.high, true, true);
 }
 
