@@ -17,7 +17,7 @@ from fhir_mapping.terms.site import site_mapping
 from hooks.cards.language import language_of
 from hooks.cards.wording import Language
 from recommenders.assessing.topics import RECOMMENDERS, TOPICS
-from recommenders.patient import derived
+from recommenders.patient import derived, recency
 from recommenders.vocabulary.guidance import VOICES, Hook, Recommender, Voice
 
 if TYPE_CHECKING:
@@ -377,7 +377,7 @@ def _check_site_key(key: str) -> None:
     topic, _, name = key.partition(".")
     guidances = {guidance.topic: guidance for guidance in (derived.GUIDANCE, *(topic.guidance for topic in TOPICS))}
     if topic == "windows":
-        windows = derived.GUIDANCE.tables.get("windows", {})
+        windows = recency.windows("chart")
         if name not in windows:
             raise ValueError(f"has {key!r}, but there is no such window; there are: {', '.join(windows)}")
     elif topic not in guidances or name not in guidances[topic].entries:

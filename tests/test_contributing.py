@@ -242,15 +242,21 @@ def test_a_code_given_twice_is_refused_at_start(tree: Path) -> None:
     assert "99998-9 is given twice, as haemoglobin and as platelets" in loaded(tree, "fhir_mapping.chart")
 
 
-def test_a_fact_is_three_lines_and_each_is_asked_for(tree: Path) -> None:
-    assert len(steps(FACT)) == 3
-    apply(tree, FACT, without="common.toml")
-    assert "common.toml: give each fact a window in [tables.windows]" in loaded(
-        tree, "recommenders.assessing.assessment"
-    )
-    shutil.copy2(ROOT / "recommenders/vocabulary/fact_groups.py", tree / "recommenders/vocabulary/fact_groups.py")
-    shutil.copy2(ROOT / "fhir_mapping/terms/facts.toml", tree / "fhir_mapping/terms/facts.toml")
+def test_a_fact_is_written_in_two_files_and_each_is_asked_for(tree: Path) -> None:
+    assert len(steps(FACT)) == 2
     apply(tree, FACT)
+    declared = tree / "recommenders/vocabulary/fact_groups.py"
+    whole = declared.read_text(encoding="utf-8")
+    declared.write_text(whole.replace(', "转铁蛋白", counts=90)', ', "转铁蛋白")'), encoding="utf-8")
+    said = loaded(tree, "recommenders.assessing.assessment")
+    assert "fact_groups.py: say at each fact how long it counts: `counts=90` (days)" in said
+    assert said.rstrip().endswith(": lab.transferrin")
+    declared.write_text(whole, encoding="utf-8")
+    readings = tree / "fhir_mapping/terms/facts.toml"
+    read_it = readings.read_text(encoding="utf-8")
+    readings.write_text(read_it[: read_it.rindex("[[readings]]")], encoding="utf-8")
+    assert "facts.toml: nothing is read into lab.transferrin; give it a row" in loaded(tree, "fhir_mapping.chart")
+    readings.write_text(read_it, encoding="utf-8")
     done = in_copy(tree, "tests/test_tables.py", "tests/test_recency.py", "tests/test_facts.py")
     assert done.returncode == 0, done.stdout[-3000:]
     done = run(tree, "-c", read('{"text": "Transferrin"}', 2.5, "g/L", "lab.transferrin"))

@@ -169,6 +169,10 @@ LOOK_ALIKES: Mapping[str, str] = MappingProxyType(
     {concept: row["reason"] for row in _TABLE["look_alikes"] for concept in row["concepts"]}
 )
 """Concept -> why it is recognised and not used."""
+READ_IN: Mapping[str, str] = MappingProxyType(
+    {path: module for module, paths in _TABLE["read_in"].items() for path in paths}
+)
+"""Fact path, or group of facts -> the module that reads it without a row of the table."""
 SILENCE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {path: tuple(keys) for path, keys in _TABLE["silence"].items()}
 )
@@ -257,9 +261,20 @@ def _check() -> None:
             raise ValueError(f"facts.toml: {fact!r} is not in the fact dictionary.")
         if missing := sorted(set(used) - concepts):
             raise ValueError(f"facts.toml: {fact}: {missing[0]!r} is not a concept of codes.csv.")
+    _check_that_each_fact_is_read()
     for rule in DIAGNOSES:
         if missing := sorted({*rule.terms, *rule.suspect_terms} - set(TARGETS)):
             raise ValueError(f"facts.toml: {rule.fact}: {missing[0]!r} is not a target of targets.toml.")
+
+
+def _check_that_each_fact_is_read() -> None:
+    read = {*READINGS, *FINDINGS, *MOMENTS.values(), *(rule.fact for rule in DIAGNOSES), *READ_IN}
+    for path, spec in DICTIONARY.items():
+        if not (spec.derived or path in read or path.partition(".")[0] in read):
+            raise ValueError(
+                f"facts.toml: nothing is read into {path}; give it a row in [[readings]], [[findings]], [[moments]] or"
+                " [[diagnoses]], or name the module that reads it in [read_in]."
+            )
 
 
 _check()

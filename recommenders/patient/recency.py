@@ -30,28 +30,18 @@ def setting_of(hook: Hook) -> Setting:
 
 
 _WINDOWS: dict[Setting, dict[str, int]] = {
-    setting: {path: int(row[setting]) for path, row in GUIDANCE.tables["windows"].items()}
-    for setting in get_args(Setting)
+    setting: {path: spec.window[place] for path, spec in DICTIONARY.items() if spec.window}
+    | {path: int(row[setting]) for path, row in GUIDANCE.tables["windows"].items()}
+    for place, setting in enumerate(get_args(Setting))
 }
-
-
-_LISTED = ("lesions[].", "img.")
-"""Windows of what stands in lists: parts of lesions, and what a study found."""
+"""Of each fact, and of what stands in lists: parts of lesions, and what a study found."""
 
 
 def _each_fact_has_a_window_or_a_reason() -> None:
-    ageless: Mapping[str, str] = GUIDANCE.tables["ageless"]
-    aging = GUIDANCE.tables["windows"]
-    single = {path for path in (*aging, *ageless) if not path.startswith(_LISTED)}
-    told = {path for path, spec in DICTIONARY.items() if not spec.derived}
-    if unknown := sorted(single - set(DICTIONARY)):
-        raise GuidanceError(f"common.toml: windows and ageless name facts that are not there: {', '.join(unknown)}")
-    if both := sorted(set(aging) & set(ageless)):
-        raise GuidanceError(f"common.toml: these have a window and a reason for none: {', '.join(both)}")
-    if neither := sorted(told - single):
+    if silent := sorted(path for path, spec in DICTIONARY.items() if not spec.derived and not spec.counts):
         raise GuidanceError(
-            "common.toml: give each fact a window in [tables.windows] (days at the chart, days at an order), or say in"
-            f" [tables.ageless] why it does not age: {', '.join(neither)}"
+            "recommenders/vocabulary/fact_groups.py: say at each fact how long it counts: `counts=90` (days),"
+            f" `counts=(30, 14)` (at the chart, at an order), or in words why it does not age: {', '.join(silent)}"
         )
 
 

@@ -286,6 +286,9 @@ def _order(certainly: bool, certainly_not: bool) -> Truth:
 
 # --- declaring facts ----------------------------------------------------------------------------------------
 
+Counts = int | tuple[int, int] | str
+"""For how many days a fact counts (one number, or at the chart and at an order), or in words why it does not age."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactSpec:
@@ -294,7 +297,8 @@ class FactSpec:
 
     `path` is where it sits in `Facts` (`lab.ca_total`), `name` what the specification calls it (mostly the same).
     `closed` says that silence in a delivered record means no. `stale_means_no` says that too old is history, not
-    unknown. `words` is the closed list of an enumeration, empty for a yes/no finding.
+    unknown. `words` is the closed list of an enumeration, empty for a yes/no finding. `counts` says for how many days
+    it counts (at the chart, at an order), or why it does not age.
     """
 
     path: str
@@ -308,15 +312,31 @@ class FactSpec:
     closed: bool = False
     stale_means_no: bool = False
     derived: bool = False
+    counts: Counts | None = None
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """For how many days it counts, at the chart and at an order; None where it does not age."""
+        if isinstance(self.counts, int):
+            return self.counts, self.counts
+        return None if isinstance(self.counts, str) else self.counts
 
 
 def reading(
-    name: str, unit: str, decimals: int | None, en: str, zh: str, *, derived: bool = False, of: str | None = None
+    name: str,
+    unit: str,
+    decimals: int | None,
+    en: str,
+    zh: str,
+    *,
+    derived: bool = False,
+    of: str | None = None,
+    counts: Counts | None = None,
 ) -> Any:  # noqa: ANN401 - a dataclass field, typed at its place
     """Declare a number: name, unit (UCUM), decimals kept in comparisons, labels; `of` its name outside."""
-    spec = {"kind": "reading", "unit": unit, "decimals": decimals, "en": en, "zh": zh, "derived": derived}
+    spec = {"unit": unit, "decimals": decimals, "en": en, "zh": zh, "derived": derived, "counts": counts}
     default = Reading(name=of or name, unit=unit, decimals=decimals)
-    return field(default=default, metadata=spec)
+    return field(default=default, metadata={"kind": "reading", **spec})
 
 
 def finding(
@@ -327,18 +347,19 @@ def finding(
     closed: bool = False,
     stale_means_no: bool = False,
     derived: bool = False,
+    counts: Counts | None = None,
 ) -> Any:  # noqa: ANN401 - a dataclass field, typed at its place
     """Declare a yes/no finding, or one of `words`; `closed` when silence in a delivered record means no."""
     spec = {"kind": "finding", "en": en, "zh": zh, "words": words, "closed": closed, "derived": derived}
     default = Finding(name=name, value=False, reason=None) if closed and not words else Finding(name=name)
     if closed and words:
         default = Finding(name=name, value=words[0], reason=None)
-    return field(default=default, metadata={"stale_means_no": stale_means_no, **spec})
+    return field(default=default, metadata={"stale_means_no": stale_means_no, "counts": counts, **spec})
 
 
-def moment(name: str, en: str, zh: str) -> Any:  # noqa: ANN401 - a dataclass field, typed at its place
+def moment(name: str, en: str, zh: str, *, counts: Counts | None = None) -> Any:  # noqa: ANN401 - a dataclass field, typed at its place
     """Declare something that happened on a day."""
-    return field(default=Moment(name=name), metadata={"kind": "moment", "en": en, "zh": zh})
+    return field(default=Moment(name=name), metadata={"kind": "moment", "en": en, "zh": zh, "counts": counts})
 
 
 def exactly(fact: Reading, value: Decimal | int | str, **extra: Any) -> Reading:  # noqa: ANN401 - fields of Reading
