@@ -84,7 +84,7 @@ def too_early(case: Case, order: Order) -> Iterator[Advice]:
         },
         fill=filled(_last_dose_shown(last, next_due)),
         proposals=_later(order, next_due),
-        values=pieces({"days_since_last_bma": since.rounded}),
+        values=pieces({"days_since_last_bma": days_since(last, case.facts.as_of).rounded}),
         order=order.reference,
     )
 
