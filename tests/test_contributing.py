@@ -15,15 +15,18 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "CONTRIBUTING.md"
 PARTS = ("recommenders", "fhir_mapping", "hooks", "fixtures", "tests", "pyproject.toml")
 
-_BLOCK = re.compile(r"<!-- (append to|in|new) ([\w/.]+)(?:, after: (.*?))? -->\n```\w+\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(
+    r"<!-- (append to|in|new) ([\w/.]+)(?:, (after|instead of): (.*?))? -->\n```\w+\n(.*?)```", re.DOTALL
+)
 RULE, RECOMMENDER, CODE, FACT = "How a rule is made", "A new recommender", "A laboratory code", "A fact"
 
 
 def steps(part: str) -> list[tuple[str, str | None, str]]:
-    """Give the printed steps of a section: the file, the line that the block follows (None: at the end), the block."""
+    """Give the printed steps of a section: the file, the line that is replaced (None: none, at the end), by what."""
     page = PAGE.read_text(encoding="utf-8")
     section = page[page.index(f"## {part}") :].split("\n## ", maxsplit=1)[0]
-    return [(file, line, block) for _, file, line, block in _BLOCK.findall(section)]
+    found = _BLOCK.findall(section)
+    return [(file, line, f"{line}\n{block}" if how == "after" else block) for _, file, how, line, block in found]
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def apply(tree: Path, part: str = RULE, *, without: str | None = None) -> None:
             file.write_text(f"{text.rstrip()}{between}{block}" if text else block, encoding="utf-8")
             continue
         assert text.count(f"{line}\n") == 1, f"{name}: {line}"
-        file.write_text(text.replace(f"{line}\n", f"{line}\n{block}"), encoding="utf-8")
+        file.write_text(text.replace(f"{line}\n", block), encoding="utf-8")
 
 
 def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +76,7 @@ def in_copy(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_example_works_as_printed(tree: Path) -> None:
-    assert len(steps(RULE)) == 4
+    assert len(steps(RULE)) == 5
     apply(tree)
     done = run(tree, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/test_vignettes.py", "-k", "bone")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -95,6 +98,16 @@ def test_a_rule_without_its_decision_is_named(tree: Path) -> None:
     done = in_copy(tree, "tests/test_guidance.py")
     assert done.returncode != 0
     assert "BP-900" in done.stdout
+
+
+def test_a_rule_that_its_section_is_not_asked_for_by_is_named_with_the_line_to_write(tree: Path) -> None:
+    apply(tree)
+    module = tree / "recommenders/bone_protection.py"
+    module.write_text(module.read_text(encoding="utf-8").replace(', "BP-900")', ")"), encoding="utf-8")
+    done = in_copy(tree, "tests/test_assessment.py", "-k", "section")
+    assert done.returncode != 0
+    said = 'recommenders/bone_protection.py: write "BP-900" into case.asked(treated_bone_metastases, …)'
+    assert said in done.stdout
 
 
 @pytest.mark.parametrize(
