@@ -176,7 +176,7 @@ class Settings(_Section):
     observation_search: Literal["two", "all", "coded"] = "two"
     """How results are looked for: `two` (by code, and the rest newest first), `all`, `coded`."""
     ca_file: str | None = None
-    """PEM certificates to trust at FHIR servers, instead of the public ones."""
+    """PEM certificates to trust at FHIR servers and at the key sets of clients, instead of the public ones."""
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     """How long `/readyz` is red before a stopping server takes no more calls."""
     stop_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0

@@ -83,6 +83,12 @@ class LanguageName(click.ParamType["Language", Any]):
 config_option = click.option(
     "--config", type=SettingsFile(), metavar="FILE", help="The TOML file (ONCOBONE_CONFIG); - for stdin."
 )
+ca_option = click.option(
+    "--ca-file",
+    type=click.Path(),
+    metavar="FILE",
+    help="Certificates (PEM) to trust instead of the public ones (ONCOBONE_CA_FILE).",
+)
 request_option = click.option(
     "--request", "file", type=InputFile(), required=True, metavar="FILE", help="A CDS Hooks request; - for stdin."
 )

@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import ssl
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,15 +20,17 @@ from hooks.configuration import load
 from hooks.fhir_server.breaker import GONE_CALLS, PAUSE_SECONDS, Breakers, CallHealth
 from hooks.fhir_server.fetch import answers, fetch_missing
 from hooks.fhir_server.reasons import sentence
-from hooks.settings import Settings, SettingsError
+from hooks.settings import ClientSettings, Settings, SettingsError
 from hooks.tools.cli import main
+from hooks.trust.clients import Issuer
 from tests import fhir_servers as fhir
 from tests.conftest import wait_until
 from tests.fhir_servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,25 @@ def test_call_and_doctor_name_the_setting_and_work_with_it(
     monkeypatch.setenv("ONCOBONE_CA_FILE", str(certificate))
     for command in commands:
         assert "ONCOBONE_CA_FILE" not in CliRunner().invoke(main, command).output
+
+
+def test_the_file_is_named_in_a_flag_as_well_and_serves_a_service_and_a_key_set(secure: str, certificate: Path) -> None:
+    service = secure.removesuffix("/fhir")
+    commands = (
+        ["doctor", "--fhir", secure, "--patient", "p1"],
+        ["call", "--fhir", secure, "--patient", "p1"],
+        ["call", "--request", str(ROOT / "fixtures/requests/zoledronic-order-crcl-45.json"), "--url", service],
+        ["samples", "--load", secure],
+    )
+    for command in commands:
+        assert "ONCOBONE_CA_FILE" in CliRunner().invoke(main, command).output, command
+        trusting = CliRunner().invoke(main, [*command, "--ca-file", str(certificate)]).output
+        assert "ONCOBONE_CA_FILE" not in trusting, command
+    client = ClientSettings(issuer="i", jku=f"{service}/keys", algorithms=("ES384",))
+    for trusted, said in ((None, "ONCOBONE_CA_FILE"), (str(certificate), "a list `keys`")):
+        issuer = Issuer(client, lambda: 0.0, trusted)
+        assert issuer.find("k") is None
+        assert said in " ".join(issuer.faults())
 
 
 def test_the_file_of_the_authority_makes_it_trusted(secure: str, certificate: Path) -> None:

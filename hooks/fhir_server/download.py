@@ -213,14 +213,14 @@ def _download(url: str, headers: Mapping[str, str], deadline: float, limit: int,
         except requests.Timeout:
             raise FetchError("timeout") from None
         except requests.exceptions.SSLError as error:
-            raise FetchError("certificate" if _is_untrusted(error) else "tls") from None
+            raise FetchError("certificate" if is_untrusted(error) else "tls") from None
         except requests.exceptions.ChunkedEncodingError:
             raise FetchError("truncated") from None
         except (requests.RequestException, LocationParseError, OSError):
             raise FetchError("connection") from None
 
 
-def _is_untrusted(error: BaseException) -> bool:
+def is_untrusted(error: BaseException) -> bool:
     """Tell whether a failed handshake failed over the certificate: the cause lies some wrappings deep."""
     causes: list[object] = [error]
     for cause in causes:

@@ -105,7 +105,7 @@ def run_command(
             store = stack.enter_context(closing(store_for(main)))
             progress = stack.enter_context(Progress())
             if base is not None:
-                source = (stack.enter_context(fetching.fetched(base, fhir_token, progress)),)
+                source = (stack.enter_context(fetching.fetched(base, fhir_token, progress, main.ca_file)),)
             outcome = _run(
                 source, to, day, span, every, asked, hooks, settings, store, progress,
                 all_patients=all_patients, guidance_day=guidance_day, engine=engine, master=master,

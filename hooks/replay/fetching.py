@@ -21,6 +21,7 @@ from hooks.fhir_server.addresses import base_of, next_query
 from hooks.fhir_server.breaker import Breakers
 from hooks.fhir_server.download import FetchError, download
 from hooks.fhir_server.fetch import fetch_missing
+from hooks.fhir_server.reasons import sentence
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import FIRST_OF
 
@@ -36,7 +37,7 @@ _TYPE_OF = {key: next(iter(sorted(kinds))) for key, kinds in FIRST_OF.items()} |
 
 
 @contextmanager
-def fetched(base: str, token: str | None, progress: Progress) -> Iterator[Path]:
+def fetched(base: str, token: str | None, progress: Progress, ca_file: str | None = None) -> Iterator[Path]:
     """
     Fetch every patient that a server lists into a folder that only its owner can read; it is removed at the end.
 
@@ -47,14 +48,16 @@ def fetched(base: str, token: str | None, progress: Progress) -> Iterator[Path]:
         raise ReplayError("--fhir: must be a FHIR base, such as https://ehr.example.org/fhir")
     base, token = base.rstrip("/"), token or ANONYMOUS
     started = dt.datetime.now(dt.UTC)
-    patients = list(_patients(base, token))
+    patients = list(_patients(base, token, ca_file))
     progress("fetch", 0, len(patients))
     came: set[str] = set()
     lacking: dict[str, set[str]] = {}
     with TemporaryDirectory(prefix="oncobone-replay-") as name:  # made for its owner only
         folder = Path(name)
         for number, patient in enumerate(patients, 1):
-            found = fetch_missing(_wanted(patient), base=base, token=token, seconds=PATIENCE_S, breakers=Breakers())
+            found = fetch_missing(
+                _wanted(patient), base=base, token=token, seconds=PATIENCE_S, breakers=Breakers(), ca_file=ca_file
+            )
             bodies = {key: body for key, body in found.data.items() if not isinstance(body, Unavailable)}
             came |= bodies.keys()
             lacking[patient] = {key for key, word in found.outcomes.items() if word != "ok"}
@@ -97,12 +100,12 @@ def _write(path: Path, body: bytes) -> None:
         file.write(body)
 
 
-def _patients(base: str, token: str) -> Iterator[str]:
+def _patients(base: str, token: str, ca_file: str | None) -> Iterator[str]:
     """Yield the ids of all patients that a server lists, page by page."""
     query: str | None = f"Patient?_count={PAGE}"
     seen: set[str] = set()
     while query is not None:
-        page = _page(f"{base}/{query.lstrip('/')}", token)
+        page = _page(f"{base}/{query.lstrip('/')}", token, ca_file)
         for entry in exact.listed(page.get("entry")):
             resource = entry.get("resource")
             if isinstance(resource, dict) and resource.get("resourceType") == "Patient":
@@ -116,12 +119,13 @@ def _patients(base: str, token: str) -> Iterator[str]:
         query = next_query(str(links[0].get("url")), base) if links else None
 
 
-def _page(url: str, token: str) -> dict[str, Any]:
+def _page(url: str, token: str, ca_file: str | None) -> dict[str, Any]:
     headers = {"Accept": "application/fhir+json", "Authorization": f"Bearer {token}"}
     try:
-        found = msgspec.json.decode(download(url, headers, time.monotonic() + PATIENCE_S))
+        found = msgspec.json.decode(download(url, headers, time.monotonic() + PATIENCE_S, ca_file=ca_file))
     except FetchError as error:
-        raise ReplayError(f"--fhir: the server does not list its patients ({error.reason}).") from None
+        said = f"--fhir: the server does not list its patients ({error.reason}): {sentence(error.reason)}"
+        raise ReplayError(said) from None
     except exact.BROKEN:
         raise ReplayError("--fhir: the server does not answer in JSON.") from None
     return found if isinstance(found, dict) else {}

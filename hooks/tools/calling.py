@@ -15,11 +15,13 @@ from hooks.application import create_app
 from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.fhir_server.addresses import as_written
+from hooks.fhir_server.download import is_untrusted
 from hooks.reference import explaining
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback
 from hooks.terminal import (
     REFUSED,
     InputFile,
+    ca_option,
     config_option,
     harmless,
     json_option,
@@ -72,6 +74,7 @@ class Answer:
 @click.option("--fhir-token", metavar="TOKEN", help="With --fhir: its access token (without --url, --token will do).")
 @click.option("--url", metavar="BASE", help="A running service, such as http://127.0.0.1:8080; else in this process.")
 @click.option("--token", metavar="JWT", help="A bearer token, for a service in signed mode.")
+@ca_option
 @service_option
 @language_option
 @json_option
@@ -85,6 +88,7 @@ def call(
     fhir_token: str | None,
     url: str | None,
     token: str | None,
+    ca_file: str | None,
     service: str | None,
     language: Language | None,
     raw: bool,
@@ -105,20 +109,27 @@ def call(
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
     address = service_base(url) if url else None
     with patience(f"Waiting for {address or base or 'the answer'}"):
-        answered = _ask(address, service, body, headers) if address else _ask_here(config, service, body, headers, base)
+        if address:
+            answered = _ask(address, service, body, headers, _settings(config=config, ca_file=ca_file).ca_file)
+        else:
+            answered = _ask_here(_settings(config=config, ca_file=ca_file, auth="open"), service, body, headers, base)
     if raw:
         show_json(answered.body)
     elif answered.status == 200:
         for line, colour in _readable(answered.body):
             click.echo(click.style(harmless(line), fg=colour, bold=True) if colour else harmless(line))
     else:
-        click.echo(harmless(f"Refused ({answered.status}): {_diagnostics(answered.body)}"), err=True)
-        if address and answered.status == UNAUTHORIZED:
-            click.echo(_about_token(token, f"{address}/cds-services/…"), err=True)
-        if address and answered.status == NOT_FOUND:
-            click.echo(f"Is {address} the address of the service? It lists its services at /cds-services.", err=True)
+        _say_why(answered, address, token)
     if answered.status != 200:
         sys.exit(REFUSED)
+
+
+def _say_why(answered: Answer, address: str | None, token: str | None) -> None:
+    click.echo(harmless(f"Refused ({answered.status}): {_diagnostics(answered.body)}"), err=True)
+    if address and answered.status == UNAUTHORIZED:
+        click.echo(_about_token(token, f"{address}/cds-services/…"), err=True)
+    if address and answered.status == NOT_FOUND:
+        click.echo(f"Is {address} the address of the service? It lists its services at /cds-services.", err=True)
 
 
 def made_request(base: str, patient: str, hook: Hook, token: str | None, drafts: BinaryIO | None) -> bytes:
@@ -168,9 +179,8 @@ def _drafts(file: BinaryIO) -> dict[str, Any]:
 
 
 def _ask_here(
-    config: str | None, service: str | None, body: bytes, headers: Mapping[str, str], base: str | None = None
+    settings: Settings, service: str | None, body: bytes, headers: Mapping[str, str], base: str | None = None
 ) -> Answer:
-    settings = _settings(config=config, auth="open")
     if base is not None:  # who names it here may have it asked
         settings = settings.model_copy(update={"fhir_servers": (*settings.fhir_servers, base)})
     desk = Desk.of(settings)
@@ -179,24 +189,29 @@ def _ask_here(
     return Answer(response.status_code, response.get_json())
 
 
-def _ask(base: str, service: str | None, body: bytes, headers: Mapping[str, str]) -> Answer:
+def _ask(base: str, service: str | None, body: bytes, headers: Mapping[str, str], ca_file: str | None) -> Answer:
+    trusted = ca_file or True
     try:
         if service is None and "Authorization" in headers:
             # A token is good for one call, at the address it was made for: it is not spent on discovery.
             service = f"oncobone-{_hook_of(body)}"
         if service is None:
-            discovery = requests.get(f"{base}/cds-services", headers=dict(headers), timeout=TIMEOUT_S)
+            discovery = requests.get(f"{base}/cds-services", headers=dict(headers), timeout=TIMEOUT_S, verify=trusted)
             if discovery.status_code != 200:
                 return Answer(discovery.status_code, _json_of(discovery))
             offered = _json_of(discovery).get("services", [])
             service = _service_for(body, [(each.get("id"), each.get("hook")) for each in offered])
-        response = requests.post(f"{base}/cds-services/{service}", data=body, headers=dict(headers), timeout=TIMEOUT_S)
-        return Answer(response.status_code, _json_of(response))
-    except requests.exceptions.SSLError:
-        refuse(
-            f"{base}: its certificate is not trusted, or it speaks no TLS. Is the scheme right? The file with the"
-            " certificate of your own authority is named by REQUESTS_CA_BUNDLE."
+        response = requests.post(
+            f"{base}/cds-services/{service}", data=body, headers=dict(headers), timeout=TIMEOUT_S, verify=trusted
         )
+        return Answer(response.status_code, _json_of(response))
+    except requests.exceptions.SSLError as error:
+        if is_untrusted(error):
+            refuse(
+                f"{base}: its certificate is signed by nobody we trust, or is for another name. Name the file with the"
+                " certificate of its authority (PEM) with --ca-file or in ONCOBONE_CA_FILE."
+            )
+        refuse(f"{base} speaks no TLS at this port, or none that we accept. Is it http:// instead?")
     except requests.RequestException as error:
         refuse(f"{base} cannot be reached ({type(error).__name__}). Is it running? Start it with: oncobone serve")
 

@@ -21,6 +21,7 @@ from hooks.terminal import (
     REFUSED,
     InputFile,
     Progress,
+    ca_option,
     config_option,
     harmless,
     json_option,
@@ -31,9 +32,9 @@ from hooks.terminal import (
 from hooks.tools import doctor, loading, sandbox
 
 
-def _settings(config: str | None) -> Settings:
+def _settings(config: str | None, ca_file: str | None = None) -> Settings:
     try:
-        return load({"config": config, "auth": "open"})
+        return load({"config": config, "auth": "open", "ca_file": ca_file})
     except SettingsError as error:
         refuse(str(error))
 
@@ -72,6 +73,7 @@ def validate(file: BinaryIO, raw: bool, config: str | None) -> None:
 @click.option("--sample", "count", type=click.IntRange(1, 500), default=20, show_default=True, help="Else so many.")
 @click.option("--token", metavar="TOKEN", help="An access token for the FHIR server.")
 @click.option("--draft", type=click.File("w", encoding="utf-8"), metavar="FILE", help="Write the mapping's draft here.")
+@ca_option
 @json_option
 @config_option
 def doctor_command(
@@ -80,6 +82,7 @@ def doctor_command(
     count: int,
     token: str | None,
     draft: TextIO | None,
+    ca_file: str | None,
     raw: bool,
     config: str | None,
 ) -> None:
@@ -89,7 +92,7 @@ def doctor_command(
     Looks at its CapabilityStatement, our searches, paging, codes that no rule reads, and how many of the expected
     facts are found; drafts the site's mapping. Exit code 0: the service can work with it; 1: it cannot.
     """
-    settings = _settings(config)
+    settings = _settings(config, ca_file)
     try:
         found = doctor.Doctor(base, token, settings, site_mapping(settings.mapping))
         with patience(f"Asking {base}"):
@@ -136,6 +139,7 @@ def catalogue_command(raw: bool) -> None:
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of the stories; default today.")
 @click.option("--token", metavar="TOKEN", help="With --load: an access token that may write.")
+@ca_option
 @json_option
 @config_option
 def samples_command(
@@ -145,6 +149,7 @@ def samples_command(
     names: tuple[str, ...],
     day: dt.datetime | None,
     token: str | None,
+    ca_file: str | None,
     raw: bool,
     config: str | None,
 ) -> None:
@@ -153,7 +158,7 @@ def samples_command(
 
     Exit code 1: the server does not take them, or has other patients under their ids.
     """
-    trusted = _settings(config).ca_file
+    trusted = _settings(config, ca_file).ca_file
     today = day.date() if day else dt.datetime.now(dt.UTC).date()
     chosen = _chosen(names)
     rows = [(one, one.patient_id) for one in chosen]

@@ -142,6 +142,8 @@ class KeyRing:
         self._load = load
         self._clock = clock
         self._keys: dict[str, Key] = {}
+        self.fault: str | None = None
+        """Why the last look brought no keys, in words; None when it did."""
         self._loaded_at: float | None = None
         self._looks = TokenBucket(1 / KEYS_AGAIN, clock, at_once=KEYS_AT_ONCE)
         self._lock = threading.Lock()
@@ -179,19 +181,36 @@ class KeyRing:
         try:
             self._take(self._load())
         except (FetchError, KeySetError, OSError) as error:
-            log.warning("a key set cannot be had", extra={"component": "trust", "error": type(error).__name__})
+            reason = error.reason if isinstance(error, FetchError) else type(error).__name__
+            self.fault = _FAULTS.get(reason, str(error))
+            log.warning("a key set cannot be had", extra={"component": "trust", "error": reason})
 
     def _take(self, document: bytes) -> None:
         self._keys = read_keys(document)
+        self.fault = None
         self._loaded_at = self._clock()
 
 
-def _fetch_keys(url: str) -> bytes:
+_FAULTS: Mapping[str, str] = {
+    "certificate": "its server's certificate is signed by nobody we trust: name the file of its authority (PEM)"
+    " in ONCOBONE_CA_FILE",
+    "tls": "its server speaks no TLS at this port, or none that we accept",
+    "connection": "its server cannot be reached from here: look at host, port and firewall",
+    "timeout": f"its server did not answer within {KEYS_SECONDS:.0f} s",
+    "redirect": "its server sends us elsewhere, which is not followed: configure the address it sends to",
+    "not-found": "its server knows no such address (404)",
+    "unauthorized": "its server wants a sign-in (401), and a key set is public",
+    "forbidden": "its server refuses it (403), and a key set is public",
+}
+"""Why the keys at `jku` could not be had, with the cure; for the other reasons the word will do."""
+
+
+def _fetch_keys(url: str, ca_file: str | None) -> bytes:
     """The key set at a configured URL; no redirect, 64 KiB and 2 s at most."""
     deadline = time.monotonic() + KEYS_SECONDS
     # A key set of before the rotation, out of some cache on the way, would undo the look.
     headers = {"Accept": "application/jwk-set+json, application/json", "Cache-Control": "no-cache"}
-    result = in_parallel({"keys": lambda: download(url, headers, deadline, KEYS_BYTES)}, deadline).get("keys")
+    result = in_parallel({"keys": lambda: download(url, headers, deadline, KEYS_BYTES, ca_file)}, deadline).get("keys")
     if isinstance(result, bytes):
         return result
     raise result or FetchError("timeout")
@@ -200,8 +219,9 @@ def _fetch_keys(url: str) -> bytes:
 class Issuer:
     """One `[[clients]]` entry, with its keys."""
 
-    def __init__(self, settings: ClientSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: ClientSettings, clock: Callable[[], float], ca_file: str | None = None) -> None:
         self.settings = settings
+        self._ca_file = ca_file
         named = f"clients ({settings.issuer})"
         unknown = set(settings.algorithms) - set(ALGORITHMS)
         if unknown or not settings.algorithms:
@@ -231,11 +251,15 @@ class Issuer:
             yield ring
         if url := self.settings.jku:
             _check_url(url, f"{named}: jku")
-            yield KeyRing(lambda: _fetch_keys(url), clock)
+            yield KeyRing(lambda: _fetch_keys(url, self._ca_file), clock)
 
     def kids(self) -> list[str]:
         """The ids of all usable keys, as they were last read."""
         return sorted({kid for ring in self.rings for kid in ring.kids})
+
+    def faults(self) -> list[str]:
+        """Why key sets could not be read when they were last looked at."""
+        return [ring.fault for ring in self.rings if ring.fault]
 
     def find(self, kid: str) -> Key | None:
         """The key of this id, from whichever of its key sets has it."""

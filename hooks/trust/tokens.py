@@ -176,9 +176,8 @@ class Inspection:
         key = issuer.find(kid)
         if key is None:
             known = ", ".join(issuer.kids()) or "none that can be used"
-            yield Problem(
-                "key", f"`kid` is not among the client's keys (keys_file, jku), as far as they can be had: {known}."
-            )
+            faults = "".join(f" Its key set could not be had: {fault}." for fault in issuer.faults())
+            yield Problem("key", f"`kid` is not among the client's keys (keys_file, jku): {known}.{faults}")
             return
         if alg not in key.algorithms:
             yield Problem("algorithm", f"The key of this `kid` is for {' or '.join(key.algorithms)}, not for `alg`.")
@@ -264,7 +263,7 @@ class Authenticator:
     def __init__(
         self, settings: Settings, store: Store | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._issuers = [Issuer(client, clock) for client in settings.clients]
+        self._issuers = [Issuer(client, clock, settings.ca_file) for client in settings.clients]
         _check_told_apart(self._issuers)
         self._store = store
         self._memory = _Memory()
