@@ -336,6 +336,12 @@ def test_a_hostile_resource_is_refused(body: bytes) -> None:
         exact.whole(body)
 
 
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "-1e99999999999999999999", "1e-99999999999999999999"])
+def test_a_number_whose_exponent_is_longer_than_any_is_out_of_bounds(number: str) -> None:
+    with pytest.raises(exact.ResourceFaultError, match="a number larger than 1e9"):
+        exact.whole(b'{"value": %s}' % number.encode())
+
+
 def test_decimals_stay_exact_and_lone_surrogates_are_replaced() -> None:
     found = exact.whole(rb'{"value": 0.10, "text": "a\ud800b"}')
     assert found["value"] == Decimal("0.10")

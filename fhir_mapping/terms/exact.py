@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import msgspec
@@ -117,7 +117,10 @@ def _integer(text: str) -> int:
 def _decimal(text: str) -> Decimal:
     if len(text) > MAX_DIGITS:
         raise ResourceFaultError("a number of more than 40 digits")
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of more digits than any number has
+        raise ResourceFaultError("a number larger than 1e9") from None
     if number and (number.adjusted() > 9 or number.adjusted() < -MAX_DIGITS or abs(number) > MAX_MAGNITUDE):
         raise ResourceFaultError("a number larger than 1e9")
     return number
