@@ -16,7 +16,7 @@ from fhir_mapping.chart import Mapped, read_chart
 from fhir_mapping.delivery.checking import check_of
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
-from fhir_mapping.terms import glances
+from fhir_mapping.terms import exact, glances
 from fhir_mapping.terms.exact import ResourceFaultError
 from hooks.reference.samples import request_for, samples
 from tests.wire import bundle, call_body, observation
@@ -145,3 +145,48 @@ def test_what_is_not_plain_is_looked_at_closely(odd: dict[str, Any], monkeypatch
     quickly = read(body)
     monkeypatch.setattr(glances, "glance_at", lambda _: None)
     assert read(body) == quickly
+
+
+PIECES = (
+    b'"', b",", b"{", b"}", b"[", b"]", b":", b"1", b"9" * 10, b"9" * 45, b".", b"e", b"-", b"\\", b"\\u00e9", b"null",
+    b'"status":"x",', b'"value":1,', b" ", b"\x01", b"\xff", b"NaN", b"1e99", b"1e99999999999999999999", b"0.10",
+    b'"a\\ud800b"',
+)  # fmt: skip
+
+
+def _with_order(value: Any) -> Any:
+    """A decoded value in a form that tells kinds and order apart: 1 is not 1.0, and 0.10 not 0.1."""
+    if isinstance(value, dict):
+        return [(name, _with_order(inner)) for name, inner in value.items()]
+    if isinstance(value, list):
+        return [None, *map(_with_order, value)]
+    return type(value).__name__, str(value)
+
+
+def test_what_is_decoded_at_once_is_what_is_decoded_with_a_look_at_each_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    randomly = random.Random(20261122)
+    sent = [json.dumps(one).encode() for listed in resources().values() for one in listed[:6]]
+    sent += [b'{"a": {"b": 1, "b": 2.50}}', b'{"a": 1000000000, "b": [1e3, true, null, "\xc3\xa9"]}']
+    cases = list(sent)
+    for _ in range(6_000):
+        body = bytearray(randomly.choice(sent))
+        for _ in range(randomly.randint(1, 3)):
+            place, piece = randomly.randrange(len(body) + 1), randomly.choice(PIECES)
+            body[place : place + randomly.choice((0, 0, len(piece)))] = piece
+        cases.append(bytes(body))
+
+    def told() -> list[Any]:
+        found: list[Any] = []
+        for body in cases:
+            try:
+                found.append(_with_order(exact.whole(body)))
+            except ResourceFaultError as error:
+                found.append(str(error))
+        return found
+
+    quickly = told()
+    assert sum(exact._at_once(body) is not None for body in cases) > 1_000
+    monkeypatch.setattr(exact, "_at_once", lambda _: None)
+    assert quickly == told()

@@ -138,6 +138,30 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_decode_plainly = msgspec.json.Decoder(float_hook=_decimal).decode
+_encode_plainly = msgspec.json.Encoder(decimal_format="number").encode
+_AS_ONE_DIGIT = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
+_LONG_NUMBER = b"0" * len(str(int(MAX_MAGNITUDE)))
+
+
+def _at_once(body: bytes) -> dict[str, Any] | None:
+    """
+    Decode a resource in which nothing is odd, many times faster than with a look at each object; None for any other.
+
+    Nothing is odd where no digits are so many that they could be a number out of bounds, and the text that was decoded
+    has as many quotation marks as the text that came: an element that is written twice would be missing in it.
+    """
+    if b"\\" in body or _LONG_NUMBER in body.translate(_AS_ONE_DIGIT):
+        return None
+    try:
+        found = _decode_plainly(body)
+    except (*BROKEN, ValueError):
+        return None  # what is wrong with it is told by the other decoder
+    if not isinstance(found, dict) or _encode_plainly(found).count(b'"') != body.count(b'"'):
+        return None
+    return found
+
+
 def whole(raw: msgspec.Raw | bytes) -> dict[str, Any]:
     """
     Decode a resource that is to be used: decimals exact, lone surrogates replaced.
@@ -148,6 +172,9 @@ def whole(raw: msgspec.Raw | bytes) -> dict[str, Any]:
     body = bytes(raw)
     if too_deep(body):
         raise ResourceFaultError(f"nested deeper than {MAX_DEPTH}")
+    plain = _at_once(body)
+    if plain is not None:
+        return plain
     try:
         found = _DECODER.decode(body.decode("utf-8"))
     except ResourceFaultError:
