@@ -108,7 +108,7 @@ def read_call(body: bytes, hook: Hook) -> Call:
 
     Raises Refused (400) that names the field, and never a value, for anything that is not as published.
     """
-    members = _envelope(body)
+    members, prefetch = _envelope(body)
     sent_hook = _text(members, "hook")
     if sent_hook != hook:
         raise Refused(400, f"hook: this service answers {hook} only, and the call is for another hook.", field="hook")
@@ -139,7 +139,7 @@ def read_call(body: bytes, hook: Hook) -> Call:
         user_id=context["userId"],
         patient_id=context["patientId"],
         encounter_id=context.get("encounterId"),
-        prefetch=_prefetch(members.get("prefetch")),
+        prefetch=_prefetch(prefetch),
         draft_orders=_inside(raw_context, "draftOrders") if "draftOrders" in fields else None,
         selections=tuple(selections) if selections is not None else None,
         fhir_server=_text(members, "fhirServer") if server not in (None, b"null") else None,
@@ -151,7 +151,8 @@ def read_call(body: bytes, hook: Hook) -> Call:
 # --- the body as a whole ------------------------------------------------------------------------------------
 
 
-def _envelope(body: bytes) -> dict[str, bytes]:
+def _envelope(body: bytes) -> tuple[dict[str, bytes], msgspec.Raw | None]:
+    """Give the members of a body as raw JSON, and its prefetch, which is most of it, without a copy."""
     if not body.strip():
         raise Refused(400, "The body is empty; it must be a CDS Hooks request in JSON.", code="structure")
     if not body.isascii():
@@ -159,22 +160,29 @@ def _envelope(body: bytes) -> dict[str, bytes]:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise Refused(400, "The body is not valid UTF-8.", code="structure") from None
-    if len(body) > MOST_OBJECTS and len(body.translate(None, _NOT_OPENING)) > MOST_OBJECTS:
+    # each has two brackets: a body of fewer bytes need not be counted
+    if len(body) > 2 * MOST_OBJECTS and len(body.translate(None, _NOT_OPENING)) > MOST_OBJECTS:
         raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
-    members = _members(mended(body), "The body")
-    for name, raw in members.items():
-        # The resources of the prefetch are bounded by who reads them, and all others by the decoder.
-        if name != "prefetch" and is_deeper(raw, DEEPEST - 1):
-            raise _too_deep("The body")
-    return members
+    named = _named(mended(body), "The body")
+    # The resources of the prefetch are bounded by who reads them, and all others by the decoder.
+    prefetch = named.pop("prefetch", None)
+    members = {name: bytes(value) for name, value in named.items()}
+    if any(is_deeper(raw, DEEPEST - 1) for raw in members.values()):
+        raise _too_deep("The body")
+    return members, prefetch
 
 
 def _too_deep(what: str) -> Refused:
     return Refused(400, f"{what} is nested more than {DEEPEST} levels deep.", code="structure")
 
 
-def _members(raw: bytes, what: str) -> dict[str, bytes]:
+def _members(raw: bytes | msgspec.Raw, what: str) -> dict[str, bytes]:
     """Give an object's members as raw JSON; refuse a member that stands there twice."""
+    return {name: bytes(value) for name, value in _named(raw, what).items()}
+
+
+def _named(raw: bytes | msgspec.Raw, what: str) -> dict[str, msgspec.Raw]:
+    """Give an object's members where they stand; refuse one that stands there twice."""
     try:
         decoded = _OBJECT.decode(raw)
     except msgspec.ValidationError:
@@ -187,7 +195,7 @@ def _members(raw: bytes, what: str) -> dict[str, bytes]:
         raise Refused(400, f"{what} is not valid JSON{where}.", code="structure") from None
     if len(decoded) > MOST_MEMBERS:
         raise Refused(400, f"{what} holds more than {MOST_MEMBERS} members.", code="too-long")
-    members = {str(name): bytes(value) for name, value in decoded.items()}
+    members = {str(name): value for name, value in decoded.items()}
     if len(members) < len(decoded):
         raise Refused(400, f"{what} holds a member twice; each may stand there once.", code="structure")
     return members
@@ -330,8 +338,8 @@ def _check_id(value: str, field: str) -> None:
         _wrong(field, "is no FHIR id: letters, digits, hyphens and dots, at most 64, not dots only")
 
 
-def _prefetch(raw: bytes | None) -> dict[str, bytes]:
-    if raw is None or raw == b"null":
+def _prefetch(raw: msgspec.Raw | None) -> dict[str, bytes]:
+    if raw is None or memoryview(raw) == b"null":
         return {}
     return _members(raw, "prefetch")
 

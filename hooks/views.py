@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -258,7 +259,10 @@ def _body() -> bytes:
         return request.get_data(cache=False)
     if most is not None and length > most:
         raise RequestEntityTooLarge
-    body: bytes = request.environ["wsgi.input"].read(length)
+    stream = request.environ["wsgi.input"]
+    if isinstance(stream, io.BytesIO) and stream.tell() == 0 and stream.getbuffer().nbytes == length:
+        return stream.getvalue()  # what is in memory already is handed over, not copied
+    body: bytes = stream.read(length)
     return body
 
 
