@@ -14,12 +14,14 @@ import pytest
 
 from fhir_mapping.chart import Mapped, read_chart
 from fhir_mapping.delivery.checking import check_of
+from fhir_mapping.delivery.notes import SUPERSEDED
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.shapes import ELEMENTS, MODELS
 from fhir_mapping.terms import exact, glances
 from fhir_mapping.terms.exact import ResourceFaultError
 from hooks.reference.samples import request_for, samples
-from tests.wire import bundle, call_body, observation
+from recommenders.assessing.assessment import assess
+from tests.wire import bundle, call_body, condition, observation
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 CHANGES = 120
@@ -100,10 +102,11 @@ def test_an_element_of_two_types_or_a_missing_one_is_refused_with_its_place() ->
         readable({name: value for name, value in result.items() if name != "status"}, dt.UTC)
 
 
-def read(body: dict[str, Any]) -> Mapped:
+def read(body: dict[str, Any], *, whole_series: bool = False) -> Mapped:
     """Read the chart of a request."""
     prefetch = {key: json.dumps(value).encode() for key, value in body["prefetch"].items()}
-    return read_chart(prefetch, patient_id=body["context"]["patientId"], now=NOW, timezone=dt.UTC)
+    patient_id = body["context"]["patientId"]
+    return read_chart(prefetch, patient_id=patient_id, now=NOW, timezone=dt.UTC, whole_series=whole_series)
 
 
 @pytest.mark.parametrize("name", [sample.name for sample in samples()])
@@ -190,3 +193,54 @@ def test_what_is_decoded_at_once_is_what_is_decoded_with_a_look_at_each_object(
     assert sum(exact._at_once(body) is not None for body in cases) > 1_000
     monkeypatch.setattr(exact, "_at_once", lambda _: None)
     assert quickly == told()
+
+
+def _markers(patient_id: str) -> list[dict[str, Any]]:
+    """Results of both bone markers every 50 days over two years, now inside and now outside their range."""
+    found = []
+    for number in range(14):
+        day = (NOW - dt.timedelta(10 + 50 * number)).date().isoformat()
+        for code, value, unit, top in (("41171-0", 300, "pg/mL", 400), ("77370-5", 46, "ug/L", 60)):
+            name = f"marker-{code}-{number}"
+            one = observation(code, value * (1 + (number in {5, 9})), unit, name, day=day)
+            ends = {"low": {"value": 1, "unit": unit}, "high": {"value": top, "unit": unit}}
+            found.append(one | {"referenceRange": [ends], "subject": {"reference": f"Patient/{patient_id}"}})
+    return found
+
+
+def _verdicts(mapped: Mapped) -> dict[str, Any]:
+    """What became of each rule, on the chart and at an order."""
+    return {
+        f"{hook} {rule}": (verdict.state, verdict.missing)
+        for hook in ("patient-view", "order-sign")
+        for rule, verdict in assess(mapped.facts, hook).verdicts.items()
+    }
+
+
+@pytest.mark.parametrize("conditions", ["as they are", "without the Conditions", "with a part of the Conditions"])
+@pytest.mark.parametrize("name", [sample.name for sample in samples()])
+def test_results_that_no_rule_of_this_patient_needs_change_no_verdict_whether_they_are_read_or_not(
+    name: str, conditions: str
+) -> None:
+    body = copy.deepcopy(request_for(name))
+    prefetch, patient_id = body["prefetch"], body["context"]["patientId"]
+    results = [one["resource"] for one in prefetch.get("observations", {}).get("entry", ())]
+    prefetch["observations"] = bundle(*results, *_markers(patient_id))
+    if conditions == "without the Conditions":
+        prefetch.pop("conditions")
+    elif conditions == "with a part of the Conditions":
+        prefetch["conditions"]["total"] = 100
+    assert _verdicts(read(body)) == _verdicts(read(body, whole_series=True))
+
+
+def test_the_course_of_bone_markers_is_read_in_myeloma_and_superseded_in_others() -> None:
+    def read_of(code: str) -> tuple[int, int]:
+        body = call_body()
+        body["prefetch"]["conditions"] = bundle(condition(code, "c-1"))
+        body["prefetch"]["observations"] = bundle(*_markers(body["context"]["patientId"]))
+        mapped = read(body)
+        left = [note for note in mapped.notes if note.reason == SUPERSEDED]
+        return len(mapped.facts.series["bone.ctx"]), len(left)
+
+    assert read_of("C90.00") == (14, 0)
+    assert read_of("C34.11") == (1, 26)

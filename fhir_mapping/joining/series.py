@@ -12,7 +12,7 @@ from recommenders.vocabulary.facts import Reading, replace
 from recommenders.vocabulary.records import BISPHOSPHONATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Set
 
     from fhir_mapping.conditions import ConditionReader
     from fhir_mapping.observations import ObservationReader
@@ -27,19 +27,25 @@ _ONSET_DAYS = 90
 _RUN_GAP_DAYS = 183
 _FAMILY_SERIES = frozenset({"mm.m_protein", "mm.kappa", "mm.lambda_", "mm.flc_ratio_kl", "lab.hb", "lab.creatinine"})
 _STAGING_SERIES = frozenset({"mm.b2m", "lab.albumin", "lab.ldh"})
+_BONE_MARKERS = frozenset({"bone.ctx", "bone.pinp"})
+"""Persistently normal markers speak for a pause in myeloma and smouldering myeloma, and are asked for in no other."""
 
 
 def wanted_days(
-    conditions: ConditionReader, courses: Courses, *, whole_series: bool
+    conditions: ConditionReader, courses: Courses, *, whole: Set[str], whole_series: bool
 ) -> Callable[[str], Callable[[dt.date], bool] | None]:
-    """Give, for a fact path, which days a rule can need beside the newest (None: none); see `readings`."""
+    """
+    Give, for a fact path, which days a rule can need beside the newest (None: none); see `readings`.
+
+    `whole` are the prefetch keys of which everything is known: where the Conditions are none of them, any may be there.
+    """
     today = conditions.context.today
     family = any(is_of_family(one) for one in conditions.diagnoses)
     onset = _first_onset(conditions)
     first = first_dose(courses)
 
     def wanted(path: str) -> Callable[[dt.date], bool] | None:
-        if whole_series or path in {"bone.ctx", "bone.pinp"}:
+        if whole_series or (path in _BONE_MARKERS and (family or "conditions" not in whole)):
             return lambda _: True
         if path == "lab.creatinine" and first is not None:
             return lambda day: (
