@@ -90,15 +90,15 @@ class AnObject:
 
     def __call__(self, value: Any, timezone: dt.tzinfo) -> Any:  # noqa: ANN401 - any JSON
         """Give the object with what is left of its members."""
-        value = _one(value)
-        if value is None or not isinstance(value, dict):
-            return value
+        if value.__class__ is not dict:
+            value = _one(value)
+            if not isinstance(value, dict):
+                return value
         members = self.members
-        found = {
-            name: kept
-            for name, part in value.items()
-            if (clean := members.get(name)) is not None and (kept := clean(part, timezone)) is not None
-        }
+        found: dict[str, Any] = {}
+        for name, part in value.items():
+            if name in members and (kept := members[name](part, timezone)) is not None:
+                found[name] = kept
         return found or None
 
 

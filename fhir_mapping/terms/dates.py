@@ -20,6 +20,7 @@ _DATE = re.compile(
     r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?\s*"
     r"(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?)?)?$"
 )
+_A_DAY = dt.timedelta(hours=24)
 _EARLIEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 STATUS_RANK = {"final": 1, "amended": 2, "corrected": 3, "appended": 2}
 """Same time, several results: corrected before amended before final."""
@@ -43,8 +44,8 @@ class Stamp:
     def is_future(self, now: dt.datetime) -> bool:
         """Tell whether it lies more than 24 hours after `now`; a month that has begun is not in the future."""
         if self.moment is not None:
-            return self.moment - now > dt.timedelta(hours=24)
-        return self.day > (now + dt.timedelta(hours=24)).date()
+            return self.moment > now + _A_DAY
+        return self.day > (now + _A_DAY).date()
 
 
 def parse(value: object, timezone: dt.tzinfo) -> Stamp | None:

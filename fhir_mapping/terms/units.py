@@ -107,6 +107,14 @@ def ucum(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) 
     (folded form -> UCUM). A reference range may explain a missing unit, but never supplies it.
     """
     code, unit, system = quantity.get("code"), quantity.get("unit"), quantity.get("system")
+    if not aliases and all(
+        each is None or (isinstance(each, str) and len(each) <= LONGEST_UNIT) for each in (code, unit, system)
+    ):
+        return _as_usual(code, unit, system)
+    return _ucum(code, unit, system, aliases or {})
+
+
+def _ucum(code: object, unit: object, system: object, aliases: Mapping[str, str]) -> str | None:
     is_ucum = not isinstance(system, str) or not system.strip() or normal_system(system) == UCUM
     written: list[str] = []
     if isinstance(code, int) and not isinstance(code, bool):
@@ -118,10 +126,16 @@ def ucum(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) 
     if not written:
         return ""
     for text in written:
-        found = (aliases or {}).get(fold(text)) or spelled(text)
+        found = aliases.get(fold(text)) or spelled(text)
         if found is not None:
             return found
     return None
+
+
+@lru_cache(maxsize=4096)
+def _as_usual(code: str | None, unit: str | None, system: str | None) -> str | None:
+    """Give the unit of a Quantity without a site's own spellings: a laboratory writes the same ones again and again."""
+    return _ucum(code, unit, system, {})
 
 
 def shown(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> str:
