@@ -57,13 +57,49 @@ if TYPE_CHECKING:
         ("Total Calcium", "mmol/L", "lab.ca_total"),
         ("Calcium, Total", "mmol/L", "lab.ca_total"),
         ("乳酸脫氫酶(LDH)", "U/L", "lab.ldh"),
+        ("Creatinine, Ser/Plas (enzymatic)", "umol/L", "lab.creatinine"),
+        ("急诊肌酐", "umol/L", "lab.creatinine"),
+        ("Calcium Lvl", "mmol/L", "lab.ca_total"),
+        ("PLT血小板计数", "10*9/L", "lab.platelets"),
+        ("白血球計數", "10*9/L", "lab.wbc"),
+        ("血紅素", "g/L", "lab.hb"),
+        ("Hämoglobin", "g/L", "lab.hb"),
+        ("Kappa Lt Chain, Free, S", "mg/L", "mm.kappa"),
+        ("sFLC-λ", "mg/L", "mm.lambda_"),
+        ("血清游离轻链κ/λ比值", "1", "mm.flc_ratio_kl"),
+        ("Paraprotein", "g/L", "mm.m_protein"),
+        ("骨髓涂片浆细胞比例", "%", "mm.bmpc"),
+        ("eGFR (CKD-EPI 2021)", "mL/min/{1.73_m2}", "lab.egfr"),
+        ("肌酐清除率(Cockcroft-Gault)", "mL/min", "lab.crcl"),
     ],
 )
 def test_a_result_is_read_by_its_name_as_laboratories_write_it(name: str, unit: str, fact: str) -> None:
     local = {"coding": [{"system": "http://hospital.example/lab", "code": "X1"}], "text": name}
-    found = chart(observation("o", local, quantity(40 if fact != "lab.ca_total" else 2.3, code=unit))).facts.fact(fact)
+    found = chart(observation("o", local, quantity(40 if unit != "mmol/L" else 2.3, code=unit))).facts.fact(fact)
     assert found.is_known
     assert "from-text" in found.flags
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "尿肌酐",
+        "肌酐(尿)",
+        "Cr 尿肌酐",
+        "Creatinine Urine Random",
+        "尿游离κ轻链",
+        "Kappa light chains",
+        "前白蛋白",
+        "Hemoglobin A1c",
+        "平均血红蛋白浓度",
+        "Neutrophils %",
+        "外周血浆细胞比例",
+        "25-羟基维生素D2",
+    ],
+)
+def test_a_name_that_only_holds_one_of_ours_is_another_test(name: str) -> None:
+    mapped = chart(observation("o", {"text": name}, quantity(40, code="g/L")))
+    assert not any(used.resource == "Observation/o" for used in mapped.used)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +272,34 @@ def test_a_count_written_as_text_with_its_unit_is_a_value(said: str) -> None:
     fact = chart(observation("o", "6690-2", valueString=said)).facts.lab.wbc
     assert fact.value == 6
     assert "from-text" in fact.flags
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("2.05↓ mmol/L", "2.05"),
+        ("2.05 mmol/L Low", "2.05"),
+        ("↓2.05 mmol/L", "2.05"),
+        ("2.05 (L) mmol/L", "2.05"),
+        ("2.05mmol/L（偏低）", "2.05"),
+        ("*2.05 mmol/L", "2.05"),
+        ("2,05 mmol/L", "2.05"),
+        ("2.05 mmol/L (2.15-2.55)", "2.05"),
+        ("2.05 mmol/L [ref 2.15-2.55]", "2.05"),
+        ("2.05 mmol/L [参考范围: 2.15~2.55]", "2.05"),
+        ("2.05 L", None),
+        ("2,050 mmol/L", None),
+        ("2.05 zorkmids H", None),
+    ],
+)
+def test_marks_and_the_laboratory_s_range_beside_a_number_are_not_of_it(said: str, value: str | None) -> None:
+    calcium = chart(observation("o", "2000-8", valueString=said)).facts.lab.ca_total
+    assert (str(calcium.value) if calcium.is_known else None) == value
+
+
+@pytest.mark.parametrize("said", ["45,000 /uL", "45 K/uL L", "45*10^9/L", "4.5万/μL", "*45 ×10⁹/L"])
+def test_a_count_keeps_its_thousands_and_its_powers_of_ten(said: str) -> None:
+    assert chart(observation("o", "777-3", valueString=said)).facts.lab.platelets.value == 45
 
 
 def test_platelets_in_lakhs_are_counted() -> None:

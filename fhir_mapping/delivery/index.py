@@ -127,12 +127,24 @@ class ObservationIndex:
 
     def _named(self, said: str) -> str | None:
         """Give the fact path or concept of a name in any of its comparable forms, the most literal first."""
-        for form in names.forms(said):
-            concepts = names.concepts_of(form, "Observation")
-            traps = [concept for concept in concepts if concept.endswith("_TRAP")]
-            if target := next(iter((*traps, *concepts)), None) or self._forms.get(form):
-                return target
-        return None
+        forms = names.forms(said)
+        return next((found for form in forms if (found := self._of_form(form) or self._of_both(form))), None)
+
+    def _of_form(self, form: str) -> str | None:
+        """Give what one form of a name stands for; of several the fact, then the trap, then the concept of a code."""
+        if fact := self._forms.get(form):
+            return fact
+        concepts = names.concepts_of(form, "Observation")
+        return next((concept for concept in concepts if concept.endswith("_TRAP")), next(iter(concepts), None))
+
+    def _of_both(self, form: str) -> str | None:
+        """Give what an abbreviation and a Chinese name side by side stand for, both meaning the same ("PLT血小板")."""
+        latin, _, rest = form.partition("|")
+        if not (latin and rest):
+            return None
+        found = self._of_form(f"{latin}|"), self._of_form(f"|{rest}")
+        facts = {self._by_concept.get(one, ("", one))[1] for one in found if one is not None}
+        return found[1] if None not in found and len(facts) == 1 else None
 
     def _titled(self, said: str) -> tuple[Slot, ...]:
         """Give the slots of a name that is the official title of a code."""

@@ -27,21 +27,23 @@ LONGEST_NAME = 200
 """Characters of a name; a longer text is none, and must fill no cache."""
 
 _GREEK = str.maketrans({"α": "alpha", "β": "beta", "γ": "gamma", "κ": "kappa", "λ": "lambda"})
-_SHORT = {"kap": "kappa", "lam": "lambda"}
+_SHORT = {"kap": "kappa", "lam": "lambda", "lt": "light", "chains": "chain"}
 _MARKS = re.compile(r"^[\s*★☆△▲●○◆◇#·.]+")
 _BRACKET = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")
 _SEMANTIC_TAG = re.compile(
     r"(?:disorder|finding|procedure|situation|clinical|disease|morphologic abnormality|observable entity)$"
 )
 _ABBREVIATION = re.compile(r"[a-z][a-z0-9 ./+#-]{0,11}$")
-_METHOD = re.compile(r"法$|定量$|比浊|比色|酶联|发光|电泳|干化学|试纸|镜检|计算|测定$|assay$|enzymatic$|calculated$")
+_METHOD = re.compile(
+    r"法$|定量$|比浊|比色|酶联|发光|电泳|干化学|试纸|镜检|计算|测定$|assay$|enzymatic$|calculated$|^急(?:诊|查)?$|^stat$|cockcroft|ckd-epi|mdrd"
+)
 _SPECIMEN = re.compile(r"\b(?:urine|ur|u|csf|24 ?h|stool|fluid|marrow)\b|尿|脑脊液|胸水|腹水|骨髓|24")
 _ORDERED = frozenset({"ratio", "from", "to", "due", "per", "without", "with", "not", "no", "than"})
 """Words between which the order tells what is meant."""
 _EMPTY = frozenset({"of", "the", "a", "an", "in"})
-_OPTIONAL = re.compile(r"\b(?:serum|plasma|levels?|concentration)\b")
+_OPTIONAL = re.compile(r"\bser(?:um)?(?:/plas(?:ma)?)?\b|\bplas(?:ma)?\b|\b(?:levels?|lvl|concentration)\b|, ?[sp]$")
 _TOKEN = re.compile(r"[a-z0-9]+|[^\W\d_a-z]+")
-_PREFIX = re.compile(r"^(?:血清|血浆|血)(?=.)")
+_PREFIX = re.compile(r"^(?:急(?:诊|查))?(?:血清|血浆|血(?!小板|红|色))?(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(?:定量|测定|检测|浓度|水平|含量)$")
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # Case tells these apart, so they are looked up before folding.
-_CASED = {"G/L": "10*9/L", "M": "m", "Mg": "mg"}
+_CASED = {"G/L": "10*9/L", "G/l": "10*9/L", "M": "m", "Mg": "mg"}
 _DIMENSIONLESS = frozenset({"", "1", "{score}", "{count}", "{T-score}"})
 _ANNOTATION = re.compile(r"\{[^}]*\}$")
-_PER_AREA = re.compile(r"ml/(min|s)/\{?1[.,]73")
+_PER_AREA = re.compile(r"ml/\(?(min|s)[/*.·x]\{?1[.,]73")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _spelled(text: str) -> str | None:
     folded = fold(text)
     found = _aliases().get(folded)
     if found is None and _PER_AREA.match(folded):
-        return "mL/min/{1.73_m2}" if folded.startswith("ml/min") else "mL/s/{1.73_m2}"
+        return "mL/min/{1.73_m2}" if "min" in folded else "mL/s/{1.73_m2}"
     if found is None and folded.startswith("{") and _ANNOTATION.fullmatch(folded):
         return "1"  # a lone annotation has no dimension; the fact decides whether it takes one
     return found
