@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fhir_mapping import reports as report_texts
 from fhir_mapping.elements.answers import answer_of
+from fhir_mapping.findings.bone_spread import spread_to_bone
 from fhir_mapping.places.sites import NOWHERE, Place, body_sites, place_in, place_of
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.items import Item
     from fhir_mapping.observations import ObservationReader
     from fhir_mapping.terms.dates import Stamp
+    from fhir_mapping.words.assertions import Verdict
 
 Modality = Literal["xray", "ct", "mri", "spect", "pet"]
 Result = Literal["positive", "negative", "equivocal"]
@@ -133,7 +135,9 @@ def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, read
     if place.site is None and not whole_body and not named:
         reader.notes.add(item.name, "imaging that is not told to be of bone")
         return True
-    result = _result(resource, conclusion, reader)
+    bones_alone = modality == "spect" or (modality == "xray" and whole_body)
+    spread = spread_to_bone(conclusion, bones_alone=bones_alone, of_a_bone=place.is_bone is True)
+    result = _result(resource, conclusion, spread, reader)
     if result is None:
         reader.notes.add(item.name, "imaging that was done: its finding was not read")
     reader.studies.append(
@@ -146,7 +150,9 @@ def _as_study(item: Item, resource: Mapping[str, Any], stamp: Stamp | None, read
             resources=(item.name,),
         )
     )
-    _bone_metastasis(item, resource, modality, stamp, reader)
+    if spread == "absent" and not bones_alone and assertions.verdict(conclusion, "bone_metastasis") is None:
+        spread = None  # none in what was looked at
+    _bone_metastasis(item, resource, modality, spread, stamp, reader)
     return True
 
 
@@ -170,7 +176,9 @@ def _named(place: Place) -> Place:
     return place if place.is_bone and place.site != "bone" else NOWHERE
 
 
-def _result(resource: Mapping[str, Any], conclusion: str, reader: ObservationReader) -> Result | None:
+def _result(
+    resource: Mapping[str, Any], conclusion: str, spread: Verdict | None, reader: ObservationReader
+) -> Result | None:
     """Positive by a conclusion code of bone metastasis, else by what the conclusion says of it."""
     for coded in resource.get("conclusionCode", ()):
         concepts = {match.concept for match in reader.context.concepts(coded)}
@@ -180,7 +188,7 @@ def _result(resource: Mapping[str, Any], conclusion: str, reader: ObservationRea
             return "negative"
         if "result_positive" in concepts:
             return "positive"
-    return _RESULTS.get(assertions.verdict(conclusion, "bone_metastasis") or "") or _of_lesions(conclusion)
+    return _RESULTS.get(spread or "") or _of_lesions(conclusion)
 
 
 _RESULTS: dict[str, Result] = {
@@ -205,7 +213,12 @@ _FINDINGS = ("bone_finding", "bone_lesion_word", "lytic_lesion", "abnormality")
 
 
 def _bone_metastasis(
-    item: Item, resource: Mapping[str, Any], modality: Modality, stamp: Stamp | None, reader: ObservationReader
+    item: Item,
+    resource: Mapping[str, Any],
+    modality: Modality,
+    spread: Verdict | None,
+    stamp: Stamp | None,
+    reader: ObservationReader,
 ) -> None:
     """
     A report concludes on bone metastasis as a Condition would: by its code, or in its words.
@@ -218,12 +231,11 @@ def _bone_metastasis(
         if any(match.concept in {"bone_metastasis", "bone_metastasis_child"} for match in matches):
             reader.reported_bone_metastasis.append((day, item.name, "present"))
             return
-    verdict = assertions.verdict(str(resource.get("conclusion") or ""), "bone_metastasis")
-    if verdict == "present" and modality in {"ct", "mri", "pet"}:
+    if spread == "present" and modality in {"ct", "mri", "pet"}:
         reader.reported_bone_metastasis.append((day, item.name, "present"))
-    elif verdict in {"present", "suspected", "contradictory"}:
+    elif spread in {"present", "suspected", "contradictory"}:
         reader.reported_bone_metastasis.append((day, item.name, "suspected"))
-    elif verdict == "absent":
+    elif spread == "absent":
         reader.reported_bone_metastasis.append((day, item.name, "absent"))
 
 
@@ -243,18 +255,28 @@ def _study(item: Item, reader: ObservationReader) -> None:
     ]
     place = next((one for one in places if one.is_bone), NOWHERE)
     modality = next((_BY_DICOM[code] for one in kinds if (code := code_text(one.get("code"))) in _BY_DICOM), None)
-    if modality is None or (not place.is_bone and modality not in {"spect", "pet"}):
+    whole = modality in {"spect", "pet"}
+    if not (place.is_bone or whole):
+        modality, place, whole = _in_words(resource, reader) or (modality, place, whole)
+    if modality is None or not (place.is_bone or whole):
         reader.notes.add(item.name, "imaging that is not told to be of bone")
         return
     reader.studies.append(
         Study(
             modality=modality,
             date=stamp.day if stamp else None,
-            whole_body=modality in {"spect", "pet"},
+            whole_body=whole,
             resources=(item.name,),
             **_named(place).parts,
         )
     )
+
+
+def _in_words(resource: Mapping[str, Any], reader: ObservationReader) -> tuple[Modality, Place, bool] | None:
+    """Give modality, place and whether the whole body is shown of a study by its procedure or its description."""
+    told = (*resource.get("procedureCode", ()), {"text": resource.get("description")})
+    found = (_modality(one, reader) for one in told)
+    return next((one for one in found if one is not None and (one[1].is_bone or one[2])), None)
 
 
 def _procedure(item: Item, reader: ObservationReader) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.words import forms
 from fhir_mapping.words.fold import compiled, fold
-from fhir_mapping.words.targets import LONGEST, TARGETS, Mention, find
+from fhir_mapping.words.targets import LONGEST, TARGETS, Mention, Target, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,9 @@ Verdict = Literal[
     "unread",  # the word is there, and nothing tells what is said of it
 ]
 Kind = Literal[
-    "pseudo", "unread", "doubt", "other", "hypothetical", "stays", "history", "negation", "affirmation", "nothing"
-]
+    "pseudo", "unread", "doubt", "other", "hypothetical", "stays", "lasts", "history", "negation", "affirmation",
+    "nothing",
+]  # fmt: skip
 Reach = Literal["before", "after", "both", "sentence"]
 
 FAR = 200
@@ -326,10 +327,29 @@ def _judge_sentence(
     for number, (start, end) in zip(inside, places, strict=True):
         target = TARGETS.get(mentions[number].target)
         governing = sentence.governing(start, end, means=target is not None and target.means)
-        if target is None or not target.risky:
-            governing = [one for one in governing if not one.rule.risky]
+        governing = _that_count(governing, target, words, (start, end))
         verdict = _verdict(governing, start, words[start:end])
         verdicts[number] = "present" if verdict is None and not needs_evidence else verdict or "unread"
+
+
+def _that_count(
+    governing: Sequence[_Trigger], target: Target | None, words: str, place: tuple[int, int]
+) -> Sequence[_Trigger]:
+    """Leave out the triggers that others take back, and those that do not speak of a target of this kind."""
+    _, end = place
+    taken_back: set[Kind] = {"doubt"} if _is_answered(governing, words, end) else set()
+    lasts = (
+        target is not None
+        and target.lasting
+        and any(one.rule.kind == "lasts" and "," not in words[end : one.start] for one in governing)
+    )
+    return [
+        one
+        for one in governing
+        if one.rule.kind not in taken_back
+        and not (one.rule.risky and (target is None or not target.risky))
+        and not (lasts and one.rule.kind == "history" and one.rule.reach == "before")
+    ]
 
 
 def _verdict(governing: Sequence[_Trigger], start: int, target: str) -> Verdict | None:
@@ -347,6 +367,13 @@ def _verdict(governing: Sequence[_Trigger], start: int, target: str) -> Verdict 
     if "history" in kinds and "stays" not in kinds:
         return "historical"
     return "present" if "affirmation" in kinds else None
+
+
+def _is_answered(governing: Sequence[_Trigger], words: str, end: int) -> bool:
+    """Tell whether a question is answered no behind its colon ("evaluate for bone metastases: none seen")."""
+    return any(
+        one.rule.kind == "negation" and one.start >= end and words[end : one.start].strip() == ":" for one in governing
+    ) and all(one.start < end for one in governing if one.rule.kind == "doubt")
 
 
 def _doubt_is_denied(governing: Sequence[_Trigger], start: int) -> bool:

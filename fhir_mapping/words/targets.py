@@ -27,6 +27,7 @@ class Target:
     `stems`: one of them is in every hit. `risky`: texts speak of its danger as often as of itself. `covers` names
     targets whose hits inside a hit of this one are none ("smouldering multiple myeloma" is no multiple myeloma).
     `means`: it is a way of looking, and the result behind it is of what was looked for ("MRI excluded metastases").
+    `lasting`: seen before and unchanged, it is there now ("previously described metastases are stable").
     """
 
     name: str
@@ -35,6 +36,7 @@ class Target:
     risky: bool = False
     covers: frozenset[str] = frozenset()
     means: bool = False
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def _load() -> dict[str, Target]:
             row.get("risky", False),
             frozenset(row.get("covers", ())),
             row.get("means", False),
+            row.get("lasting", False),
         )
         for name, row in table.items()
     }

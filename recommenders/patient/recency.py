@@ -122,7 +122,8 @@ def aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
         return fact
     silent = isinstance(fact, Finding) and fact.value in {False, "none"} and not fact.resources and spec.closed
     narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
-    if (fact.is_known or narrowed or fact.reason == "contradictory") and not silent and _too_old(fact, days, as_of):
+    told = fact.is_known or narrowed or fact.reason in {"contradictory", "unread"}
+    if told and not silent and _too_old(fact, days, as_of):
         was = (RELAPSED,) if isinstance(fact, Finding) and fact.value == "relapsed" else ()
         return replace(fact.forget("stale" if fact.date is not None else "undated"), flags=(*fact.flags, *was))
     return fact

@@ -150,20 +150,33 @@ def incomplete(case: Case, found: MyelomaClass) -> Advice:
         *(event.criterion for event in found.events if not (event.letter == "S" and marrow_examined)),
     )
     for_mgus = tuple(must_know(reading) for reading in (mm.m_protein, mm.flcr, lab.ca_total, lab.creatinine, lab.hb))
-    smouldering_open = dx.smm & ~all_of(decided(item) for item in for_smouldering)
+    # what was done and not read is neither due nor done
+    names = {name for item in (*for_smouldering, *for_mgus) for name in item.criterion().missing()}
+    unread = {name for name in names if facts.fact(name).reason == "unread"}
+    smouldering_open = dx.smm & (given(bool(unread)) | ~all_of(decided(item) for item in for_smouldering))
     mgus_open = dx.mgus & ~all_of(decided(item) for item in for_mgus)
     asked = (*(for_smouldering if smouldering_open.yes else ()), *(for_mgus if mgus_open.yes else ()))
     missing = tuple(dict.fromkeys(name for item in asked for name in item.criterion().missing()))
 
     tests: Mapping[str, Service] = GUIDANCE.tables["test_for"]
-    due = tuple(name for name in missing if name not in tests or not asked_lately(case, tests[name]).yes)
+    due = tuple(
+        name for name in missing if name not in unread and not (name in tests and asked_lately(case, tests[name]).yes)
+    )
     needed = {tests[name] for name in due if name in tests}
     return Advice(
         rule="MM-006",
         because=~dx.mm & ~documented(found.active) & (smouldering_open | mgus_open),
-        unless=given(not due),
-        holds={"mgus": documented(dx.mgus) & ~documented(dx.smm)},
-        fill={"class_coded": coded_class(facts), "tests_due": tuple(Label(name) for name in due)},
+        unless=given(not due and not unread),
+        holds={
+            "mgus": documented(dx.mgus) & ~documented(dx.smm),
+            "unread": given(bool(unread and due)),
+            "only-unread": given(bool(unread and not due)),
+        },
+        fill={
+            "class_coded": coded_class(facts),
+            "tests_due": tuple(Label(name) for name in due),
+            "unread": tuple(Label(name) for name in sorted(unread)),
+        },
         proposals=tuple(_due_tests(case, needed)),
     )
 
@@ -181,7 +194,7 @@ def _due_tests(case: Case, needed: set[Service]) -> Iterator[Proposal]:
 
 
 def imaging_due(case: Case) -> Criterion:
-    """Tell whether neither MRI nor PET-CT tells of the skeleton; never unknown."""
+    """Tell whether neither MRI nor PET-CT tells of the skeleton; unknown where one was done and not read."""
     mm = case.facts.mm
     return ~known(mm.mri_focal) & ~known(mm.pet_focal_active)
 

@@ -275,18 +275,18 @@ def documented(what: Logical) -> Criterion:
 
 
 def decided(what: Logical) -> Criterion:
-    """Tell whether a criterion can be told either way; unknown only where it hangs on a list that was cut."""
+    """Tell whether a criterion can be told either way; unknown only where it hangs on what `_is_open`."""
     inner = what.criterion()
-    if inner.holds is None and any(_is_cut(condition.evidence) for condition in inner.undecided()):
+    if inner.holds is None and any(_is_open(condition.evidence) for condition in inner.undecided()):
         return Joined(None, "known", (inner,))
     return Joined(inner.holds is not None, "known", (inner,))
 
 
-def _is_cut(evidence: Evidence) -> bool:
-    """Tell whether a fact is unknown because only a part of its list came: then nobody knows whether there is one."""
-    return getattr(evidence, "reason", None) == "list-cut"
+def _is_open(evidence: Evidence) -> bool:
+    """Tell whether nobody knows if there is a value: a part of its list did not come, or its report was not read."""
+    return getattr(evidence, "reason", None) in {"list-cut", "unread"}
 
 
 def known(fact: Evidence) -> Criterion:
-    """Tell whether there is a value; unknown only where its list was cut: then nobody knows whether there is one."""
-    return Condition(fact.name, "known", None, fact, None if _is_cut(fact) else fact.is_known)
+    """Tell whether there is a value; unknown only where nobody knows: a list that was cut, a report not read."""
+    return Condition(fact.name, "known", None, fact, None if _is_open(fact) else fact.is_known)
