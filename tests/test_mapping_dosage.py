@@ -15,6 +15,9 @@ INTERVALS = {
     "q4w": 28, "每4周": 28, "28天一次": 28, "四周一次": 28, "1次/4周": 28, "q4周": 28, "4 weekly": 28, "每28天1次": 28,
     "3-4周一次": (21, 28), "twice weekly": Decimal("3.5"), "每周2次": Decimal("3.5"), "2次/周": Decimal("3.5"),
     "twice yearly": Decimal("182.5"), "每年2次": Decimal("182.5"), "半年1次": 168, "every 6 months": 168,
+    "每兩週一次": 14, "每28天一次（靜脈滴注）": 28,
+    "1x/month": 28, "q month": 28, "月1次": 28, "1次/28d": 28, "间隔4周": 28, "at 4-week intervals": 28, "1次/日": 1,
+    "quarterly": 84, "每季度一次": 84,
     "fortnightly": 14, "隔周": 14, "every other day": 2, "1次/月": 28, "weekly": 7, "once daily": 1,
 }  # fmt: skip
 
@@ -48,7 +51,9 @@ NAMES = {
     "zolendronic acid": ("zoledronic", None), "acide zolédronique 4 mg": ("zoledronic", None),
     "Zoledronsäure": ("zoledronic", None), "ゾレドロン酸点滴静注": ("zoledronic", None), "Enoby": ("denosumab", "60"),
     "AUKELSO": ("denosumab", "120"), "プラリア皮下注": ("denosumab", "60"), "ifosfomide": ("ifosfamide", None),
-    "Bonviva": ("ibandronate", "3"), "Bondronat": ("ibandronate", "6"),
+    "Bonviva": ("ibandronate", "3"), "Bondronat": ("ibandronate", "6"), "唑來膦酸": ("zoledronic", None),
+    "地舒單抗": ("denosumab", None), "癌骨瓦": ("denosumab", "120"), "保骼麗": ("denosumab", "60"),
+    "異環磷醯胺": ("ifosfamide", None), "美司鈉": ("mesna", None),
 }  # fmt: skip
 
 
@@ -143,6 +148,15 @@ def test_an_interval_in_words(said: str, days: int | None) -> None:
         ("over two hours", 120, 120),
         ("over a minimum of 15 minutes", 15, 1440),
         ("2h滴完", 120, 120),
+        ("靜脈滴注15分鐘", 15, 15),
+        ("静脉滴注（15分钟）", 15, 15),
+        ("as a 15-minute IV infusion", 15, 15),
+        ("24h continuous infusion", 1440, 1440),
+        ("over 1 1/2 hours", 90, 90),
+        ("静脉滴注1个半小时", 90, 90),
+        ("滴注一个小时", 60, 60),
+        ("5分钟内静脉推注", 5, 5),
+        ("in 60 seconds", 1, 1),
         ("半小时滴完", 30, 30),
         ("静脉滴注，时间不少于15分钟", 15, 1440),
         ("24小时持续静滴", 1440, 1440),
@@ -165,7 +179,7 @@ def test_minutes_before_something_are_no_infusion_time(said: str) -> None:
 @pytest.mark.parametrize(
     ("said", "route"),
     [("4 mg i.v.", "IV"), ("120 mg s.c.", "SC"), ("4 mg i.m.", "IM"), ("per os", "PO"), ("into a vein", "IV"),
-     ("under the skin", "SC"), ("120mg ih", "SC"), ("IV or SC", None)],
+     ("under the skin", "SC"), ("靜脈滴注", "IV"), ("每28天点滴一次", "IV"), ("120mg ih", "SC"), ("IV or SC", None)],
 )  # fmt: skip
 def test_a_route_in_words(said: str, route: str | None) -> None:
     assert routes.text_route(said) == route
@@ -173,4 +187,17 @@ def test_a_route_in_words(said: str, route: str | None) -> None:
 
 def test_a_push_in_letters_and_signs_is_a_push() -> None:
     assert infusions.says_push("4mg IV推")
+    assert infusions.says_push("4mg 靜脈推注")
     assert not infusions.says_push("4mg ivgtt，不可静推")
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("4毫克 靜脈滴注5分鐘", "4毫克 over 15 min"),
+        ("4毫克 静脉滴注5分钟", "4毫克 over 15 min"),
+        ("4 mg over 5 min", "4 mg over 15 min"),
+    ],
+)
+def test_a_corrected_time_replaces_the_written_one_in_either_script(said: str, written: str) -> None:
+    assert infusions.replace_infusion(said, "over 15 min") == written

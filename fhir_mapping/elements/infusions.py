@@ -12,7 +12,7 @@ from fhir_mapping.terms.codes import code_text
 from fhir_mapping.terms.exact import listed
 from fhir_mapping.terms.units import MILLIGRAMS_IN, fold
 from fhir_mapping.words.fold import compiled
-from fhir_mapping.words.plain import plain
+from fhir_mapping.words.plain import plain, rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,19 +27,24 @@ _TIME_SIGN = r"(?:分钟|分|小时|秒钟?|min|h|s)"
 _AND_MINUTES = r"(?:\s*(?:and|又|零)?\s*(?P<more>\d{1,2})\s*(?:minutes?|mins?|min|分钟|分)(?![a-z]))?"
 _INFUSION = (
     compiled(
-        r"(?:over|during|infus\w*(?:\s+time)?(?:\s+(?:over|for|in))?|(?<=ml )in|(?<=mg )in|(?<=iv )in)\s*"
+        r"(?:over|during|infus\w*(?:\s+time)?(?:\s+(?:over|for|in))?|(?<=ml )in|(?<=mg )in|(?<=iv )in"
+        r"|\bin(?=\s*\d+\s*sec))\s*"
         r"(?:a period of\s*)?"
         rf"(?P<least>at least|no less than|not less than|(?:a )?minimum of|>=|≥|>)?\s*{_LASTING}\s*"
         rf"(?P<unit>{_TIME_WORD}){_AND_MINUTES}"
     ),
     compiled(
-        r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静脉推注|静滴|滴注|输注|点滴|泵入|滴入|静推|推注|ivgtt|持续|维持)\s*[,，]?\s*"
+        r"(?:静脉滴注|静脉输注|静脉点滴|滴注时间|输注时间|静脉推注|静滴|滴注|输注|点滴|泵入|滴入|静推|推注|ivgtt|持续|维持)\s*[,，(]?\s*"
         r"(?:每[^,，。;；]{1,8}次\s*[,，]?\s*)?(?:时间)?\s*"
         rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_LASTING}\s*(?P<unit>{_TIME_SIGN}){_AND_MINUTES}(?P<after>以上)?"
     ),
     compiled(
         rf"(?P<least>不少于|至少|不短于|大于|>=|≥|>)?\s*{_LASTING}\s*(?P<unit>{_TIME_SIGN}){_AND_MINUTES}(?P<after>以上)?"
-        r"(?:内)?(?:持续|缓慢)?(?:滴完|输完|推完|静脉滴注|静脉输注|静脉点滴|滴注|输注|静滴|滴入|泵入|推注)"
+        r"(?:内)?(?:持续|缓慢)?(?:滴完|输完|推完|静脉滴注|静脉输注|静脉点滴|静脉推注|静脉注射|静推|滴注|输注|静滴|滴入|泵入|推注)"
+    ),
+    compiled(
+        rf"(?P<least>>=|≥|>)?\s*(?<![\d.]){_LASTING}\s*-?\s*(?P<unit>{_TIME_WORD}){_AND_MINUTES}\s*-?\s*"
+        r"(?:(?:iv|intravenous|continuous|slow)\s+)*(?:infusion|drip)\b"
     ),
     compiled(
         rf"(?:\biv|\bml|\bns|saline|\bivgtt|氯化钠|盐水)\s*[,;]?\s*(?P<least>>=|≥|>)?\s*{_LASTING}\s*"
@@ -48,9 +53,11 @@ _INFUSION = (
 )
 _SPELT = (
     (compiled(r"\bhalf (?:an? )?hour\b"), "30 min"),
-    (compiled(r"半个?小时"), "30分钟"),
+    (compiled(r"(?<!个)半个?小时"), "30分钟"),
     (compiled(r"\b(one|two|three|four|an)(?= (?:hours?|minutes?)\b)"), None),
-    (compiled(r"(?<![\d一二两三四五六七八九十])([一二两三四])(?=个?小时)"), None),
+    (compiled(r"(?<![\d一二两三四五六七八九十])([一二两三四])(?=个?半?小时)"), None),
+    (compiled(r"(?<=\d)(?:个半(?=小时)| ?1/2(?= ?(?:hours?|hrs?|h)\b))"), ".5"),
+    (compiled(r"(?<=\d)个(?=小时)"), ""),
 )
 """Times in words; None: the word is a number."""
 _NUMBERS = {"one": 1, "an": 1, "two": 2, "three": 3, "four": 4, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4}
@@ -98,7 +105,7 @@ def text_infusion(text: str) -> tuple[Decimal, Decimal] | None:
 
 def _in_digits(folded: str) -> str:
     for pattern, digits in _SPELT:
-        folded = pattern.sub(lambda hit, digits=digits: digits or str(_NUMBERS[hit[1]]), folded)  # type: ignore[misc] # bound at once
+        folded = pattern.sub(lambda hit, digits=digits: str(_NUMBERS[hit[1]]) if digits is None else digits, folded)  # type: ignore[misc] # bound at once
     return folded
 
 
@@ -110,7 +117,7 @@ def says_push(text: str) -> bool:
 
 def without_push(text: str, words_: str) -> str:
     """Give a text with the words for a push written anew."""
-    return _PUSH.sub(lambda _: words_, text)
+    return rewritten(text, _PUSH.pattern, words_)
 
 
 def _minutes_in(unit: str) -> Decimal:

@@ -15,7 +15,7 @@ from fhir_mapping.terms import dates
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.units import fold, ordered_days
 from fhir_mapping.words.fold import compiled
-from fhir_mapping.words.plain import plain
+from fhir_mapping.words.plain import plain, rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,8 +59,10 @@ _EVERY = (
     ),
     compiled(rf"(?:每|q)\s*(?:隔)?{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>小时|天|日|周|星期|月|年)"),
     compiled(rf"{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)\s*(?:1|一)\s*次"),
-    compiled(rf"(?:1|一)\s*次\s*/\s*(?:每)?\s*{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)"),
-    compiled(rf"{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月|年)\s*/\s*次"),
+    compiled(rf"(?:1|一)\s*次\s*/\s*(?:每)?\s*{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|d|周|星期|w|月|年)"),
+    compiled(rf"{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|d|周|星期|w|月|年)\s*/\s*次"),
+    compiled(rf"间隔\s*(?:为)?\s*{_COUNT}(?:{TO}{_COUNT})?\s*(?:个)?(?P<unit>天|日|周|星期|月)"),
+    compiled(rf"(?<![a-z0-9.]){_COUNT}(?:{TO}{_COUNT})?\s*-?\s*(?P<unit>day|week|month)s?\s+intervals?(?![a-z])"),
     compiled(rf"(?<![a-z0-9.]){_COUNT}(?:{TO}{_COUNT})?\s*-?\s*(?P<unit>week|month)ly(?![a-z])"),
 )
 _CYCLE = compiled(
@@ -109,14 +111,26 @@ _NAMED_INTERVALS = (
     (compiled(r"\b(?:every other day|qod)\b|隔[天日]"), Decimal(2)),
     (compiled(r"\b(?:every other week|every second week|fortnightly)\b|隔周|双周"), Decimal(14)),
     (
-        compiled(r"\b(?:once (?:a|per) day|daily|every day|qd|q\.d\.|once daily)\b|每[天日](?!\s*[2-9二两三四])|qd"),
+        compiled(
+            r"\b(?:once (?:a|per) day|daily|every day|qd|q\.d\.|once daily|1 ?x ?/ ?d(?:ay)?)\b"
+            r"|每[天日](?!\s*[2-9二两三四])|qd|(?:1|一)\s*次\s*/\s*[天日]"
+        ),
         Decimal(1),
     ),
-    (compiled(r"\b(?:weekly|every week|once (?:a|per) week|qw)\b|每周(?!\s*[2-9二两三四])"), Decimal(7)),
-    (compiled(r"(?:1|一)\s*次\s*/\s*(?:周|星期)"), Decimal(7)),
-    (compiled(r"(?:1|一)\s*次\s*/\s*月"), Decimal(28)),
+    (
+        compiled(
+            r"\b(?:weekly|every week|once (?:a|per) week|q ?w(?:eek)?|1 ?x ?/ ?w(?:ee)?k)\b|每周(?!\s*[2-9二两三四])"
+        ),
+        Decimal(7),
+    ),
+    (compiled(r"(?:1|一)\s*次\s*/\s*(?:周|星期)|周\s*(?:1|一)\s*次"), Decimal(7)),
+    (compiled(r"(?:1|一)\s*次\s*/\s*月|月\s*(?:1|一)\s*次"), Decimal(28)),
+    (compiled(r"\bquarterly\b|每个?季度?"), Decimal(84)),
     (compiled(r"(?:1|一)\s*次\s*/\s*年"), Decimal(365)),
-    (compiled(r"\b(?:monthly|every month|once (?:a|per) month|qm)\b|每月|每个月"), Decimal(28)),
+    (
+        compiled(r"\b(?:monthly|every month|once (?:a|per) month|q ?m(?:onth)?|1 ?x ?/ ?mo(?:nth)?)\b|每月|每个月"),
+        Decimal(28),
+    ),
     (compiled(r"\b(?:every six months|semi-?annual(?:ly)?|biannual(?:ly)?|half[- ]yearly)\b|半年"), Decimal(168)),
     (compiled(r"\b(?:yearly|annually|every year|once (?:a|per) year)\b|每年"), Decimal(365)),
 )
@@ -224,10 +238,8 @@ def replace_interval(text: str, words_: str) -> str:
 
 def replace_first(text: str, patterns: Iterable[re.Pattern[str]], words_: str, tail: str = "") -> str:
     for pattern in patterns:
-        changed, hits = re.subn(
-            f"(?:{pattern.pattern}){tail}", lambda _: words_, text, count=1, flags=re.IGNORECASE | re.ASCII
-        )
-        if hits:
+        changed = rewritten(text, f"(?:{pattern.pattern}){tail}", words_, count=1)
+        if changed != text:
             return changed
     return text
 

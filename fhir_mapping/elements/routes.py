@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled
-from fhir_mapping.words.plain import plain
+from fhir_mapping.words.plain import plain, rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,8 @@ _ROUTE_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "IV",
         compiled(
-            r"\b(?:iv|i\.v\.?|ivgtt|iv drip|ivpb|civi?|intravenous(?:ly)?|into (?:a|the) vein)(?![a-z])"
-            r"|静滴|静脉|静推|静注|静点|输注|滴注|ivgtt"
+            r"\b(?:iv|i\.v\.?|ivgtt|iv drip|ivd|ivpb|civi?|intravenous(?:ly)?|into (?:a|the) vein)(?![a-z])"
+            r"|静滴|静脉|静推|静注|静点|点滴(?![眼鼻耳])|输注|滴注|ivgtt"
         ),
     ),
     ("PO", compiled(r"\b(?:po|p\.o\.?|per os|oral(?:ly)?|by mouth)(?![a-z])|口服|嚼服")),
@@ -42,7 +42,7 @@ def text_route(text: str) -> str | None:
 def replace_route(text: str, words_: str) -> str:
     """Give a text with its route written anew."""
     any_route = "|".join(pattern.pattern for _, pattern in _ROUTE_WORDS)
-    return re.sub(f"(?:{any_route})+", lambda _: words_, text, flags=re.IGNORECASE)
+    return rewritten(text, f"(?:{any_route})+", words_)
 
 
 _ROUTES = {

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from fhir_mapping.words.fold import compiled
+from fhir_mapping.words.fold import SIMPLIFIED, compiled
 from fhir_mapping.words.plain import LONGEST_NAME, plain
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ for _brand in brands():
     _NAMES.append((_brand["name"], Mention("drug", _brand["name"], _brand["drug"], _brand["product"] or None)))
 _NAMES += [(name, Mention("other", name)) for name in _TABLE["others"]["names"]]
 _NAMES += [(name, Mention("look-alike", name)) for name in _TABLE["look-alikes"]["names"]]
+_NAMES = [(name.translate(SIMPLIFIED), mention) for name, mention in _NAMES]  # as the texts they are looked for in
 KNOWN_CONCEPTS: frozenset[str] = frozenset(
     {*BY_CONCEPT, *_TABLE["others"]["concepts"], *_TABLE["look-alikes"]["concepts"]}
 )

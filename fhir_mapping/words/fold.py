@@ -32,7 +32,9 @@ def _plain_latin() -> dict[int, str]:
     return found
 
 
-_FOLDED = {**_simplified(), **_plain_latin()}
+SIMPLIFIED = _simplified()
+"""Traditional Chinese characters, each with its simplified one."""
+_FOLDED = {**SIMPLIFIED, **_plain_latin()}
 
 
 def fold(text: str) -> str:

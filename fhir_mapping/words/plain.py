@@ -6,13 +6,19 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from fhir_mapping.words.fold import SIMPLIFIED
+
 LONGEST_NAME = 4000
 """Characters of a text in which names are looked for: a longer one is no name, and must neither hold up a call nor fill
 a cache."""
 
 
 def plain(text: str) -> str:
-    """Give a text as names are looked for in: NFKC, lower case, no accents on Latin letters, single blanks."""
+    """
+    Give a text as names are looked for in.
+
+    NFKC, lower case, traditional Chinese as simplified, no accents on Latin letters, single blanks.
+    """
     return _plain(text[:LONGEST_NAME])
 
 
@@ -27,7 +33,16 @@ def _without_accents(text: str) -> str:
     """Zolédronique is zoledronique; the marks of kana and hangul are letters of their own and stay."""
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+    bare = unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+    return bare.translate(SIMPLIFIED)
 
 
 _ACCENTS = re.compile(r"[\u0300-\u036f]")
+
+
+def rewritten(text: str, pattern: str, words: str, *, count: int = 0) -> str:
+    """Give a text with what a pattern finds in it written anew (`count` times, 0 for all); the rest as it was."""
+    places = [hit.span() for hit in re.finditer(pattern, text.translate(SIMPLIFIED), re.IGNORECASE | re.ASCII)]
+    for start, end in reversed(places[: count or None]):
+        text = text[:start] + words + text[end:]
+    return text
