@@ -188,9 +188,25 @@ TERMS = (
     "cancer_word",
 )
 """What words of a Condition can name a disease of ours."""
-HARMLESS = frozenset(
+_NO_TUMOUR = frozenset(
+    {"hypertension", "heart_failure", "atrial_fibrillation", "coagulopathy", "dic", "thrombocytopenia"}
+    | {"renal_impairment", "acute_kidney_injury", "nephrotic_syndrome", "vesicoureteral_reflux_TRAP"}
+    | {"haematuria_absent_TRAP", "dehydration", "calcium_metabolism_disorder", "hypocalcaemia", "hypomagnesaemia"}
+    | {"hypophosphataemia", "hypoparathyroidism", "vitamin_d_deficiency", "bisphosphonate_long_term_use"}
+    | {"atypical_femoral_fracture", "atypical_femoral_fracture_proxy", "avascular_necrosis_bone", "osteonecrosis_jaw"}
+    | {"osteonecrosis_drug_induced_other", "jaw_inflammatory_condition", "dental_abscess", "dental_caries"}
+    | {"periodontitis", "functional_paraparesis_TRAP", "pregnancy", "not_pregnant", "lactation", "anxiety"}
+    | {"adjustment_disorder", "depression", "distress", "suicidal_ideation", "limited_prognosis"}
+    | {"palliative_care_encounter", *(f"ecog_answer_{grade}" for grade in range(5))}
+)
+"""Diagnoses that are read by no rule of a disease: they name no tumour and no place where one might be."""
+HARMLESS = _NO_TUMOUR | frozenset(
     concept for rule in dictionary.DIAGNOSES if not rule.malignant for concept in rule.concepts | rule.suspect_concepts
 ).difference(*(rule.concepts | rule.suspect_concepts for rule in _DISEASES))
-"""Diagnoses that rules read in a patient of ours, and that make nobody one: pneumonia, osteoporosis, a fracture."""
+"""
+Diagnoses that make nobody a patient of ours, though the table knows them: pneumonia, osteoporosis, hypertension.
+
+A concept that is not named here counts as one that may: who adds one to the table need not think of the screen.
+"""
 HISTOLOGY = b"histology"
 LONGEST_CODE, LONGEST_SYSTEM = 64, 200
