@@ -38,7 +38,7 @@ def decode_slice(one: sources.Slice) -> int:
     """Read and decode the lines of a slice, and do nothing with them."""
     decode = msgspec.json.Decoder().decode
     lines = 0
-    with one.file.path.open("rb") as file:
+    with one.file.path.open("rb", sources.BUFFER) as file:
         for line in file:
             decode(line)
             lines += 1

@@ -78,6 +78,15 @@ def test_a_folder_of_smart_fetch_counts_each_file_once_and_knows_what_was_asked_
     assert found.transaction == "2026-11-21T08:00:00Z"
 
 
+def test_a_list_of_what_was_deleted_that_ends_early_is_refused(tmp_path: Path) -> None:
+    write_lines(tmp_path, [patient()])
+    gone = {"resourceType": "Bundle", "entry": [{"request": {"method": "DELETE", "url": f"Condition/{'c' * 60}"}}]}
+    (tmp_path / "deleted").mkdir()
+    (tmp_path / "deleted" / "a.ndjson.gz").write_bytes(gzip.compress(json.dumps(gone).encode())[:-12])
+    with pytest.raises(ReplayError, match="cannot be read to its end"):
+        survey([tmp_path])
+
+
 def test_a_manifest_tells_types_and_time_and_is_no_patient_s_data(tmp_path: Path) -> None:
     manifest = {
         "transactionTime": "2026-11-01T00:00:00Z",

@@ -59,7 +59,8 @@ class Screen:
     def __init__(self, site: SiteMapping = NO_SITE) -> None:
         self._table = site.table()
         self._index = ObservationIndex(self._table, site)
-        self._seen: dict[tuple[str, bytes], bool] = {}
+        self._seen: dict[str, dict[bytes, bool]] = {}
+        self._results = self._seen.setdefault("Observation", {})
 
     def may_concern(self, raw: bytes | msgspec.Raw, *, orders: bool = False) -> bool:
         """
@@ -75,6 +76,11 @@ class Screen:
 
     def concerns(self, line: Line, *, orders: bool = False) -> bool:
         """Tell the same of a line that is decoded already."""
+        if line.resourceType == "Observation" and not line.component:
+            # most of a hospital are results; the same few thousand codes come again and again
+            found = self._results.get(bytes(line.code))
+            if found is not None:
+                return found
         try:
             return self._concerns(line, orders=orders)
         except exact.BROKEN:  # an element of odd shape
@@ -83,7 +89,6 @@ class Screen:
     def _concerns(self, line: Line, *, orders: bool) -> bool:
         kind = line.resourceType
         if kind == "Observation":
-            # most of a hospital are results; the same few thousand codes come again and again
             found = self._remembered(kind, line.code)
             return found or (bool(line.component) and self._remembered("component", line.component))
         if kind == "Condition":
@@ -98,13 +103,13 @@ class Screen:
         return orders and kind == "ServiceRequest" and self._remembered(kind, line.code)
 
     def _remembered(self, kind: str, element: msgspec.Raw) -> bool:
-        key = (kind, bytes(element))
-        found = self._seen.get(key)
+        seen, key = self._seen.setdefault(kind, {}), bytes(element)
+        found = seen.get(key)
         if found is None:
-            if len(self._seen) > MOST_REMEMBERED:
-                self._seen.clear()
+            if len(seen) > MOST_REMEMBERED:
+                seen.clear()
                 self._index.forget_if_large()
-            found = self._seen[key] = self._looked_at(kind, element)
+            found = seen[key] = self._looked_at(kind, element)
         return found
 
     def _looked_at(self, kind: str, element: msgspec.Raw) -> bool:

@@ -8,7 +8,6 @@ group `oncobone.replay.engines`.
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -54,8 +53,10 @@ class Work:
 class Engine(Protocol):
     """Runs the stages of a plan."""
 
-    def screen(self, plan: Plan, slices: Sequence[Slice], looking: Looking, progress: Progress) -> Screened:
-        """Run stage A."""
+    def screen(
+        self, plan: Plan, slices: Sequence[Slice], looking: Looking, spool: Path, progress: Progress
+    ) -> Screened:
+        """Run stage A; what stage B can use of it may be left in `spool`, an empty folder."""
 
     def judge(self, judge: Judge, work: Work, progress: Progress) -> None:
         """Run stages B and C: afterwards every part is in its folder."""
@@ -76,11 +77,14 @@ class Local:
             ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) if workers > 1 else None
         )
 
-    def screen(self, plan: Plan, slices: Sequence[Slice], looking: Looking, progress: Progress) -> Screened:
-        """Run stage A."""
+    def screen(
+        self, plan: Plan, slices: Sequence[Slice], looking: Looking, spool: Path, progress: Progress
+    ) -> Screened:
+        """Run stage A; which lines are whose is noted in `spool`."""
         found = Screened()
         mapping = plan.main.mapping
-        for one in self._run(_screen_slice, [(each, mapping, looking) for each in slices], "screen", progress):
+        jobs = [(each, mapping, looking, places) for each, places in _with_places(slices, spool)]
+        for one in self._run(_screen_slice, jobs, "screen", progress):
             found.add(one)
         return found
 
@@ -89,16 +93,15 @@ class Local:
         missing = [number for number in range(work.parts_wanted) if not (work.parts / part_name(number)).is_dir()]
         if not missing:
             return
-        shutil.rmtree(work.spool, ignore_errors=True)
-        work.spool.mkdir(mode=0o700, parents=True)
         wanted = work.chosen.judged | work.chosen.checked
-        jobs = [(each, wanted, work.spool, work.parts_wanted, work.deleted) for each in work.slices]
+        cut = _with_places(work.slices, work.spool)
+        jobs = [(each, wanted, work.spool, work.parts_wanted, work.deleted, places) for each, places in cut]
         medications: dict[str, set[str]] = {}
         for one in self._run(_part_slice, jobs, "gather", progress):
             for name, patients in one.medications.items():
                 medications.setdefault(name, set()).update(patients)
         if medications:
-            shared(work.slices, medications, Spool(work.spool, work.parts_wanted))
+            shared(cut, medications, Spool(work.spool, work.parts_wanted))
         told = [(number, judge, work.chosen.checked, work.spool, work.parts) for number in missing]
         for _ in self._run(_judge_part, told, "judge", progress):
             pass
@@ -153,12 +156,19 @@ def screen_of(mapping: Mapping[str, object]) -> Screen:
     return _screen(key)
 
 
-def _screen_slice(one: Slice, mapping: Mapping[str, object], looking: Looking) -> Screened:
-    return screened(one, screen_of(mapping), looking)
+def _with_places(slices: Sequence[Slice], spool: Path) -> list[tuple[Slice, Path]]:
+    """Give each slice with the file that notes whose lines lie where in it."""
+    return [(each, spool / f"places-{number:05d}") for number, each in enumerate(slices)]
 
 
-def _part_slice(one: Slice, wanted: frozenset[str], folder: Path, parts: int, deleted: frozenset[str]) -> Parted:
-    return parted(one, wanted, Spool(folder, parts), deleted)
+def _screen_slice(one: Slice, mapping: Mapping[str, object], looking: Looking, places: Path) -> Screened:
+    return screened(one, screen_of(mapping), looking, places)
+
+
+def _part_slice(
+    one: Slice, wanted: frozenset[str], folder: Path, parts: int, deleted: frozenset[str], places: Path
+) -> Parted:
+    return parted(one, wanted, Spool(folder, parts), deleted, places)
 
 
 def _judge_part(number: int, judge: Judge, to_check: frozenset[str], spool: Path, parts: Path) -> None:

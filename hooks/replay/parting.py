@@ -20,7 +20,20 @@ import msgspec
 
 from fhir_mapping.delivery.screening import CHART_TYPES, ORDER_TYPES, Screen, line_of
 from fhir_mapping.terms import exact, heads
-from hooks.replay.sources import ODD, PART, SHARED, TYPES, Record, Slice, lines, of_line, patient_of, records
+from hooks.replay.places import NOBODY, SHARED_BY_ALL, UNTOLD, Places, mark_of, spans
+from hooks.replay.sources import (
+    ODD,
+    PART,
+    SHARED,
+    TYPES,
+    Record,
+    Slice,
+    lines,
+    lines_within,
+    of_line,
+    patient_of,
+    records,
+)
 
 if TYPE_CHECKING:
     from hooks.replay.sources import File
@@ -72,38 +85,45 @@ class Looking:
     last: str = "9999"
 
 
-def screened(one: Slice, screen: Screen, looking: Looking) -> Screened:
-    """Look at each line of a slice once."""
+def screened(one: Slice, screen: Screen, looking: Looking, places: Path | None = None) -> Screened:
+    """Look at each line of a slice once; whose they are is noted in the file `places`, of which `parted` makes use."""
     stage = _Stage(one, screen, looking)
     if one.file.form == "document":
         for record in records(one):
             stage.take(record)
         return stage.found
+    note = Places(places)
     # written out: every line of a hospital comes through here
-    looked_at, counted, concerns = stage.looked_at, stage.counted, screen.concerns
+    looked_at, plain, orders, concerns = stage.looked_at, TYPES - stage.counted.keys(), stage.orders, screen.concerns
     candidates, kinds = stage.found.candidates, stage.found.kinds
-    orders = stage.orders
-    reference, patient = "", None
+    reference: object = _UNMET
+    patient: str | None = None
+    where, raw = one.start, b""
     for where, raw in lines(one):
         try:
             line = line_of(raw)
         except exact.BROKEN:
-            stage.take_all(raw, where)
+            reference = stage.take_odd(raw, where, note)
             continue
         kind, subject = line.resourceType, line.subject or line.patient
-        if subject is None or subject.reference is None or kind not in TYPES or kind in counted:
-            stage.take_all(raw, where)
+        if subject is None or kind not in plain:
+            reference = stage.take_odd(raw, where, note, kind)
             continue
         if subject.reference != reference:
-            reference = subject.reference
-            patient = patient_of(reference)
+            reference, patient = subject.reference, patient_of(subject.reference)
+            note.add(mark_of(patient), where)
         if patient is None:
-            stage.take_all(raw, where)
+            reference = stage.take_odd(raw, where, note, kind)
             continue
         kinds[kind] += 1
         if kind in looked_at and patient not in candidates and concerns(line, orders=orders):
             candidates.add(patient)
+    note.end(where + len(raw))
     return stage.found
+
+
+_UNMET = object()
+"""No reference of a line: the next one begins a run."""
 
 
 class _Stage:
@@ -118,10 +138,14 @@ class _Stage:
         self._screen = screen
         self._file = one.file.name
 
-    def take_all(self, raw: bytes, where: int) -> None:
-        """Look at a line that is no plain resource of a patient."""
-        for record in of_line(raw, where):
+    def take_odd(self, raw: bytes, where: int, note: Places, kind: str = "") -> object:
+        """Look at a line that is no plain resource of a patient; what is no business of ours is passed over."""
+        marks: set[int] = set()
+        for record in of_line(raw, where) if kind in TYPES or kind in ODD else ():
             self.take(record)
+            marks.add(_mark_of(record))
+        note.add(marks.pop() if len(marks) == 1 else UNTOLD if marks else NOBODY, where)
+        return _UNMET
 
     def take(self, record: Record) -> None:
         """Look at one resource, or note that it cannot be read."""
@@ -156,6 +180,12 @@ class _Happening(msgspec.Struct, gc=False):
     status: str | None = None
     period: heads.Period | None = None
     authoredOn: str | None = None  # noqa: N815 - FHIR's own name
+
+
+def _mark_of(record: Record) -> int:
+    if record.fault:
+        return UNTOLD
+    return SHARED_BY_ALL if record.kind in SHARED else mark_of(record.patient)
 
 
 _happening = msgspec.json.Decoder(_Happening).decode
@@ -251,10 +281,12 @@ class Parted:
     medications: dict[str, set[str]] = field(default_factory=dict)
 
 
-def parted(one: Slice, wanted: frozenset[str], spool: Spool, deleted: frozenset[str]) -> Parted:
-    """Put the lines of the wanted patients of a slice into their parts."""
+def parted(
+    one: Slice, wanted: frozenset[str], spool: Spool, deleted: frozenset[str], places: Path | None = None
+) -> Parted:
+    """Put the lines of the wanted patients of a slice into their parts; `places` is what `screened` noted of it."""
     found = Parted()
-    for record in wanted_records(one, wanted):
+    for record in wanted_records(one, wanted, places):
         patient = str(record.patient)
         if record.fault:
             spool.add(patient, PART, record.kind.encode())
@@ -269,25 +301,41 @@ def parted(one: Slice, wanted: frozenset[str], spool: Spool, deleted: frozenset[
     return found
 
 
-def wanted_records(one: Slice, wanted: frozenset[str]) -> Iterator[Record]:
-    """Yield the resources of the wanted patients of a slice, and what of theirs cannot be read."""
+def wanted_records(one: Slice, wanted: frozenset[str], places: Path | None = None) -> Iterator[Record]:
+    """
+    Yield the resources of the wanted patients of a slice, and what of theirs cannot be read.
+
+    With the notes of the first look only lines that may be theirs are read; each is looked at again all the same.
+    """
     if one.file.form == "document":
         yield from (record for record in records(one, kinds=OWN) if record.patient in wanted)
         return
+    found = _lines_of_wanted(one, wanted) if places is None else lines_within(one, spans(places, _marks(wanted)))
+    for where, raw in found:
+        yield from (record for record in of_line(raw, where, kinds=OWN) if record.patient in wanted)
+
+
+def _marks(wanted: Iterable[str]) -> frozenset[int]:
+    return frozenset([UNTOLD, *map(mark_of, wanted)])
+
+
+def _lines_of_wanted(one: Slice, wanted: frozenset[str]) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that may be theirs, without notes: what is plainly another's is left out."""
     reference, is_wanted = "", False
     for where, raw in lines(one):
         try:
             owner = _owner(raw)
-            subject = owner.subject
-            if subject is not None and subject.reference is not None and owner.resourceType not in ODD:
-                if subject.reference != reference:
-                    reference = subject.reference
-                    is_wanted = patient_of(reference) in wanted
-                if not is_wanted:
-                    continue
         except exact.BROKEN:
-            pass
-        yield from (record for record in of_line(raw, where, kinds=OWN) if record.patient in wanted)
+            yield where, raw
+            continue
+        subject = owner.subject
+        if subject is not None and subject.reference is not None and owner.resourceType not in ODD:
+            if subject.reference != reference:
+                reference = subject.reference
+                is_wanted = patient_of(reference) in wanted
+            if not is_wanted:
+                continue
+        yield where, raw
 
 
 class _Owner(msgspec.Struct, gc=False):
@@ -319,19 +367,19 @@ def references(raw: bytes) -> Iterator[str]:
             yield reference.reference
 
 
-def shared(slices: Iterable[Slice], wanted: Mapping[str, set[str]], spool: Spool) -> None:
+def shared(slices: Iterable[tuple[Slice, Path]], wanted: Mapping[str, set[str]], spool: Spool) -> None:
     """
     Give each patient the Medications that their orders refer to, with what those are made of.
 
-    References may be relative, an address, or a `urn:` of the same Bundle.
+    References may be relative, an address, or a `urn:` of the same Bundle. Each slice comes with its notes.
     """
     listed = list(slices)
     waiting = {short(reference): set(patients) for reference, patients in wanted.items()}
     given: set[tuple[str, str]] = set()
     for _ in range(2):  # the product, and then what it is made of
         further: dict[str, set[str]] = {}
-        for one in listed if waiting else []:
-            for record in records(one, kinds=SHARED):
+        for one, places in listed if waiting else []:
+            for record in _shared_records(one, places):
                 for name in {name_of(record), record.address} & waiting.keys():
                     for patient in waiting[name]:
                         if (patient, f"{name}|{zlib.crc32(record.raw)}") not in given:
@@ -341,6 +389,14 @@ def shared(slices: Iterable[Slice], wanted: Mapping[str, set[str]], spool: Spool
                         further.setdefault(short(reference), set()).update(waiting[name])
         waiting = further
     spool.flush()
+
+
+def _shared_records(one: Slice, places: Path) -> Iterator[Record]:
+    if one.file.form == "document":
+        yield from records(one, kinds=SHARED)
+        return
+    for where, raw in lines_within(one, spans(places, {UNTOLD, SHARED_BY_ALL})):
+        yield from of_line(raw, where, kinds=SHARED)
 
 
 def short(reference: str) -> str:

@@ -72,8 +72,34 @@ def run(
     _claim(to, plan, key)
     if (to / results.RUN_FILE).exists():
         return _finished(to)
+    spool = to / results.SPOOL
+    shutil.rmtree(spool, ignore_errors=True)
+    spool.mkdir(mode=0o700)
+    try:
+        outcome = _run(plan, found, to, engine, spool, key=key, progress=progress, record=record, link=link)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+    outcome.told["how"] = _how(engine)
+    results.write_run(to, outcome.told)
+    shutil.rmtree(to / PARTS, ignore_errors=True)
+    return outcome
+
+
+def _run(
+    plan: Plan,
+    found: Survey,
+    to: Path,
+    engine: Engine,
+    spool: Path,
+    *,
+    key: bytes,
+    progress: Progress,
+    record: Callable[[Mapping[str, Any]], None],
+    link: Path | None,
+) -> Outcome:
     cut = slices(found.files)
-    seen = engine.screen(plan, cut, Looking(plan.calls, *(plan.days[place].isoformat() for place in (0, -1))), progress)
+    looking = Looking(plan.calls, *(plan.days[place].isoformat() for place in (0, -1)))
+    seen = engine.screen(plan, cut, looking, spool, progress)
     if plan.all_patients:
         seen.candidates |= seen.patients
     plan = replace(plan, delivered=delivered_types(found, frozenset(seen.kinds)))
@@ -92,24 +118,17 @@ def run(
             "linked": link is not None,
         }
     )
-    spool, parts = to / results.SPOOL, to / PARTS
+    parts = to / PARTS
     work = Work(tuple(cut), ours, number_of_parts(found.files, ours), found.deleted, spool, parts)
     parts.mkdir(exist_ok=True)
-    try:
-        engine.judge(judge, work, progress)
-        if wrong := results.broken(parts, work.parts_wanted):
-            raise ReplayError(_law_broken(wrong))
-        if link is not None:
-            write_link(link, ours, judge)
-        refused = [{"file": name, "line": _line(found, name, place), "reason": why} for name, place, why in seen.faults]
-        rows = results.merge(parts, range(work.parts_wanted), to, refused)
-    finally:
-        shutil.rmtree(spool, ignore_errors=True)
-    outcome = _outcome(plan, judge, found, seen, ours, rows, to)
-    outcome.told["how"] = _how(engine)
-    results.write_run(to, outcome.told)
-    shutil.rmtree(parts, ignore_errors=True)
-    return outcome
+    engine.judge(judge, work, progress)
+    if wrong := results.broken(parts, work.parts_wanted):
+        raise ReplayError(_law_broken(wrong))
+    if link is not None:
+        write_link(link, ours, judge)
+    refused = [{"file": name, "line": _line(found, name, place), "reason": why} for name, place, why in seen.faults]
+    rows = results.merge(parts, range(work.parts_wanted), to, refused)
+    return _outcome(plan, judge, found, seen, ours, rows, to)
 
 
 def _claim(to: Path, plan: Plan, key: bytes) -> None:

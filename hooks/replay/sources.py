@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -35,6 +37,10 @@ SLICE_BYTES = 64 * 1024 * 1024
 WHOLE_HASH = 4 * 1024 * 1024
 """Files up to this size are hashed whole, larger ones by size, first and last mebibyte."""
 EDGE = 1024 * 1024
+BUFFER = 256 * 1024
+"""Read at once: a line has less than a kilobyte, and each call of the system costs as much as reading one."""
+UNPACKABLE = (EOFError, OSError, zlib.error)
+"""What reading a packed file may raise that ends early or is damaged."""
 PART = "!"
 """Stands for the address of a line that could not be read: its patient's data of that type came in part."""
 
@@ -186,7 +192,29 @@ def _form(path: Path) -> Form | None:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value] # both read bytes
+    return io.BufferedReader(_Unpacked(path), BUFFER) if path.suffix == ".gz" else path.open("rb", BUFFER)
+
+
+class _Unpacked(io.RawIOBase):
+    """What is in a packed file; all that can be unpacked is given before an error is raised."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.open(path)  # noqa: SIM115 - closed with this
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Read some bytes."""
+        found = self._file.read1(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 def _digest(path: Path) -> str:
@@ -208,7 +236,7 @@ def _as_manifest(path: Path) -> _Manifest | None:
     try:
         with _open(path) as file:
             found = _manifest(file.read())
-    except (*exact.BROKEN, OSError, EOFError):
+    except (*exact.BROKEN, *UNPACKABLE):
         return None
     return found if found.transactionTime and found.output is not None else None
 
@@ -243,17 +271,21 @@ def _read_log(path: Path, declared: set[str], times: list[str]) -> None:
 
 def _deletions(path: Path) -> set[str]:
     found: set[str] = set()
-    with _open(path) as file:
-        for line in file if _form(path) == "lines" else [file.read()]:
-            try:
-                bundle = msgspec.json.decode(line)
-            except exact.BROKEN:
-                continue
-            for entry in exact.listed(bundle.get("entry") if isinstance(bundle, dict) else None):
-                request = entry.get("request")
-                url = request.get("url") if isinstance(request, dict) and request.get("method") == "DELETE" else None
-                if isinstance(url, str) and (match := _DELETED_URL.search(url)):
-                    found.add(f"{match[1]}/{match[2]}")
+    try:
+        with _open(path) as file:
+            told = file.readlines() if _form(path) == "lines" else [file.read()]
+    except UNPACKABLE as error:
+        raise ReplayError(f"{path}: cannot be read to its end, and what was deleted must be known.") from error
+    for line in told:
+        try:
+            bundle = msgspec.json.decode(line)
+        except exact.BROKEN:
+            continue
+        for entry in exact.listed(bundle.get("entry") if isinstance(bundle, dict) else None):
+            request = entry.get("request")
+            url = request.get("url") if isinstance(request, dict) and request.get("method") == "DELETE" else None
+            if isinstance(url, str) and (match := _DELETED_URL.search(url)):
+                found.add(f"{match[1]}/{match[2]}")
     return found
 
 
@@ -318,21 +350,51 @@ def of_line(line: bytes, where: int, kinds: frozenset[str] = TYPES) -> Iterator[
 
 def lines(one: Slice) -> Iterator[tuple[int, bytes]]:
     """Yield offset and bytes of the lines that begin in a slice of a file of lines."""
+    end = one.end if one.end is not None else sys.maxsize
     with _open(one.file.path) as file:
-        offset, end = one.start, one.end if one.end is not None else sys.maxsize
-        if one.start:
-            file.seek(one.start - 1)
-            offset += len(file.readline()) - 1  # the rest of a line that began before
+        offset = _first_line(file, one.start)
         try:
             for line in file:
                 if offset >= end:
                     return
                 yield offset, line
                 offset += len(line)
-        except (EOFError, gzip.BadGzipFile, OSError) as error:
+        except UNPACKABLE as error:
             if not one.file.packed:
                 raise
             yield offset, b"\x00" + type(error).__name__.encode()
+
+
+def _first_line(file: IO[bytes], start: int) -> int:
+    """Go to the first line that begins at or after a place, and give where that is."""
+    if not start:
+        return 0
+    file.seek(start - 1)
+    return start - 1 + len(file.readline())  # the rest of a line that began before
+
+
+def lines_within(one: Slice, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+    """
+    Yield the same of some spans of it, which come in order and begin where a line begins.
+
+    A packed file is read through in the same way as before, so that one that is damaged gives the same lines.
+    """
+    if one.file.packed:
+        told = iter(spans)
+        begin, end = next(told, (sys.maxsize, sys.maxsize))
+        for where, line in lines(one):
+            if where >= end:
+                begin, end = next(told, (sys.maxsize, sys.maxsize))
+            if where >= begin:
+                yield where, line
+        return
+    with _open(one.file.path) as file:
+        for begin, end in spans:
+            file.seek(begin)
+            offset = begin
+            while offset < end and (line := file.readline()):
+                yield offset, line
+                offset += len(line)
 
 
 def line_number(file: File, offset: int) -> int:
@@ -343,7 +405,7 @@ def line_number(file: File, offset: int) -> int:
             while left > 0 and (chunk := opened.read(min(left, EDGE))):
                 number += chunk.count(b"\n")
                 left -= len(chunk)
-    except (EOFError, gzip.BadGzipFile):
+    except UNPACKABLE:
         pass  # it ends early, and that is what is told
     return number
 
@@ -396,7 +458,7 @@ def _document(file: File, kinds: frozenset[str]) -> Iterator[Record]:
     try:
         with _open(file.path) as opened:
             body = opened.read()
-    except (EOFError, gzip.BadGzipFile):
+    except UNPACKABLE:
         yield Record("", None, "", b"", 0, "file ends early")
         return
     try:

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ from hooks.replay.results import part_name, write_part
 from hooks.replay.sources import PART, SHARED, Slice, records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from hooks.replay.judging import Judge, Row
@@ -64,8 +65,11 @@ class Spark:
             raise ReplayError(f"Spark does not start ({type(error).__name__}). Is Java 17 installed?") from error
         self.session.sparkContext.setLogLevel("ERROR")
 
-    def screen(self, plan: Plan, slices: Sequence[Slice], looking: Looking, progress: Progress) -> Screened:
-        """Run stage A."""
+    def screen(
+        self, plan: Plan, slices: Sequence[Slice], looking: Looking, spool: Path, progress: Progress
+    ) -> Screened:
+        """Run stage A; the machines share no folder, so that nothing is left in `spool`."""
+        del spool
         progress("screen", 0, len(slices))
         mapping = plan.main.mapping
         found = Screened()
@@ -80,7 +84,6 @@ class Spark:
         missing = [number for number in range(work.parts_wanted) if not (work.parts / part_name(number)).is_dir()]
         if not missing:
             return
-        shutil.rmtree(work.spool, ignore_errors=True)
         progress("judge", 0, len(missing))
         from pyspark.sql import functions as F  # noqa: N812, PLC0415 - as everybody calls it
 
