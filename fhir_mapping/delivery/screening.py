@@ -61,6 +61,7 @@ class Screen:
         self._index = ObservationIndex(self._table, site)
         self._seen: dict[str, dict[bytes, bool]] = {}
         self._results = self._seen.setdefault("Observation", {})
+        self._unread: dict[bytes, tuple[str, str] | None] = {}
 
     def may_concern(self, raw: bytes | msgspec.Raw, *, orders: bool = False) -> bool:
         """
@@ -128,9 +129,22 @@ class Screen:
         """Give type, system and code of a result that no rule can read for its local code; None for any other."""
         try:
             line = line_of(raw)
-            if line.resourceType != "Observation" or line.component or not line.code:
-                return None
-            concept = _codeable(line.code)
+        except exact.BROKEN:
+            return None
+        if line.resourceType != "Observation" or line.component or not line.code:
+            return None
+        key = bytes(line.code)
+        if key not in self._unread:
+            if len(self._unread) > MOST_REMEMBERED:
+                self._unread.clear()
+            self._unread[key] = self._local_code(line.code)
+        found = self._unread[key]
+        return None if found is None else (line.resourceType, *found)
+
+    def _local_code(self, element: msgspec.Raw) -> tuple[str, str] | None:
+        """Give system and code of a concept that no rule reads, where the code is a local one."""
+        try:
+            concept = _codeable(element)
         except exact.BROKEN:
             return None
         if self._index.slots(concept):
@@ -138,7 +152,7 @@ class Screen:
         for coding in heads.codings(concept):
             code = codes.code_text(coding.code)
             if code and len(code) <= LONGEST_CODE and not codes.is_standard(coding.system) and " " not in code:
-                return line.resourceType, (coding.system or "")[:LONGEST_SYSTEM], code
+                return (coding.system or "")[:LONGEST_SYSTEM], code
         return None
 
     def _known(self, concept: Codeable | list[Codeable], kind: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -344,11 +345,14 @@ class _Teller:
         )
         for place, draft in enumerate(drafts, 1):
             yield "cards", self._card(name, arm, service, place, draft, assessment)
+        told: set[str] = set()
         for verdict in assessment.verdicts.values():
             if verdict.state != "not met":
-                yield "verdicts", self._verdict(name, arm, verdict)
-        if first:
-            yield from self._facts(day, assessment)
+                supports = [condition for advice in verdict.advices for condition in advice.whole.support()]
+                yield "verdicts", self._verdict(name, arm, verdict, supports)
+                if first:
+                    told.update(_facts_of(verdict, supports))
+        yield from self._facts(day, assessment, told)
 
     def _card(
         self, call: str, arm: str, service: Service, place: int, draft: Draft, assessment: Assessment
@@ -369,7 +373,7 @@ class _Teller:
             "nth_time": self.shown[arm, service.id, key],
         }
 
-    def _verdict(self, call: str, arm: str, verdict: Verdict) -> dict[str, Any]:
+    def _verdict(self, call: str, arm: str, verdict: Verdict, supports: Sequence[Condition]) -> dict[str, Any]:
         return {
             "run": self.judge.run,
             "arm": arm,
@@ -378,16 +382,11 @@ class _Teller:
             "state": verdict.state,
             "indicator": verdict.indicator,
             "missing": sorted(verdict.missing) if verdict.state == "undecided" else [],
-            "limits": [{"name": name, "value": value} for name, value in sorted(set(_limits(verdict)))],
+            "limits": [{"name": name, "value": value} for name, value in sorted(set(_limits(supports)))],
         }
 
-    def _facts(self, day: str, assessment: Assessment) -> Iterator[Row]:
+    def _facts(self, day: str, assessment: Assessment, names: Iterable[str]) -> Iterator[Row]:
         """Tell the state of each fact that a verdict rested on or waits for."""
-        names: set[str] = set()
-        for verdict in assessment.verdicts.values():
-            if verdict.state != "not met":
-                for condition in _conditions(verdict):
-                    names.update((condition.fact, *condition.evidence.lacks))
         for path in sorted({_PATH_OF[name] for name in names if name in _PATH_OF}):
             fact = assessment.facts.fact(path)
             age = None if fact.date is None else (assessment.as_of - fact.date).days
@@ -429,20 +428,21 @@ def _selected(call: Call) -> list[str]:
     return sorted(call.without)
 
 
-def _conditions(verdict: Verdict) -> Iterator[Condition]:
-    for advice in verdict.advices:
-        yield from advice.whole.support()
-        yield from advice.whole.undecided()
+def _facts_of(verdict: Verdict, supports: Iterable[Condition]) -> Iterator[str]:
+    """Yield the facts that a verdict rested on or waits for; a condition may speak of none."""
+    undecided = (condition for advice in verdict.advices for condition in advice.whole.undecided())
+    for condition in itertools.chain(supports, undecided):
+        yield condition.fact
+        yield from condition.evidence.lacks
 
 
-def _limits(verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _limits(supports: Iterable[Condition]) -> Iterator[tuple[str, str]]:
     """Yield the limits that a verdict was measured by, met or not."""
-    for advice in verdict.advices:
-        for condition in advice.whole.support():
-            listed = condition.limit if isinstance(condition.limit, tuple) else (condition.limit,)
-            for limit in listed:
-                if isinstance(limit, Limit):
-                    yield limit.name, _written(limit.value)
+    for condition in supports:
+        listed = condition.limit if isinstance(condition.limit, tuple) else (condition.limit,)
+        for limit in listed:
+            if isinstance(limit, Limit):
+                yield limit.name, _written(limit.value)
 
 
 @lru_cache(maxsize=1024)
