@@ -188,8 +188,12 @@ def calcium(case: Case) -> Iterator[Advice]:
         rule="MON-003",
         because=(drugs.current.includes(DENOSUMAB) | denosumab_ordered) & schedule.overdue,
         unless=asked_lately(case, "calcium"),
-        holds={"kidneys-failing": kidneys_failing(case)},
-        fill={"days": schedule.days_overdue, "check": Phrase(f"check-{schedule.check}")},
+        holds={"kidneys-failing": kidneys_failing(case), "assumed": given(schedule.assumed is not None)},
+        fill={
+            "days": schedule.days_overdue,
+            "check": Phrase(f"check-{schedule.check}"),
+            **({"ordered": schedule.assumed} if schedule.assumed else {}),
+        },
         proposals=(ask_together("calcium", "calcium", "albumin"),),
     )
 
@@ -232,27 +236,34 @@ Check = Literal["week", "month", "quarter"]
 
 @dataclass(frozen=True, slots=True)
 class CalciumSchedule:
-    """Whether a calcium check after denosumab is overdue, which one, and for how many days."""
+    """
+    Whether a calcium check after denosumab is overdue, which one, and for how many days.
+
+    `assumed`: no dose is on record, and the first is taken to be of this day, that of the order.
+    """
 
     overdue: Criterion
     days_overdue: int = 0
     check: Check = "quarter"
+    assumed: dt.date | None = None
 
 
 def calcium_after_denosumab(case: Case) -> CalciumSchedule:
     """
     Compare the calcium results with the schedule: 1 week, 1 month, then every 3 months from the first dose.
 
-    Overdue when a window has passed and no calcium lies inside or after it. Unknown when no dose is on record,
-    only an order; when older doses were not delivered (unless nothing was measured for longer than any round
-    of the schedule); and when no results came at all.
+    Overdue when a window has passed and no calcium lies inside or after it. Where no dose is on record, the day of
+    the order is taken for the first. Unknown when older doses were not delivered (unless nothing was measured for
+    longer than any round of the schedule); and when no results came at all.
     """
     facts = case.facts
     courses = [course for course in facts.courses if course.drug in DENOSUMAB]
     newest = max(courses, key=lambda course: course.started or dt.date.min, default=None)
     if newest is None:
         return CalciumSchedule(NO if facts.courses.delivered else _open("bma.last_dose_date"))
-    doses = [dose for dose in newest.doses if is_given(newest, dose)]
+    known_doses = [dose for dose in newest.doses if is_given(newest, dose)]
+    all_told = "medicationAdministrations" not in {*facts.unavailable, *facts.cut}
+    doses = known_doses or [dose for dose in newest.doses if all_told and dose.date <= facts.as_of]
     if not doses or newest.status in {"reported", "unknown"}:
         return CalciumSchedule(_open("bma.last_dose_date"))
     first = min(doses, key=lambda dose: dose.date)
@@ -261,7 +272,7 @@ def calcium_after_denosumab(case: Case) -> CalciumSchedule:
         return CalciumSchedule(_open("lab.ca_total"))
     start = Moment(name="bma.start_date", date=first.date, reason=None, resources=first.resources)
     days, last_check = (facts.as_of - first.date).days, max(checks, default=-1)
-    if newest.truncated:
+    if newest.truncated and known_doses:
         return _without_the_first_dose(case, start, days, last_check)
     missed = [
         (place, ends) for place, (begins, ends) in enumerate(windows(case, days)) if ends < days and last_check < begins
@@ -271,7 +282,8 @@ def calcium_after_denosumab(case: Case) -> CalciumSchedule:
         return CalciumSchedule(overdue)
     place, ends = missed[0]
     checks_in_turn: tuple[Check, ...] = ("week", "month", "quarter")
-    return CalciumSchedule(overdue, days - ends, checks_in_turn[min(place, 2)])
+    assumed = None if known_doses else first.date
+    return CalciumSchedule(overdue, days - ends, checks_in_turn[min(place, 2)], assumed)
 
 
 OVERDUE = "calcium check overdue"

@@ -139,7 +139,7 @@ def _pain(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="PAIN-004",
         because=bone_metastasis & documented(facts.local.neuropathic_pain),
-        unless=documented(meds.glucocorticoid),
+        unless=meds.glucocorticoid.criterion(),
     )
     yield Advice(rule="PAIN-005", because=bone_metastasis & documented(any_pain), unless=case.once(bma).current.any())
     met_since = given(bool(facts.mdt.last_date.date and pain.date and facts.mdt.last_date.date >= pain.date))
