@@ -201,3 +201,13 @@ def test_a_push_in_letters_and_signs_is_a_push() -> None:
 )
 def test_a_corrected_time_replaces_the_written_one_in_either_script(said: str, written: str) -> None:
     assert infusions.replace_infusion(said, "over 15 min") == written
+
+
+@pytest.mark.parametrize(
+    ("said", "days"),
+    [("x 2 days", 2), ("第1-2天", 2), ("d1、2", 2), ("D1, D2", 2), ("days -3 to -2", 2), ("第1～5天", 5),
+     ("day -3 and day -2", 2), ("days 1, 8 and 15", None), ("第1、8天", None), ("days 1 and 8 of a 21-day cycle", None),
+     ("d1 q21d", None), ("每日1-2次", None)],
+)  # fmt: skip
+def test_days_that_follow_each_other_are_counted(said: str, days: int | None) -> None:
+    assert intervals.text_days(said) == (None if days is None else Decimal(days))

@@ -143,6 +143,10 @@ _AT_HOURS = compiled(
     r"(?<![\d.])(\d{1,2}(?:\s*(?:,|、|/|and|和|&|h|小时)\s*\d{1,2})+)\s*(?:h|hours?|hrs?|小时)(?![a-z])"
 )
 _FOR_DAYS = compiled(r"(?:for|x|×|\*|连用|连续|共)\s*(\d{1,3})\s*(?:consecutive\s+)?(?:days?|d|天|日)(?![a-z])")
+_NUMBERED_DAYS = compiled(
+    r"(?:\bd(?:ays?)?\s*|第)(?P<first>-?\d{1,2})(?P<rest>(?:\s*(?:,|、|/|and|&|和|及|-|~|to|至|到)\s*(?:\bd(?:ay)?\s*|第)?-?\d{1,2})+)(?!\d|\s*-?\s*(?:days?|周|week))"
+)
+"""Days of a cycle by their numbers: a range, or a list ("days 1-2", "d1, d2", 第1、2天)."""
 _PRN = compiled(r"\b(?:prn|as needed|if needed)\b|必要时|按需")
 
 
@@ -221,9 +225,24 @@ def text_times_a_day(text: str) -> Decimal | None:
 
 
 def text_days(text: str) -> Decimal | None:
-    """Read for how many days in all ("x 3 days", "for 3 days", "连用3天"); None when it is not told."""
-    hit = _FOR_DAYS.search(plain(text))
-    return Decimal(hit[1]) if hit else None
+    """Read for how many days in all ("x 3 days", "连用3天", "days 1-3", "d1, d2"); None when it is not told."""
+    folded = plain(text)
+    if hit := _FOR_DAYS.search(folded):
+        return Decimal(hit[1])
+    return _numbered(hit) if (hit := _NUMBERED_DAYS.search(folded)) else None
+
+
+def _numbered(hit: re.Match[str]) -> Decimal | None:
+    """Count days that are told by their numbers; None unless they follow each other."""
+    rest = [
+        (sign, int(day))
+        for sign, day in re.findall(r"(,|、|/|and|&|和|及|-|~|to|至|到)\s*(?:d(?:ay)?\s*|第)?(-?\d{1,2})", hit["rest"])
+    ]
+    days = [int(hit["first"]), *(day for _, day in rest)]
+    if len(days) == 2 and rest[0][0] in {"-", "~", "to", "至", "到"}:
+        return Decimal(days[1] - days[0] + 1) if days[1] > days[0] else None
+    follows = all(later == earlier + 1 for earlier, later in itertools.pairwise(days))
+    return Decimal(len(days)) if follows else None
 
 
 def replace_interval(text: str, words_: str) -> str:
