@@ -334,7 +334,7 @@ def _judge_sentence(
 
 def _that_count(
     governing: Sequence[_Trigger], target: Target | None, words: str, place: tuple[int, int]
-) -> Sequence[_Trigger]:
+) -> list[_Trigger]:
     """Leave out the triggers that others take back, and those that do not speak of a target of this kind."""
     _, end = place
     taken_back: set[Kind] = {"doubt"} if _is_answered(governing, words, end) else set()
