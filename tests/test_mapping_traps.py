@@ -274,6 +274,14 @@ def test_an_ecog_answer_counts_and_karnofsky_zero_is_converted(code: str, answer
     assert ("converted" in ecog.flags) is (code == "89243-0")
 
 
+@pytest.mark.parametrize(("answer", "grade"), [("0", 0), ("3", 3), ("5", 5), ("U", None), ("9", None)])
+def test_a_registrys_own_answer_is_the_grade_whose_number_is_its_code(answer: str, grade: int | None) -> None:
+    told = coded(
+        "http://registry.example/CodeSystem/ecog", answer, display="Völlig pflegebedürftig (10-20 % Karnofsky)"
+    )
+    assert chart(observation("e", "89247-1", valueCodeableConcept=told)).facts.status.ecog.value == grade
+
+
 def test_words_of_a_limited_prognosis_give_no_number() -> None:
     mapped = chart(
         LUNG,

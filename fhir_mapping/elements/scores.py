@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.elements import values
 from fhir_mapping.terms import dictionary
-from fhir_mapping.terms.codes import texts_of
+from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import durations
 from fhir_mapping.words.fold import compiled, fold
@@ -67,7 +67,7 @@ def _ecog(score: Score) -> Reading | None:
         return _karnofsky(number, blank) if karnofsky else _whole_grade(values.measured(number, score.rule, blank))
     found = _answered_grade(score, karnofsky=karnofsky)
     if found is None and not karnofsky:
-        found = _grade_in_words(element, blank)
+        found = _grade_by_number(element, blank) or _grade_in_words(element, blank)
     return found or replace(blank, reason=values.absence(element) or "no-value")
 
 
@@ -79,6 +79,16 @@ def _answered_grade(score: Score, *, karnofsky: bool) -> Reading | None:
                 flags = ("converted",) if karnofsky else ()
                 return exactly(score.blank, Decimal(answer), sent=match.display, flags=flags)
     return None
+
+
+def _grade_by_number(element: Mapping[str, Any], blank: Reading) -> Reading | None:
+    """Read a grade whose code, of whatever system, is its number: national oncology data sets have code lists so."""
+    numbers = {code for one in codings(element.get("valueCodeableConcept")) if (code := code_text(one.get("code")))}
+    grades = numbers & _GRADES
+    return exactly(blank, Decimal(grade := grades.pop()), sent=f"grade {grade}") if len(grades) == 1 else None
+
+
+_GRADES = frozenset("012345")
 
 
 def _grade_in_words(element: Mapping[str, Any], blank: Reading) -> Reading | None:
