@@ -16,7 +16,7 @@ from fhir_mapping.delivery.selection import MEDICATION_KINDS, Selection
 from fhir_mapping.diagnoses import fractures
 from fhir_mapping.diagnoses.plasma_cells import is_of_family
 from fhir_mapping.elements import medication_entries
-from fhir_mapping.findings import bone_pain, cord, density, disease_status, histology, prognosis, stage
+from fhir_mapping.findings import bone_pain, cord, density, disease_status, histology, prognosis, spread, stage
 from fhir_mapping.joining import measurements, series, sources
 from fhir_mapping.joining.uses import other_uses
 from fhir_mapping.observations import ObservationReader
@@ -160,6 +160,7 @@ class _Chart:
         bone_pain.read(reader)
         density.read(reader)
         stage.read(reader, conditions)
+        spread.read(reader)
         disease_status.read(reader)
         prognosis.read(reader)
         histology.read(reader, conditions)

@@ -198,6 +198,7 @@ _TOPICS: Mapping[str, tuple[str, str]] = {
     "tnm_m_clinical": ("m-category", "dx.metastatic"),
     "tnm_m_pathologic": ("m-category", "dx.metastatic"),
     "tnm_m_category": ("m-category", "dx.metastatic"),
+    "metastasis_location": ("spread", "dx.metastatic"),
     "tnm_stage_group_clinical": ("stage", "dx.metastatic"),
     "tnm_stage_group_pathologic": ("stage", "dx.metastatic"),
     "tnm_stage_group": ("stage", "dx.metastatic"),

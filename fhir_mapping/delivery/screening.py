@@ -25,7 +25,9 @@ CHART_TYPES = frozenset({"Condition", "Observation", "DiagnosticReport"})
 ORDER_TYPES = frozenset({"MedicationRequest", "ServiceRequest"})
 """And those that can do it as orders at hand."""
 
-SCOPE_TOPICS = frozenset({"lesion", "lytic", "tumor-size", "histology", "metastatic-history", "m-category", "stage"})
+SCOPE_TOPICS = frozenset(
+    {"lesion", "lytic", "tumor-size", "histology", "metastatic-history", "m-category", "spread", "stage"}
+)
 """What kinds of Observation can state a disease, or a lesion that is one; a laboratory result cannot."""
 SCOPE_TARGETS = ("dx.", "ever.", "local.ortho_first_presentation", "mm.phase", "sarcoma.")
 MOST_REMEMBERED = 50_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.diagnoses.tumours import is_stage_iv
+from fhir_mapping.findings import spread
 from fhir_mapping.terms import dictionary
 from fhir_mapping.terms.codes import code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled, fold
@@ -24,7 +25,7 @@ _M_CATEGORY = compiled(r"\b[cpya]*m([01])[abc]?(?:\b|\()")
 
 def read(reader: ObservationReader, conditions: ConditionReader) -> None:
     """M1 and stage IV say metastatic, organ unknown; M0 says not, unless a Condition names a metastasis."""
-    candidates = reader.candidates("dx.metastatic", "m-category", "stage")
+    candidates = reader.candidates("dx.metastatic", "m-category", "spread", "stage")
     if "dx.metastatic" in conditions.changes:
         for candidate in candidates:
             reader.notes.add(candidate.item.name, "a stage: a Condition names the metastasis itself")
@@ -35,11 +36,12 @@ def read(reader: ObservationReader, conditions: ConditionReader) -> None:
 
 def _staged(reader: ObservationReader, candidates: Sequence[Candidate]) -> None:
     """Take the newest stage that tells of metastasis or denies one."""
+    silent = [one for one in candidates if _told(one, reader) is None]
     found = reader.newest(candidates, lambda one: _told(one, reader)) if candidates else None
     reader.take("dx.metastatic", found, candidates)
-    for candidate in candidates:
-        if found is None or candidate.item.name not in found.resources:
-            reader.notes.add(candidate.item.name, "a stage that tells of no metastasis")
+    for candidate in silent:
+        named = "a place of spread" if candidate.slot.topic == "spread" else "a stage"
+        reader.notes.add(candidate.item.name, f"{named} that tells of no metastasis")
 
 
 def _told(candidate: Candidate, reader: ObservationReader) -> Fact | None:
@@ -47,8 +49,11 @@ def _told(candidate: Candidate, reader: ObservationReader) -> Fact | None:
     if resource is None:
         return None
     value = resource.get("valueCodeableConcept") or {"text": resource.get("valueString") or ""}
-    # a stage below IV denies nothing
-    metastatic = (is_stage_iv(value) or None) if candidate.slot.topic == "stage" else _by_category(value)
+    # a stage below IV denies nothing, and neither does a place that nobody knows
+    topic = candidate.slot.topic
+    metastatic = bool(spread.told(resource, topic, reader.context)) or None
+    if metastatic is None and topic != "spread":
+        metastatic = (is_stage_iv(value) or None) if topic == "stage" else _by_category(value)
     if metastatic is None:
         return None
     fact: Fact = reader.stamped(stated(dictionary.blank_finding("dx.metastatic"), metastatic), candidate, resource)
