@@ -129,6 +129,14 @@ def test_a_result_without_a_unit_or_with_an_unknown_one_is_named(quantity: dict[
     assert "lab.ca_total" in {row["fact"] for row in report["unusable"]}
 
 
+@pytest.mark.parametrize("page", [{"link": [{"relation": "next", "url": "urn:more"}]}, {"total": 900}])
+def test_a_page_that_goes_on_is_told_to_be_a_part(page: dict[str, Any]) -> None:
+    whole = bundle_of("lung-silent-bone-metastasis") | {"type": "searchset"}
+    reasons = {row["resource"]: row["reason"] for row in told(whole | page)["notes"]}
+    assert reasons["prefetch/observations"].startswith("list-cut")
+    assert "prefetch/observations" not in {row["resource"] for row in told(whole)["notes"]}
+
+
 def test_a_resource_of_another_patient_is_left_out_with_its_reason() -> None:
     calcium = {"coding": [{"system": "http://loinc.org", "code": "17861-6"}]}
     strange = with_observation(

@@ -13,9 +13,9 @@ from fhir_mapping.delivery.context import WrongPatientError
 from fhir_mapping.delivery.notes import NAMED_AT_MOST, NOT_READ, SUPERSEDED
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import is_standard
-from fhir_mapping.terms.decode import TooManyEntriesError
+from fhir_mapping.terms.decode import NOT_FOLLOWED, TooManyEntriesError
 from hooks.errors import Refused
-from hooks.fhir_server.gather import NEEDED, delivered
+from hooks.fhir_server.gather import NEEDED, delivered, is_part
 from hooks.protocol import CONTEXT_FIELDS, read_call
 from hooks.reference.guessing import guess
 from hooks.reference.samples import KEY_OF
@@ -136,7 +136,8 @@ def look_at_text(body: bytes, settings: Settings, mapping: SiteMapping, mapped: 
     """
     sent = _json(body)
     if sent.get("resourceType") == "Bundle":
-        return look_at_entries(entries_of(sent), settings, mapping)
+        entries = entries_of(sent)
+        return look_at_entries(entries, settings, mapping, as_prefetch(entries, whole=not is_part(body)))
     hook = next((each for each in CONTEXT_FIELDS if each == sent.get("hook")), None)
     if hook is None:
         raise Refused(400, f"hook: must be one of {', '.join(CONTEXT_FIELDS)}; or give a FHIR Bundle.", field="hook")
@@ -191,8 +192,12 @@ def look_at_entries(
     return _look(patients.pop(), prefetch or as_prefetch(entries), entries, settings, mapping)
 
 
-def as_prefetch(entries: Iterable[dict[str, Any]]) -> dict[str, bytes | Unavailable | None]:
-    """Sort entries into the prefetch keys that they would come under; a list of none is known to be empty."""
+def as_prefetch(entries: Iterable[dict[str, Any]], *, whole: bool = True) -> dict[str, bytes | Unavailable | None]:
+    """
+    Sort entries into the prefetch keys that they would come under; a list of none is known to be empty.
+
+    Of a page that goes on (not `whole`) nobody knows which of the lists go on: each of them may.
+    """
     listed: dict[str, list[dict[str, Any]]] = {key: [] for key in KEY_OF.values()}
     prefetch: dict[str, bytes | Unavailable | None] = {"patient": Unavailable("not-sent")}
     for entry in entries:
@@ -201,7 +206,7 @@ def as_prefetch(entries: Iterable[dict[str, Any]]) -> dict[str, bytes | Unavaila
             prefetch["patient"] = json.dumps(entry["resource"]).encode()
         else:
             listed[_KEYS.get(kind, "observations")].append(entry)
-    return prefetch | {key: _searchset(found) for key, found in listed.items()}
+    return prefetch | {key: _searchset(found, whole=whole) for key, found in listed.items()}
 
 
 _KEYS: Mapping[str, str] = {
@@ -216,8 +221,10 @@ _KEYS: Mapping[str, str] = {
 """The key under which each kind of resource is delivered; what has none of its own comes with the observations."""
 
 
-def _searchset(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    return json.dumps({"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}).encode()
+def _searchset(entries: Sequence[Mapping[str, Any]], *, whole: bool) -> bytes:
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    more = {"total": len(entries)} if whole else {"link": [{"relation": "next", "url": NOT_FOLLOWED}]}
+    return json.dumps(bundle | more).encode()
 
 
 def _look(
