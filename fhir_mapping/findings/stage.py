@@ -51,7 +51,7 @@ def _told(candidate: Candidate, reader: ObservationReader) -> Fact | None:
     value = resource.get("valueCodeableConcept") or {"text": resource.get("valueString") or ""}
     # a stage below IV denies nothing, and neither does a place that nobody knows
     topic = candidate.slot.topic
-    metastatic = bool(spread.told(resource, topic, reader.context)) or None
+    metastatic: bool | None = bool(spread.told(resource, topic, reader.context)) or None
     if metastatic is None and topic != "spread":
         metastatic = (is_stage_iv(value) or None) if topic == "stage" else _by_category(value)
     if metastatic is None:
