@@ -78,3 +78,30 @@ def test_a_body_site_beside_yes_is_a_place_of_spread_and_beside_no_it_is_none(fo
 def test_a_refuted_bone_metastasis_is_not_brought_back_by_a_registry() -> None:
     refuted = condition("no", coded(SNOMED, "94222008"), verification="refuted", recorded=1)
     assert chart(BREAST, refuted, spread_to(coded(REGISTRY, "OSS"), when=60)).facts.dx.bone_met.value is False
+
+
+BONE = [coded(SNOMED, "272673000", display="Bone structure (body structure)")]
+ANY_SPREAD = [coded(SNOMED, "128462008"), coded(REGISTRY, "M", display="Metastasis"), {"text": "转移"}]
+
+
+@pytest.mark.parametrize("spread", ANY_SPREAD)
+@pytest.mark.parametrize("site", [BONE, [{"text": "left femur"}], [coded(REGISTRY, "B", display="Bone part")]])
+def test_a_metastasis_that_leaves_its_place_open_is_where_its_body_site_says(spread: Json, site: list[Json]) -> None:
+    assert chart(BREAST, condition("m", spread, bodySite=site)).facts.dx.bone_met.value is True
+
+
+@pytest.mark.parametrize("spread", ANY_SPREAD)
+@pytest.mark.parametrize(
+    "site", [[{"text": "liver"}], [coded(SNOMED, "59441001", display="Structure of lymph node")], [{"text": "?"}]]
+)
+def test_beside_a_site_that_is_no_bone_it_is_none_of_bone(spread: Json, site: list[Json]) -> None:
+    assert chart(BREAST, condition("m", spread, bodySite=site)).facts.dx.bone_met.value is not True
+
+
+@pytest.mark.parametrize(
+    ("told", "standing"),
+    [({"text": "No metastasis"}, "confirmed"), (ANY_SPREAD[0], "provisional"), (ANY_SPREAD[0], "refuted")],
+)
+def test_a_metastasis_that_is_denied_or_doubted_is_none_though_a_bone_is_its_site(told: Json, standing: str) -> None:
+    one = condition("m", told, verification=standing, bodySite=BONE)
+    assert chart(BREAST, one).facts.dx.bone_met.value is not True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.notes import TOO_LONG
+from fhir_mapping.places.sites import body_sites
 from fhir_mapping.terms import codes, dates, names
 from fhir_mapping.terms.codes import ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import assertions
@@ -14,7 +15,7 @@ from fhir_mapping.words.fold import compiled, fold
 from fhir_mapping.words.targets import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.items import Item
@@ -89,20 +90,40 @@ def read_diagnosis(item: Item, context: ReadingContext, notes: Notes, *, born: S
     if any(len(said) > LONGEST for said in words):
         notes.add(item.name, TOO_LONG)
     clinical = _status(resource.get("clinicalStatus"))
+    concepts = frozenset(match.concept for match in matches if not match.is_trap)
+    spoken = _spoken(words)
     return Diagnosis(
         item=item,
         resource=resource,
         state=_state(resource, verification, clinical, context),
         status=clinical,
         matches=matches,
-        concepts=frozenset(match.concept for match in matches if not match.is_trap),
+        concepts=concepts | _in_bone(resource, matches, spoken, context),
         words=words,
-        spoken=_spoken(words),
+        spoken=spoken,
         onset=_onset(resource, context, born),
         recorded=dates.parse(resource.get("recordedDate"), context.timezone),
         reported=_is_person(resource.get("asserter")),
         titled=titled,
     )
+
+
+def _in_bone(
+    resource: Mapping[str, Any],
+    matches: Sequence[Match],
+    spoken: Mapping[str, assertions.Verdict],
+    context: ReadingContext,
+) -> frozenset[str]:
+    """
+    A metastasis whose code or words leave the place open is where its body site says.
+
+    So mCODE's secondary cancers may be told: "metastatic malignant neoplasm", and a bone as the site.
+    """
+    named = {match.concept for match in matches}
+    spread = "metastatic_malignancy_nos" in named if named else spoken.get("spread_word") == "present"
+    if spread and any(place.is_bone for place in body_sites(resource, context)):
+        return frozenset({"bone_metastasis_child"})
+    return frozenset()
 
 
 def _state(resource: Mapping[str, Any], verification: str, clinical: str, context: ReadingContext) -> State:
