@@ -10,6 +10,7 @@ import pytest
 
 from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import (
+    ICD9_CM,
     ICD10,
     ICD10_CM,
     LOINC,
@@ -474,6 +475,13 @@ def test_pain_scores_of_different_places_are_no_contradiction_and_the_worst_coun
 @pytest.mark.parametrize(
     ("system", "code", "paths"),
     [
+        (ICD9_CM, "174.9", {"dx.any_cancer", "ever.malignancy"}),
+        (ICD9_CM, "1749", {"dx.any_cancer", "ever.malignancy"}),
+        (ICD9_CM, "209.71", {"dx.any_cancer", "ever.malignancy"}),
+        (ICD9_CM, "209.40", set()),
+        (ICD9_CM, "173.31", set()),
+        (ICD9_CM, "210.1", set()),
+        (ICD9_CM, "14.9", set()),
         (ICD10_CM, "C34.11", {"dx.any_cancer", "dx.lung_cancer", "ever.malignancy"}),
         (ICD10_CM, "c3411", {"dx.any_cancer", "dx.lung_cancer", "ever.malignancy"}),
         (ICD10, "C34.900", {"dx.any_cancer", "dx.lung_cancer", "ever.malignancy"}),
@@ -496,7 +504,7 @@ def test_pain_scores_of_different_places_are_no_contradiction_and_the_worst_coun
         (ICD10_CM, "M87.180", {"onj.status"}),
         (ICD10, "E83.5", set()),
         ("http://terminology.hl7.org/CodeSystem/icd-o-3", "C34.1", set()),
-        ("http://hl7.org/fhir/sid/icd-9-cm", "162.9", set()),
+        (ICD9_CM, "162.9", {"dx.any_cancer", "ever.malignancy"}),
     ],
 )
 def test_a_diagnosis_code_states_exactly_these_facts(system: str, code: str, paths: set[str]) -> None:

@@ -50,8 +50,8 @@ class Carrying:
             code = codes.code_text(coding.code)
             if code and any("Condition" in kinds for _, kinds in self.table.lookup(coding.system or "", code)):
                 return True
-            if code and code[0] in "Cc" and self.table.is_icd10(coding.system):
-                return True  # a malignancy of whatever kind
+            if self.table.is_malignancy(coding.system, code):
+                return True
         for codeable in heads.codeables(head.code):
             for said in (codeable.text, *(coding.display for coding in heads.codings(codeable))):
                 if said:

@@ -172,21 +172,18 @@ class Screen:
         code = codes.code_text(coding.code)
         if not code:
             return False
-        if kind == "Condition" and self._is_malignancy(coding.system, code):
+        if kind == "Condition" and self._table.is_malignancy(coding.system, code):
             return True
         return any(
             not kinds.isdisjoint(KINDS_OF[kind]) and match.concept not in HARMLESS
             for match, kinds in self._table.lookup(coding.system or "", code)
         )
 
-    def _is_malignancy(self, system: str | None, code: str) -> bool:
-        return code[0] in "Cc" and self._table.is_icd10(system)
-
     def _speaks(self, kind: str, said: str) -> bool:
         if kind != "Condition":
             return targets.mentions(said) or any(one.key for one in drug_names.mentions(said))
         return targets.occurs(said, *TERMS) or any(
-            match.concept not in HARMLESS or self._is_malignancy(match.system, match.code)
+            match.concept not in HARMLESS or self._table.is_malignancy(match.system, match.code)
             for match in names.titled(said, "Condition")
         )
 

@@ -197,15 +197,16 @@ def names_sarcoma(one: Diagnosis) -> bool:
 
 # --- a cancer -----------------------------------------------------------------------------------------------
 
-_CANCER_CODE = re.compile(r"C(?!44)\d\d")
+_SKIN = ("C44", "173")
+"""Other than melanoma, by ICD-10 and ICD-9-CM."""
 
 
 def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
     """
     Tell whether a Condition is a malignancy of any kind, a metastasis included; None where it may be one.
 
-    C00–C97 without C44 (skin other than melanoma), a concept of the table, or words. In situ, a history, the family
-    and a risk are none.
+    A code in the chapter of malignancies without those of the skin other than melanoma, a concept of the table, or
+    words. In situ, a history, the family and a risk are none.
     """
     gist = any(match.concept == "gist_TRAP" for match in one.matches)
     if one.state in {"history", "refuted"} or (one.is_trap and not gist):
@@ -229,9 +230,8 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
 
 
 def _is_cancer_code(coding: Mapping[str, Any], context: ReadingContext) -> bool:
-    return context.codes.is_icd10(coding.get("system")) and bool(
-        _CANCER_CODE.match(code_text(coding.get("code")).upper())
-    )
+    code = code_text(coding.get("code"))
+    return context.codes.is_malignancy(coding.get("system"), code) and not code.upper().startswith(_SKIN)
 
 
 _IN_REMISSION = frozenset({"haematological_malignancy_remission"})

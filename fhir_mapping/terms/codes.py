@@ -71,6 +71,7 @@ _NATIONAL_SHAPE = re.compile(r"http://hl7\.org/fhir/sid/icd-10-[a-z]{2,3}$")
 _CASELESS = frozenset(
     {ICD10, ICD10_CM, ICD10_CN, ICD10_NATIONAL, ICD10_PCS, ICD9_CM, ICD9_PROCEDURES, ATC, HGNC, HCPCS, MEDIS}
 )
+_ICD9_MALIGNANT = re.compile(r"(?:1[4-9]\d|20[0-8])(?:\.?\d{1,2})?$|209\.?[0-37]\d?$")
 _DOTLESS = frozenset({ICD9_CM, ICD9_PROCEDURES})
 """Systems whose codes come with and without their dot."""
 _HCPCS_SHAPE = re.compile(r"[A-V]\d{4}$", re.IGNORECASE)
@@ -285,6 +286,18 @@ class CodeTable:
         if not isinstance(system, str):
             return False
         return self.normal(system) in {ICD10, ICD10_CM, ICD10_CN, ICD10_NATIONAL}
+
+    def is_malignancy(self, system: object, code: str) -> bool:
+        """
+        Tell whether a code of ICD-10 or ICD-9-CM stands in the chapter of malignancies, the skin's included.
+
+        C00–C97; 140–208, 209.0–209.3 and 209.7 (the rest of 209 is benign).
+        """
+        if not code or not isinstance(system, str):
+            return False
+        if code[0] in "Cc":
+            return self.is_icd10(system)
+        return _ICD9_MALIGNANT.match(code) is not None and self.normal(system) == ICD9_CM
 
     def codes_of(self, *concepts: str) -> tuple[tuple[str, str], ...]:
         """Give the exact (system, code) pairs of concepts, as the table lists them (ICD without its dot)."""
