@@ -116,6 +116,18 @@ _PLAINLY: Mapping[str, str] = {
     "missing": "is missing",
     "model_type": "must be an entry with keys of its own",
     "dict_type": "must be a table with keys of its own",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "decimal_parsing": "must be a number",
+    "string_type": 'must be a text, in quotes: "…"',
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
 }
 """What is said in the place of pydantic's words, which are for programmers."""
 _LISTED: Mapping[str, type[BaseModel]] = {"clients": ClientSettings, "services": ServiceSettings}
@@ -135,7 +147,8 @@ def _told(detail: Any, origin: Mapping[str, str]) -> str:  # noqa: ANN401 - pyda
         known = list(_LISTED[top].model_fields) if top in _LISTED else []
         return f"{name}: {'.'.join(place[1:])} is not a key that it knows{_nearest(place[-1], known)}"
     inner = "".join(f" ({'.'.join(place[1:])})" for _ in place[1:2])
-    return f"{name}{inner}: {_PLAINLY.get(detail['type'], detail['msg'].removeprefix('Value error, '))}"
+    plainly = _PLAINLY.get(detail["type"], "").format_map(detail.get("ctx", {}))
+    return f"{name}{inner}: {plainly or detail['msg'].removeprefix('Value error, ')}"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -111,7 +111,11 @@ def read_call(body: bytes, hook: Hook) -> Call:
     members, prefetch = _envelope(body)
     sent_hook = _text(members, "hook")
     if sent_hook != hook:
-        raise Refused(400, f"hook: this service answers {hook} only, and the call is for another hook.", field="hook")
+        raise Refused(
+            400,
+            f"hook: this service answers {hook} only, and the call is for another hook. Discovery lists them.",
+            field="hook",
+        )
     hook_instance = _text(members, "hookInstance")
     raw_context = _required(members, "context")
     context = _strict(raw_context, "context")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PREFIX = "ONCOBONE_"
 MIB = 1024 * 1024
 LONGEST_BUDGET_S = 8.0
+IN_MEMORY = frozenset({"sqlite://", "sqlite:///:memory:"})
 _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -424,6 +425,11 @@ def refuse_unsafe_start(settings: Settings) -> str | None:
                 " tokens against: [[clients]] in the ONCOBONE_CONFIG file and ONCOBONE_PUBLIC_URL. Inside an isolated"
                 " network open mode can be had with ONCOBONE_ALLOW_OPEN=on."
             )
+    if settings.workers > 1 and settings.database_url in IN_MEMORY:
+        raise SettingsError(
+            f"Refused to start: each of {settings.workers} processes would have a database of its own in memory, and"
+            " forget it. Name a file or PostgreSQL in ONCOBONE_DATABASE_URL, or set ONCOBONE_WORKERS=1."
+        )
     return None
 
 

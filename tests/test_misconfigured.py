@@ -88,6 +88,17 @@ def test_what_was_neither_sent_nor_can_be_read_names_the_template(tmp_path: Path
     assert "no fhirServer to read it from" in done.output
 
 
+def test_a_prefetch_key_under_another_name_is_named_beside_the_one_that_is_lacking(tmp_path: Path) -> None:
+    body = call_body()
+    body["prefetch"]["labs"] = body["prefetch"].pop("observations")
+    body["prefetch"]["<b>"] = {}
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(body), encoding="utf-8")
+    done = run("call", "--request", str(file))
+    assert "note: prefetch: labs: not a key of ours, so not looked at, while observations did not come." in done.output
+    assert "<b>" not in done.output
+
+
 # --- settings that cannot be right: `config check` names the cure -----------------------------------------------
 
 SIGNED = 'auth = "signed"\npublic_url = "https://cds.example.org"\n'
@@ -123,6 +134,12 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
     ("", {"ONCOBONE_CA_FILE": "jwks.json"}, "certificates in PEM form"),
     ("", {"ONCOBONE_DATABASE_URL": "mysql://u:secret@h/db"}, "Known are sqlite and postgresql"),
     ("", {"ONCOBONE_TIMEZONE": "China"}, "Asia/Shanghai"),
+    ("", {"ONCOBONE_PORT": "80800"}, "ONCOBONE_PORT: must be at most 65535"),
+    ("", {"ONCOBONE_PORT": "http"}, "ONCOBONE_PORT: must be a whole number"),
+    ("", {"ONCOBONE_THREADS": "0"}, "ONCOBONE_THREADS: must be at least 1"),
+    ("", {"ONCOBONE_AUTH": "jwt"}, "ONCOBONE_AUTH: must be 'open' or 'signed'"),
+    ("port = [1]\n", {}, "must be a whole number"),
+    ("", {"ONCOBONE_WORKERS": "2", "ONCOBONE_DATABASE_URL": "sqlite://"}, "ONCOBONE_WORKERS=1"),
     ("fhir_server = []\n", {}, "perhaps fhir_servers"),
 ]
 

@@ -98,11 +98,38 @@ def gather(asked: Call, settings: Settings, client: Client | None = None, mappin
     """
     Sort out what the prefetch of a call means, and fetch what is missing where we may.
 
-    Keys that we did not ask for are not looked at. An unlisted `fhirServer` is never contacted: the call is answered
-    from its prefetch, with a note; raises Refused (403) for one where the settings are `strict`.
+    Keys that we did not ask for are not looked at; they are named where one of ours is lacking. An unlisted
+    `fhirServer` is never contacted: the call is answered from its prefetch, with a note; raises Refused (403) for one
+    where the settings are `strict`.
     """
     queries = templates(asked.hook)
     prefetch = {key: delivered(asked.prefetch.get(key)) for key in queries}
+    found = _completed(asked, prefetch, queries, settings, client, mapping)
+    return replace(found, notes=(*found.notes, *_unasked(asked, found)))
+
+
+def _unasked(asked: Call, found: Gathered) -> Iterator[Note]:
+    """Name the keys that we have no template for where one of ours did not come: it may have been renamed."""
+    lacking = [
+        key for key, body in found.prefetch.items() if key not in asked.prefetch and isinstance(body, Unavailable)
+    ]
+    unknown = [key for key in asked.prefetch if key not in found.prefetch and _PLAIN_KEY.fullmatch(key)]
+    if lacking and unknown:
+        yield Note(
+            "prefetch",
+            f"{', '.join(unknown[:KEYS_NAMED])}: not a key of ours, so not looked at, while {', '.join(lacking)} did"
+            " not come. Use the keys of the templates in discovery.",
+        )
+
+
+def _completed(
+    asked: Call,
+    prefetch: dict[str, bytes | Unavailable],
+    queries: Mapping[str, str],
+    settings: Settings,
+    client: Client | None,
+    mapping: SiteMapping,
+) -> Gathered:
     if asked.fhir_server is None:
         return Gathered(prefetch)
     base = configured_base(asked.fhir_server, settings.fhir_servers if client is None else client.fhir_servers)
@@ -145,6 +172,9 @@ def _subject(key: str, reason: str) -> str:
 GOOD = frozenset({"ok", "old"})
 """Outcomes of a fetch that need no word."""
 PAGE_SIZE = 500
+KEYS_NAMED = 5
+_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+"""What a prefetch key looks like; nothing else that a caller sends as one is repeated to it."""
 
 
 class Reading:

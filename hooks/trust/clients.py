@@ -87,7 +87,9 @@ def read_keys(document: bytes) -> dict[str, Key]:
     try:
         found = json.loads(document)
     except (ValueError, RecursionError) as error:
-        raise KeySetError("it is not JSON") from error
+        raise KeySetError(
+            "it is not JSON, such as a web page: is it the address, or the file, of a key set?"
+        ) from error
     listed = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(listed, list) or len(listed) > KEYS_COUNT:
         raise KeySetError(f"it is not an object with a list `keys` of at most {KEYS_COUNT}")

@@ -86,6 +86,12 @@ class _Memory:
             return True
 
 
+def _why_no_token(authorization: str | None) -> str:
+    if not authorization:
+        return "no-token"
+    return "malformed" if authorization.strip().partition(" ")[0].lower() == "bearer" else "not-bearer"
+
+
 def _digest(iss: str, jti: str) -> str:
     return sha256(json.dumps([iss, jti]).encode()).hexdigest()
 
@@ -148,7 +154,11 @@ class Inspection:
         entries = [each for each in self._issuers if each.settings.issuer == iss]
         if not entries:
             listed = ", ".join(sorted({each.settings.issuer for each in self._issuers}))
-            yield Problem("issuer", f"`iss` is not a configured client; there are: {listed}.")
+            yield Problem(
+                "issuer",
+                f"`iss` is not a configured client; there are: {listed}. It is compared letter by letter with"
+                " `issuer` in [[clients]].",
+            )
             return
         speaking = [each for each in entries if not each.settings.tenants or tenant in each.settings.tenants]
         if not speaking:
@@ -177,7 +187,11 @@ class Inspection:
         if key is None:
             known = ", ".join(issuer.kids()) or "none that can be used"
             faults = "".join(f" Its key set could not be had: {fault}." for fault in issuer.faults())
-            yield Problem("key", f"`kid` is not among the client's keys (keys_file, jku): {known}.{faults}")
+            yield Problem(
+                "key",
+                f"`kid` is not among the client's keys (keys_file, jku): {known}. Sign with one of these, or put the"
+                f" public key of this `kid` into that key set.{faults}",
+            )
             return
         if alg not in key.algorithms:
             yield Problem("algorithm", f"The key of this `kid` is for {' or '.join(key.algorithms)}, not for `alg`.")
@@ -199,7 +213,9 @@ class Inspection:
             yield Problem("audience", f"`aud` must be the URL that is called: {self._endpoint}.")
         exp, iat, nbf = (self._seconds(name) for name in ("exp", "iat", "nbf"))
         if exp is None or iat is None or (nbf is None and "nbf" in self.claims):
-            yield Problem("times", "`exp` and `iat` (and `nbf`, if it is there) must be seconds since 1970.")
+            yield Problem(
+                "times", "`exp` and `iat` (and `nbf`, if it is there) must be seconds since 1970, not milliseconds."
+            )
         else:
             yield from self._time_problems(exp, iat, iat if nbf is None else nbf)
         jti = self.claims.get("jti")
@@ -208,11 +224,17 @@ class Inspection:
 
     def _time_problems(self, exp: float, iat: float, nbf: float) -> Iterator[Problem]:
         if self._now >= exp + LEEWAY:
-            yield Problem("expired", f"It expired {self._now - exp:.0f} s ago (clocks may differ by {LEEWAY} s).")
+            yield Problem(
+                "expired",
+                f"It expired {self._now - exp:.0f} s ago (clocks may differ by {LEEWAY} s). Make one for each call;"
+                " where it was made just now, set the clock of the machine that makes it.",
+            )
         if max(iat, nbf) > self._now + LEEWAY:
             ahead = max(iat, nbf) - self._now
             yield Problem(
-                "early", f"`iat` or `nbf` is {ahead:.0f} s ahead of this clock (it may differ by {LEEWAY} s)."
+                "early",
+                f"`iat` or `nbf` is {ahead:.0f} s ahead of this clock (it may differ by {LEEWAY} s). Set both clocks by"
+                " the network's time.",
             )
         if not 0 < exp - iat <= LONGEST_LIFE:
             yield Problem("lifetime", f"`exp` must be after `iat`, by {LONGEST_LIFE} s at most.")
@@ -279,7 +301,7 @@ class Authenticator:
         """
         found = _BEARER.fullmatch(authorization.strip(" ")) if authorization else None
         if not found:
-            raise NotAuthenticated("no-token" if not authorization else "malformed")
+            raise NotAuthenticated(_why_no_token(authorization))
         inspection = self.inspect(found[1], endpoint, now)
         problem = next(inspection.problems(), None)
         if problem:
