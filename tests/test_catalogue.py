@@ -148,3 +148,12 @@ def test_every_topic_has_its_name_in_both_languages() -> None:
     for topic in TOPICS:
         assert topic.guidance.titles.en == topic.guidance.title
         assert any("\u4e00" <= letter <= "\u9fff" for letter in topic.guidance.titles.zh), topic.name
+
+
+def test_a_page_in_chinese_names_the_facts_of_its_vignettes_in_chinese() -> None:
+    calls = create_app(Settings()).test_client()
+    page = calls.get("/rules/DOSE-003", headers={"Accept-Language": "zh-CN"}).get_data(as_text=True)
+    assert '<code title="dx.lung_cancer">肺癌 = 是</code>' in page
+    assert "dx.lung_cancer = yes" not in page
+    page = calls.get("/rules/DOSE-003", headers={"Accept-Language": "en"}).get_data(as_text=True)
+    assert '<code title="dx.lung_cancer">lung cancer = yes</code>' in page

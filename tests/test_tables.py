@@ -230,10 +230,10 @@ def test_a_spelling_given_two_meanings_is_refused_by_name(tables: Path) -> None:
 
 
 def test_what_a_module_reads_without_a_row_is_a_fact_and_the_module_is_there() -> None:
-    groups = {path.partition(".")[0] for path in dictionary.DICTIONARY}
+    groups = {path.partition(".")[0] for path in DICTIONARY}
     root = Path(str(files("fhir_mapping"))).parent
     for path, module in dictionary.READ_IN.items():
-        assert path in dictionary.DICTIONARY or path in groups, path
+        assert path in DICTIONARY or path in groups, path
         assert (root / module).exists(), module
         assert path not in {*dictionary.READINGS, *dictionary.FINDINGS}, path
 

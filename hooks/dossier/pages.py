@@ -19,10 +19,11 @@ from hooks.reference.attributes import as_json
 from hooks.reference.editions import history_of
 from hooks.reference.limits import limits_of
 from recommenders.assessing.topics import RECOMMENDERS
+from recommenders.vocabulary.dictionary import DICTIONARY
 from recommenders.vocabulary.guidance import VERSION, VOICES, Hook, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hooks.cards.wording import Language
     from hooks.reference.catalogue import Entry, Section
@@ -188,9 +189,26 @@ def _one(context: dict[str, Any], language: Language, rule: str) -> str:
         recommender=recommender_title(entry.info.recommender, language),
         filled=filled,
         label=lambda name: label(name, language),
+        given=lambda lines: _given(lines, language),
         units=lambda ucum: unit(ucum, language),
         source=lambda key: _source(key, language),
     )
+
+
+def _given(lines: Iterable[str], language: Language) -> Markup:
+    """Show what a vignette tells: each fact by its name in the reader's language, with its path behind it."""
+    return Markup("; ").join(_told(line, language) for line in lines)
+
+
+def _told(line: str, language: Language) -> Markup:
+    path, sign, value = line.partition(" = ")
+    spec = DICTIONARY.get(path)
+    if not sign or spec is None:
+        return Markup("<code>{}</code>").format(line)
+    words = texts(language)
+    plain = {"yes": words["answer_yes"], "no": words["answer_no"]}.get(value, value)
+    shown = spec.en if language == "en" else spec.zh
+    return Markup('<code title="{}">{} = {}</code>').format(path, shown, plain)
 
 
 def filled(text: str) -> Markup:
