@@ -232,8 +232,25 @@ def test_a_forged_or_broken_token_is_refused(door: Authenticator, name: str) -> 
 
 @pytest.mark.parametrize("scheme", ["Basic", "DPoP", "Bearer:", "BearerX", ""])
 def test_another_scheme_than_bearer_is_refused(door: Authenticator, scheme: str) -> None:
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(NotAuthenticated) as refusal:
         door.authenticate(f"{scheme} {token()}", ENDPOINT, NOW)
+    assert refusal.value.cause == "not-bearer", "the token itself may be good"
+
+
+@pytest.mark.parametrize(
+    ("made", "cure"),
+    [
+        ({"iat": THEN - 900, "exp": THEN - 600}, "set the clock of the machine that makes it"),
+        ({"iat": THEN + 600, "exp": THEN + 900}, "Set both clocks by the network's time"),
+        ({"iat": THEN * 1000, "exp": THEN * 1000 + 300_000}, "not milliseconds"),
+        ({"iss": f"{ISSUER}/"}, "letter by letter with `issuer` in [[clients]]"),
+        ({"header": {"kid": "typo"}}, "Sign with one of these, or put the public key of this `kid` into that key set"),
+        ({"aud": PUBLIC}, "must be the URL that is called"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_said_with_its_cure(door: Authenticator, made: dict[str, Any], cure: str) -> None:
+    told = [problem.text for problem in door.inspect(token(**made), ENDPOINT, NOW).problems()]
+    assert any(cure in text for text in told), told
 
 
 def test_two_tokens_in_one_header_are_refused(door: Authenticator) -> None:
