@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from hooks.replay import results
 from hooks.store.store import open_store
 from hooks.tools.cli import main
 from tests.fhir import coded, condition, patient
@@ -183,10 +186,10 @@ def server() -> Iterator[Server]:
         else:
             who = query.partition("patient=")[2].partition("&")[0]
             found, more = [one for one in by_id[who] if one["resourceType"] == kind], []
-        entries = [{"resource": one} for one in found]
-        handler.send(
-            json.dumps({"resourceType": "Bundle", "type": "searchset", "link": more, "entry": entries}).encode()
-        )
+        bundle = {"resourceType": "Bundle", "type": "searchset", "link": more, "id": str(uuid.uuid4())}
+        if found:
+            bundle["entry"] = [{"resource": one} for one in found]
+        handler.send(json.dumps(bundle | {"meta": {"lastUpdated": dt.datetime.now(dt.UTC).isoformat()}}).encode())
 
     told = Server(answer)
     with running(told):
@@ -207,6 +210,19 @@ def test_a_small_set_is_fetched_as_the_service_fetches(tmp_path: Path, server: S
     say("run", tmp_path / "in", "--to", tmp_path / "lines", "--workers", "1", "--day", "2026-11-22")
     query = "SELECT rule, state, indicator, missing FROM verdicts ORDER BY ALL"
     assert rows(tmp_path / "run", query) == rows(tmp_path / "lines", query)
+
+
+def test_a_run_over_a_server_goes_on_though_each_answer_has_another_id_and_time(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["run", "--fhir", server.base, "--to", tmp_path / "run", "--workers", "1", "--day", "2026-11-22"]
+    merge = results.merge
+    monkeypatch.setattr(results, "merge", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+    assert say(*command).exit_code == 1
+    assert list((tmp_path / "run" / "parts").iterdir())
+    monkeypatch.setattr(results, "merge", merge)
+    assert say(*command).exit_code == 0
+    assert (tmp_path / "run" / "run.json").exists()
 
 
 def test_a_server_that_does_not_list_its_patients_is_refused(tmp_path: Path) -> None:

@@ -291,6 +291,15 @@ def test_a_type_that_did_not_come_is_not_delivered_and_one_that_was_asked_for_is
     assert "observations" not in results.read_run(tmp_path / "run-2")["not_delivered"]
 
 
+def test_a_filter_of_the_export_is_told_as_something_left_out(tmp_path: Path) -> None:
+    cancer = condition("c", coded("http://hl7.org/fhir/sid/icd-10-cm", "C34.11"))
+    write_lines(tmp_path / "in", [patient(), cancer])
+    (tmp_path / "in" / ".metadata").write_text('{"filters": {"Observation": ["category=laboratory"]}}')
+    outcome = replay([tmp_path / "in"], tmp_path / "run")
+    assert outcome.code == LEFT_OUT
+    assert outcome.left_out == ["what a filter of the export passed over (Observation)"]
+
+
 @pytest.mark.parametrize(
     ("resources", "why"),
     [

@@ -78,6 +78,30 @@ def test_a_folder_of_smart_fetch_counts_each_file_once_and_knows_what_was_asked_
     assert found.transaction == "2026-11-21T08:00:00Z"
 
 
+def test_of_a_type_that_an_export_filters_only_some_were_asked_for(tmp_path: Path) -> None:
+    url = "https://x/$export?_type=Patient%2CObservation&_typeFilter=Observation%3Fcategory%3Dlaboratory%252Csurvey"
+    write_lines(tmp_path, [patient()])
+    write_lines(tmp_path, [{"eventId": "kickoff", "eventDetail": {"exportUrl": url}}], "log.ndjson")
+    assert survey([tmp_path]).filtered == {"Observation"}
+
+
+def test_what_smart_fetch_notes_tells_types_of_which_none_came_and_filters(tmp_path: Path) -> None:
+    """A crawl writes no file for a type of which there is none, and its log names no types."""
+    told = {
+        "filters": {"Patient": [], "Observation": ["category=laboratory"]},
+        "done": {"Patient": "2026-11-30T08:26:31Z", "AllergyIntolerance": "2026-11-30T08:27:13Z"},
+    }
+    write_lines(tmp_path / "001.2026-11-30", [patient()])
+    (tmp_path / "001.2026-11-30" / ".metadata").write_text(json.dumps(told))
+    (tmp_path / ".metadata").write_text('{"kind": "managed"}')
+    found = survey([tmp_path])
+    assert found.declared == {"Patient", "AllergyIntolerance"}
+    assert found.filtered == {"Observation"}
+    assert len(found.files) == 1
+    (tmp_path / ".metadata").write_text("not JSON")
+    assert survey([tmp_path]).declared == found.declared
+
+
 def test_a_list_of_what_was_deleted_that_ends_early_is_refused(tmp_path: Path) -> None:
     write_lines(tmp_path, [patient()])
     gone = {"resourceType": "Bundle", "entry": [{"request": {"method": "DELETE", "url": f"Condition/{'c' * 60}"}}]}

@@ -82,12 +82,32 @@ def _wanted(patient: str) -> dict[str, str | bytes]:
 
 
 def _as_part(body: bytes) -> bytes:
-    """Give a searchset without its links: that more of it exists is said of the patient, who stands elsewhere."""
+    """
+    Give a searchset's resources with their addresses, and nothing that another search would say otherwise.
+
+    Its id and time are other ones each time: what is the same gives the same bytes, so that a stopped run goes on. That
+    more of it exists is said of the patient, who stands elsewhere.
+    """
     try:
-        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        found = _searchset(body)
     except exact.BROKEN:
         return body
-    return msgspec.json.encode({name: value for name, value in members.items() if name not in {"link", "total"}})
+    if found.resourceType != "Bundle":
+        return body  # the Patient itself
+    return msgspec.json.encode({"resourceType": "Bundle", "type": "searchset", "entry": found.entry})
+
+
+class _Entry(msgspec.Struct, omit_defaults=True):
+    fullUrl: msgspec.Raw = msgspec.Raw()  # noqa: N815 - FHIR's own name
+    resource: msgspec.Raw = msgspec.Raw()
+
+
+class _Searchset(msgspec.Struct):
+    resourceType: str = ""  # noqa: N815 - FHIR's own name
+    entry: list[_Entry] = []
+
+
+_searchset = msgspec.json.Decoder(_Searchset).decode
 
 
 def _goes_on(patient: str) -> bytes:

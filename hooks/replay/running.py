@@ -206,6 +206,8 @@ def _outcome(
         if number
         for text in (f"{number} {text}",)
     ]
+    if found.filtered:
+        left_out.append(f"what a filter of the export passed over ({', '.join(sorted(found.filtered))})")
     calls = {name: sum(counts[one] for one in ours.patients) for name, counts in seen.calls.items()}
     if not plan.calls:
         calls = {"days": len(ours.patients) * len(plan.days) * len(plan.hooks)}
@@ -219,6 +221,7 @@ def _outcome(
             "fingerprint": found.fingerprint,
             "files": [{"name": one.name, "size": one.size, "sha256": one.digest} for one in found.files],
             "deleted": len(found.deleted),
+            "filtered": sorted(found.filtered),
         },
         "transaction": plan.transaction.isoformat() if plan.transaction else None,
         "delivered": sorted(plan.delivered),

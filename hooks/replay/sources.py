@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -41,6 +42,8 @@ BUFFER = 256 * 1024
 """Read at once: a line has less than a kilobyte, and each call of the system costs as much as reading one."""
 UNPACKABLE = (EOFError, OSError, zlib.error)
 """What reading a packed file may raise that ends early or is damaged."""
+METADATA = ".metadata"
+"""What SMART Fetch notes beside each export."""
 PART = "!"
 """Stands for the address of a line that could not be read: its patient's data of that type came in part."""
 
@@ -77,12 +80,14 @@ class Survey:
     """
     What lies in the sources.
 
-    `declared` are types that a manifest or log says were asked for; `deleted` holds `Type/id` of what the server has
-    deleted; `transaction` is the newest time of an export, as told (FHIR instant).
+    `declared` are types that a manifest or log says were asked for, and `filtered` those of which only some were;
+    `deleted` holds `Type/id` of what the server has deleted; `transaction` is the newest time of an export, as told
+    (FHIR instant).
     """
 
     files: tuple[File, ...]
     declared: frozenset[str] = frozenset()
+    filtered: frozenset[str] = frozenset()
     deleted: frozenset[str] = frozenset()
     transaction: str | None = None
 
@@ -147,6 +152,7 @@ def survey(sources: Sequence[Path]) -> Survey:
     """
     files: dict[Path, File] = {}
     declared: set[str] = set()
+    filtered: set[str] = set()
     deleted: set[str] = set()
     times: list[str] = []
     for source in sources:
@@ -157,12 +163,15 @@ def survey(sources: Sequence[Path]) -> Survey:
             if real in files:
                 continue
             name = path.relative_to(base).as_posix()
-            if path.name == "log.ndjson":
-                _read_log(path, declared, times)
+            if path.name == METADATA:
+                _read_metadata(path, declared, filtered)
+            elif path.name == "log.ndjson":
+                _read_log(path, declared, filtered, times)
             elif "deleted" in path.relative_to(base).parts[:-1]:
                 deleted |= _deletions(path)
             elif (form := _form(path)) == "document" and (told := _as_manifest(path)) is not None:
                 declared |= {one.type for one in told.output or () if one.type} | _asked_types(told.request or "")
+                filtered |= _filtered_types(told.request or "")
                 times += [told.transactionTime] if told.transactionTime else []
             elif form is not None:
                 digest = _digest(path)
@@ -171,7 +180,9 @@ def survey(sources: Sequence[Path]) -> Survey:
     if not files:
         raise ReplayError("There is no .ndjson, .jsonl or .json file (or .gz of one) in the sources.")
     ordered = tuple(sorted(files.values(), key=lambda file: (file.name, file.digest)))
-    return Survey(ordered, frozenset(declared & TYPES), frozenset(deleted), max(times, default=None))
+    return Survey(
+        ordered, frozenset(declared & TYPES), frozenset(filtered & TYPES), frozenset(deleted), max(times, default=None)
+    )
 
 
 def _walk(source: Path) -> Iterator[Path]:
@@ -180,7 +191,7 @@ def _walk(source: Path) -> Iterator[Path]:
         return
     for path in sorted(source.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-        if not hidden and path.is_file():
+        if (not hidden or path.name == METADATA) and path.is_file():
             yield path
 
 
@@ -250,7 +261,31 @@ def _asked_types(url: str) -> set[str]:
     }
 
 
-def _read_log(path: Path, declared: set[str], times: list[str]) -> None:
+def _filtered_types(url: str) -> set[str]:
+    """Give the types of which an export asked for some only (`_typeFilter=Observation?category=…`)."""
+    told = [unquote(one) for one in re.findall(r"[?&]_typeFilter=([^&#]+)", url)]
+    return {kind for one in told for kind in re.findall(r"(?:^|,)([A-Za-z]{1,40})\?", one)}
+
+
+class _Metadata(msgspec.Struct):
+    filters: dict[str, list[str]] = {}
+    done: dict[str, str | None] = {}
+
+
+_metadata = msgspec.json.Decoder(_Metadata).decode
+
+
+def _read_metadata(path: Path, declared: set[str], filtered: set[str]) -> None:
+    """Read SMART Fetch's own note: which types it has asked for to the end, and of which only some."""
+    try:
+        told = _metadata(path.read_bytes())
+    except exact.BROKEN:
+        return  # somebody else's
+    declared.update(told.done)
+    filtered |= {kind for kind, filters in told.filters.items() if filters}
+
+
+def _read_log(path: Path, declared: set[str], filtered: set[str], times: list[str]) -> None:
     """Read the log of a bulk export: what was asked for, and the moment up to which it is complete."""
     with _open(path) as file:
         for line in file:
@@ -265,6 +300,7 @@ def _read_log(path: Path, declared: set[str], times: list[str]) -> None:
                 times.append(time)
             if isinstance(url := detail.get("exportUrl"), str):
                 declared |= _asked_types(url)
+                filtered |= _filtered_types(url)
             if isinstance(kind := detail.get("resourceType"), str):
                 declared.add(kind)
 
