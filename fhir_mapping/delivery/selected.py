@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Selected:
     what they are; `by_name` the items by `Type/id`; `by_reference` what is not read of itself and may be referred to.
     """
 
-    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
+    candidates: dict[str, list[Candidate]] = field(default_factory=lambda: defaultdict(list))
     items: dict[str, list[Item]] = field(default_factory=dict)
     delivered: set[str] = field(default_factory=set)
     truncated: set[str] = field(default_factory=set)
@@ -45,12 +46,11 @@ class Selected:
     def keep(self, item: Item, notes: Notes) -> Item | None:
         """Keep an item once: the same resource delivered twice counts once, of two versions the newer."""
         if not item.name.endswith(" without id"):
-            known = self.by_name.get(item.name)
-            if known is not None:
+            known = self.by_name.setdefault(item.name, item)
+            if known is not item:
                 if bytes(known.raw) == bytes(item.raw):
                     return None
                 return self._newer(known, item, notes)
-            self.by_name[item.name] = item
         if item.kind not in {"Observation", "Patient"}:
             self._kept += 1
             if self._kept > READ_AT_MOST:

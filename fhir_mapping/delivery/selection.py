@@ -72,6 +72,7 @@ class Selection:
         self.patient_id = patient_id
         self.now = now
         self.timezone = timezone
+        self._today = now.astimezone(timezone).date()
         self.table = table
         self.notes = notes
         self.index = index
@@ -259,9 +260,13 @@ class Selection:
                 self._not_read.append(f"Observation/{glance.id}")
             return slots is not None
         stamp = dates.parse(glance.effectiveDateTime, self.timezone)
-        if stamp is None or glance.status not in COUNTS or stamp.is_future(self.now):
+        if stamp is None or glance.status not in COUNTS:
             return False
-        name, issued = name_of("Observation", glance), dates.parse(glance.issued, self.timezone)
+        if stamp.day > self._today and stamp.is_future(self.now):  # most are of the past, which a day tells
+            return False
+        name = name_of("Observation", glance)
+        at_once = glance.issued == glance.effectiveDateTime
+        issued = stamp if at_once else dates.parse(glance.issued, self.timezone)
         item = self.found.keep(
             Item("Observation", name, key, raw, glance.status, stamp, "effectiveDateTime", issued), self.notes
         )
@@ -306,12 +311,13 @@ class Selection:
         return [(number, found) for number, found in slots if found]
 
     def _candidate(self, item: Item, slot: Slot, part: int | None) -> None:
+        target = slot.target
         if slot.topic == "look-alike":
-            self.notes.add(item.name, dictionary.LOOK_ALIKES[slot.target])
+            self.notes.add(item.name, dictionary.LOOK_ALIKES[target])
             return
-        if slot.target in JUDGED_BY_RANGE:
+        if target in JUDGED_BY_RANGE:
             item.ranged = True
-        self.found.candidates.setdefault(slot.target, []).append(Candidate(item, slot, part, item.stamp))
+        self.found.candidates[target].append(Candidate(item, slot, part, item.stamp))
 
     def _counted(self, key: str, kind: str, raw: msgspec.Raw | bytes, head: Head) -> Item | None:
         """Give the item when its status and date let it count; None, noted, otherwise."""
