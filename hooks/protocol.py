@@ -343,7 +343,7 @@ def _check_id(value: str, field: str) -> None:
 
 
 def _prefetch(raw: msgspec.Raw | None) -> dict[str, bytes]:
-    if raw is None or memoryview(raw) == b"null":
+    if raw is None or memoryview(raw)[:5].tobytes() == b"null":
         return {}
     return _members(raw, "prefetch")
 
