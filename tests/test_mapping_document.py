@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from fhir_mapping.terms.codes import ICD9_CM
 from recommenders.vocabulary.dictionary import DICTIONARY
 from tests.fhir import (
-    ICD9_CM,
     ICD10,
     ICD10_CM,
     LOINC,
