@@ -220,8 +220,8 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
     told = (
         bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS))
         or gist
-        or any(_is_cancer_code(coding, context) for coding in codings(one.resource.get("code")))
-        or (one.titled and any(_is_cancer_code({"system": m.system, "code": m.code}, context) for m in one.matches))
+        or any(is_cancer_code(coding, context) for coding in codings(one.resource.get("code")))
+        or (one.titled and any(is_cancer_code({"system": m.system, "code": m.code}, context) for m in one.matches))
     )
     spoken = {one.spoken.get(word) for word in ("cancer_word", *_CANCER_TERMS)}
     if told or "present" in spoken:
@@ -229,7 +229,8 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
     return None if "suspected" in spoken else False
 
 
-def _is_cancer_code(coding: Mapping[str, Any], context: ReadingContext) -> bool:
+def is_cancer_code(coding: Mapping[str, Any], context: ReadingContext) -> bool:
+    """Tell whether a code stands in the chapter of malignancies, those of the skin other than melanoma left out."""
     code = code_text(coding.get("code"))
     return context.codes.is_malignancy(coding.get("system"), code) and not code.upper().startswith(_SKIN)
 
