@@ -215,7 +215,7 @@ def test_a_small_set_is_fetched_as_the_service_fetches(tmp_path: Path, server: S
 def test_a_run_over_a_server_goes_on_though_each_answer_has_another_id_and_time(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ["run", "--fhir", server.base, "--to", tmp_path / "run", "--workers", "1", "--day", "2026-11-22"]
+    command = ["run", "--fhir", server.base, "--to", str(tmp_path / "run"), "--workers", "1", "--day", "2026-11-22"]
     merge = results.merge
     monkeypatch.setattr(results, "merge", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
     assert say(*command).exit_code == 1
