@@ -372,7 +372,7 @@ def _unjudged(delivered: Delivered, doses: dosing.Dosing) -> Literal["drug", "do
 
 
 def _hint(resource: Mapping[str, Any], text: str) -> str | None:
-    """Give the label of one of our drugs that an order of an untold drug speaks of in its other words."""
+    """Give the one of our drugs that an order of an untold drug speaks of in its other words."""
     reference = resource.get("medicationReference")
     said = [
         text,
@@ -383,7 +383,7 @@ def _hint(resource: Mapping[str, Any], text: str) -> str | None:
         words(reference.get("display")) if isinstance(reference, dict) else "",
     ]
     named = [mention.key for one in said if one for mention in mentions(one) if mention.key]
-    return DRUGS[named[0]].en if named else None
+    return next((key for key in named if _DOSED & DRUGS[key].classes), None)
 
 
 def _kinds(product: Identified) -> tuple[OrderKind, ...]:

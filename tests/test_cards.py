@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import statistics
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -220,3 +222,38 @@ def test_a_sentence_that_says_the_unit_is_not_given_it_twice(sentence: str, said
     speaker = Speaker(assess(blank, "patient-view"), language)
     wording = Wording.model_validate({"en": sentence, "zh-CN": sentence})
     assert speaker.say(wording, TOPICS[0].guidance, **fill) == said
+
+
+# --- an order that cannot be judged ---------------------------------------------------------------------------
+
+VIAL = {"text": "1 vial IV over 15 min every 4 weeks", "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "vial"}}]}
+UNTOLD = {"coding": [{"system": "urn:x-hospital:drugs", "code": "D-17"}]}
+
+
+def ordered(drug: Json, dosage: Json, hook: str = "order-sign", language: Language = "en") -> list[str]:
+    """The summaries at an order of this drug and dosage, with a CrCl of 45 mL/min on record."""
+    request = json.loads(Path("fixtures/requests/zoledronic-order-crcl-45.json").read_text("utf-8"))
+    order = request["context"]["draftOrders"]["entry"][0]["resource"]
+    order |= {"medicationCodeableConcept": drug, "dosageInstruction": [dosage]}
+    order.pop("dispenseRequest", None)
+    if hook == "order-select":
+        request |= {"hook": hook}
+        request["context"]["selections"] = [f"{order['resourceType']}/{order['id']}"]
+    return [card["summary"] for card in answered(request, language)["cards"] if card["indicator"] == "info"]
+
+
+def test_vials_without_a_strength_are_said_at_signing_and_not_while_the_order_is_written() -> None:
+    assert ordered({"text": "zoledronic acid"}, VIAL) == [
+        "Order of zoledronic acid: how much it is cannot be told, so its dose was not checked."
+    ]
+    assert ordered({"text": "zoledronic acid"}, VIAL, language="zh-CN") == ["唑来膦酸医嘱：剂量无法判读，未予核查。"]
+    assert ordered({"text": "zoledronic acid"}, VIAL, "order-select") == []
+    assert ordered({"text": "zoledronic acid 4 mg/5 mL vial"}, VIAL) == []
+
+
+def test_an_unknown_drug_is_said_where_its_order_speaks_of_one_of_ours() -> None:
+    assert ordered(UNTOLD, {"text": "Zometa 4 mg over 15 min"}) == [
+        "An order that speaks of zoledronic acid: its drug could not be identified, so it was not checked."
+    ]
+    assert ordered(UNTOLD, {"text": "4 mg over 15 min"}) == []
+    assert ordered(UNTOLD, {"text": "after dexamethasone 4 mg"}) == []

@@ -1,17 +1,21 @@
-"""The one card that speaks of the data: a list did not come, or not whole, and a check that matters hung on it."""
+"""
+The cards that speak of the data: a list did not come, or not whole, or an order cannot be read, and a check that
+matters hung on it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hooks.cards.wording import frame, shortened
+from hooks.cards.wording import frame, shortened, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment, Verdict
+    from recommenders.vocabulary.records import Order
 
 FAILED = frozenset({"not-delivered", "list-cut"})
 """Reasons of an unknown fact that are the delivery's and not the chart's."""
@@ -59,8 +63,55 @@ def delivery_card(undelivered: Undelivered, assessment: Assessment, speaker: Spe
     return {
         "summary": shortened(speaker.frame("delivery_summary", keys=few, count=str(len(rules)))),
         "detail": speaker.frame(
-            "delivery_detail", keys=keys, rules=named, guidance=assessment.guidance, day=speaker.day(assessment.as_of)
+            "delivery_detail", keys=keys, rules=named, guidance=assessment.guidance, day=speaker.day_of_assessment()
         ),
         "indicator": "info",
         "key": "|".join(["delivery", *undelivered.keys, *rules]),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """An order to be signed of which nobody can tell the drug, or how much it is, and the checks not made for it."""
+
+    order: Order
+    checks: tuple[Verdict, ...] = ()
+
+
+def untold(assessment: Assessment) -> tuple[Untold, ...]:
+    """Give the orders at hand that could not be judged, though they are, or speak of, one of our drugs."""
+    found = []
+    for order in assessment.facts.orders:
+        if not order.at_hand or order.unjudged is None:
+            continue
+        checks = _unchecked_doses(order, assessment)
+        if order.hint if order.unjudged == "drug" else checks:
+            found.append(Untold(order, checks))
+    return tuple(found)
+
+
+def _unchecked_doses(order: Order, assessment: Assessment) -> tuple[Verdict, ...]:
+    """Give the alerts and tasks that lack the dose of this order."""
+    doses = (order.dose_mg, order.dose_mg_m2, order.daily_mg, order.largest_dose_mg)
+    return tuple(
+        verdict
+        for verdict in assessment.verdicts.values()
+        if verdict.state == "undecided"
+        and verdict.voice in {"alert", "task"}
+        and any(condition.evidence is dose for condition in verdict.criterion.undecided() for dose in doses)
+    )
+
+
+def untold_card(one: Untold, assessment: Assessment, speaker: Speaker) -> dict[str, Any]:
+    """Write it: which order, what cannot be told of it, and which checks were not made."""
+    rules = [verdict.rule for verdict in one.checks]
+    which = "untold_drug" if one.order.unjudged == "drug" else "untold_dose"
+    drug = word((one.order.hint if one.order.unjudged == "drug" else one.order.drug) or "", speaker.language)
+    named = speaker.listed(rules[:MOST_NAMED]) + (" …" if len(rules) > MOST_NAMED else "")
+    closing = {"rules": named, "guidance": assessment.guidance, "day": speaker.day_of_assessment()}
+    return {
+        "summary": shortened(speaker.frame(f"{which}_summary", drug=drug)),
+        "detail": speaker.frame(f"{which}_detail", **closing),
+        "indicator": "info",
+        "key": "|".join([which, one.order.reference, *rules]),
     }

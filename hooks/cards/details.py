@@ -113,16 +113,10 @@ class Details:
         return [self.speaker.frame(key, text="").rstrip() + "\n" + "\n".join(f"- {line}" for line in lines)]
 
     def _last_line(self, draft: Draft, left: int) -> str:
-        parts = [", ".join(draft.rules), self.assessment.guidance, self._evaluation_day()]
+        parts = [", ".join(draft.rules), self.assessment.guidance, self.speaker.day_of_assessment()]
         if left:
             parts.append(self.speaker.frame("more_in_dossier", count=str(left)))
         return " · ".join(parts)
-
-    def _evaluation_day(self) -> str:
-        day = self.assessment.as_of
-        if self.speaker.language == "zh-CN":
-            return f"{day.year}年{day.month}月{day.day}日"
-        return f"{self.speaker.day(day)} {day.year}"
 
     # --- the lines -------------------------------------------------------------------------------------
 

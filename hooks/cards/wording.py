@@ -195,6 +195,11 @@ class Speaker:
             return f"{f'{day.year}年' if other else ''}{day.month}月{day.day}日"
         return f"{day.day} {MONTHS[day.month - 1]}{f' {day.year}' if other else ''}"
 
+    def day_of_assessment(self) -> str:
+        """Write the day that a card speaks of, with its year ("22 Nov 2026", 2026年11月22日)."""
+        day = self.assessment.as_of
+        return f"{day.year}年{self.day(day)}" if self.language == "zh-CN" else f"{self.day(day)} {day.year}"
+
     def limit(self, limit: object) -> str:
         """Write what a fact was compared with."""
         if isinstance(limit, Limit):

@@ -345,7 +345,7 @@ class Order:
     `dose_mg` is one single dose (infusions: per administration), `daily_mg` the sum over a day, `treatment_days` on
     how many days it is given in all. `push` says that the order speaks of a push or bolus into the vein.
     `unjudged` says what kept it from being judged: nobody can tell which drug it is, or how much of one of ours;
-    `hint` names one of our drugs that its other words speak of, where the drug itself cannot be told.
+    `hint` is the one of our drugs that its other words speak of, where the drug itself cannot be told.
     """
 
     reference: str
