@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("day_of_the_tests")
 
 LAB = "http://hospital.example/lab"
 LOCAL_CODES = {
-    "2160-0": ("KREA", "Creatinine, enzymatic"),
+    "2160-0": ("KREA", "Creatinine, fasting"),
     "17861-6": ("CA", "Calcium total, fasting"),
     "1751-7": ("ALB", "Albumin BCG"),
     "29463-7": ("GEW", "Body weight on admission"),

@@ -202,7 +202,7 @@ def test_the_command_writes_the_requests_of_the_stories(tmp_path: Path) -> None:
 FAULTS: list[tuple[Answer, str]] = [
     (fhir.status(401), "--token"),
     (fhir.status(403), "--token"),
-    (fhir.html, "no FHIR server"),
+    (fhir.html, "no FHIR base"),
     (fhir.redirect_to("https://login.example.org/"), "Configure the base that answers /metadata"),
     (fhir.not_http, "is it running"),
 ]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from fhir_mapping.diagnoses import tumours
 from fhir_mapping.diagnoses.plasma_cells import MM
 from fhir_mapping.diagnoses.statements import rule_of, says, settle
-from fhir_mapping.diagnoses.tumours import EVER_MALIGNANT, is_cancer_code
+from fhir_mapping.diagnoses.tumours import EVER_MALIGNANT, is_of_cancer_chapter
 from fhir_mapping.terms import dictionary
-from fhir_mapping.terms.codes import codings
 from recommenders.vocabulary.facts import replace, stated
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ def ever(conditions: ConditionReader) -> None:
             for rule in (*dictionary.DIAGNOSES, MM)
             if rule.fact in malignant
         )
-        coded = codings(one.resource.get("code"))
-        if concepts & EVER_MALIGNANT or spoken or any(is_cancer_code(each, conditions.context) for each in coded):
+        if concepts & EVER_MALIGNANT or spoken or is_of_cancer_chapter(one, conditions.context):
             names.append(one.item.name)
             conditions.use(one)
     if names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fhir_mapping.diagnoses.plasma_cells import MM
 from fhir_mapping.diagnoses.statements import MALIGNANT
@@ -217,22 +217,20 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
         return None if "suspected" in one.spoken.values() else False
     if _IN_REMISSION & one.concepts and not one.concepts & MALIGNANT:
         return False  # its words name the cancer that is gone
-    told = (
-        bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS))
-        or gist
-        or any(is_cancer_code(coding, context) for coding in codings(one.resource.get("code")))
-        or (one.titled and any(is_cancer_code({"system": m.system, "code": m.code}, context) for m in one.matches))
-    )
+    told = bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS)) or gist or is_of_cancer_chapter(one, context)
     spoken = {one.spoken.get(word) for word in ("cancer_word", *_CANCER_TERMS)}
     if told or "present" in spoken:
         return None if one.state == "suspected" or one.reported else True
     return None if "suspected" in spoken else False
 
 
-def is_cancer_code(coding: Mapping[str, Any], context: ReadingContext) -> bool:
-    """Tell whether a code stands in the chapter of malignancies, those of the skin other than melanoma left out."""
-    code = code_text(coding.get("code"))
-    return context.codes.is_malignancy(coding.get("system"), code) and not code.upper().startswith(_SKIN)
+def is_of_cancer_chapter(one: Diagnosis, context: ReadingContext) -> bool:
+    """Tell whether its code, or its title, is one of malignancies, those of the skin other than melanoma left out."""
+    listed = [(coding.get("system"), code_text(coding.get("code"))) for coding in codings(one.resource.get("code"))]
+    listed += [(match.system, match.code) for match in one.matches if one.titled]
+    return any(
+        context.codes.is_malignancy(system, code) and not code.upper().startswith(_SKIN) for system, code in listed
+    )
 
 
 _IN_REMISSION = frozenset({"haematological_malignancy_remission"})
