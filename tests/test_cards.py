@@ -29,7 +29,7 @@ from recommenders.vocabulary.facts import exactly
 from recommenders.vocabulary.guidance import CHART_HOOKS, VOICES, Wording
 from tests.acceptance import accepted
 from tests.vignettes import load_all
-from tests.wire import DAY
+from tests.wire import DAY, PATIENT, bundle, call_body, condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,3 +257,32 @@ def test_an_unknown_drug_is_said_where_its_order_speaks_of_one_of_ours() -> None
     ]
     assert ordered(UNTOLD, {"text": "4 mg over 15 min"}) == []
     assert ordered(UNTOLD, {"text": "after dexamethasone 4 mg"}) == []
+
+
+# --- an examination whose report was not read -----------------------------------------------------------------
+
+
+def scanned(conclusion: str | None, language: Language = "en") -> list[str]:
+    """The summaries that inform, of lung cancer with a bone scan two days ago and this conclusion."""
+    scan: Json = {
+        "resourceType": "DiagnosticReport",
+        "id": "scan",
+        "status": "final",
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "code": {"text": "Whole body bone scan"},
+        "effectiveDateTime": "2026-11-20",
+    }
+    request = call_body("patient-view")
+    request["prefetch"] |= {
+        "conditions": bundle(condition("C34.11", "lung")),
+        "observations": bundle(scan | ({"conclusion": conclusion} if conclusion else {})),
+    }
+    return [card["summary"] for card in answered(request, language)["cards"] if card["indicator"] == "info"]
+
+
+def test_a_scan_whose_report_was_not_read_is_said_and_one_that_was_read_is_not() -> None:
+    assert scanned(None) == ["Bone scan (20 Nov): report not read by this service."]
+    assert scanned(None, "zh-CN") == ["骨扫描（11月20日）的报告本系统未能读取。"]
+    assert scanned("Degenerative change of the knees.") == scanned(None)
+    assert scanned("No evidence of bone metastasis.") == []
+    assert not any("not read" in summary for summary in scanned("Bone metastasis in the left femur."))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hooks.cards import budgets
 from hooks.cards.arranging import Draft, arrange
-from hooks.cards.delivery import delivery_card, hanging, untold, untold_card
+from hooks.cards.delivery import delivery_card, hanging, unread, unread_card, untold, untold_card
 from hooks.cards.details import Details
 from hooks.cards.repeat import NAMESPACE, content, repeat_key
 from hooks.cards.suggestions import SuggestionBuilder
@@ -151,6 +151,9 @@ class Writer:
         undelivered = hanging(self.assessment)
         if undelivered:
             written.append(self._whole(delivery_card(undelivered, self.assessment, self.speaker), "order-safety"))
+        not_read = unread(self.assessment)
+        if not_read:
+            written.append(self._whole(unread_card(not_read, self.assessment, self.speaker), "workup-support"))
         if self.call.hook == "order-sign":  # while it is still being written, an order may lack anything
             cards = [untold_card(one, self.assessment, self.speaker) for one in untold(self.assessment)]
             written += [self._whole(card, "order-safety") for card in cards]

@@ -1,20 +1,23 @@
 """
-The cards that speak of the data: a list did not come, or not whole, or an order cannot be read, and a check that
-matters hung on it.
+The cards that speak of the data: a list did not come, or not whole, a report or an order could not be read, and a
+check that matters hung on it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from hooks.cards.wording import frame, shortened, word
+from hooks.cards.wording import capital, frame, shortened, word
+from recommenders.vocabulary.facts import Fact
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
 
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Assessment, Verdict
+    from recommenders.vocabulary.logic import Evidence
     from recommenders.vocabulary.records import Order
 
 FAILED = frozenset({"not-delivered", "list-cut"})
@@ -59,7 +62,7 @@ def delivery_card(undelivered: Undelivered, assessment: Assessment, speaker: Spe
     keys = speaker.listed(names)
     few = speaker.listed(names[:MOST_IN_HEADLINE]) + (" …" if len(names) > MOST_IN_HEADLINE else "")
     rules = [verdict.rule for verdict in undelivered.checks]
-    named = speaker.listed(rules[:MOST_NAMED]) + (" …" if len(rules) > MOST_NAMED else "")
+    named = _few(rules, speaker)
     return {
         "summary": shortened(speaker.frame("delivery_summary", keys=few, count=str(len(rules)))),
         "detail": speaker.frame(
@@ -68,6 +71,57 @@ def delivery_card(undelivered: Undelivered, assessment: Assessment, speaker: Spe
         "indicator": "info",
         "key": "|".join(["delivery", *undelivered.keys, *rules]),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The examinations that were done and whose reports were not understood, and the checks not made for it."""
+
+    examinations: tuple[tuple[str, dt.date], ...]
+    checks: tuple[Verdict, ...]
+
+
+def unread(assessment: Assessment) -> Unread | None:
+    """Give what was examined and not read, and the alerts and tasks that hung on nothing else; None where none did."""
+    found: dict[tuple[str, dt.date], None] = {}
+    checks = []
+    for verdict in assessment.verdicts.values():
+        if verdict.state != "undecided" or verdict.voice not in {"alert", "task"}:
+            continue
+        open_ = [condition.evidence for condition in verdict.criterion.undecided()]
+        told = [(one.name.removesuffix(".result"), one.date) for one in open_ if _is_unread_examination(one)]
+        if told and len(told) == len(open_):
+            checks.append(verdict)
+            found |= dict.fromkeys((name, day) for name, day in told if day is not None)
+    return Unread(tuple(sorted(found)), tuple(checks)) if found else None
+
+
+def _is_unread_examination(evidence: Evidence) -> TypeGuard[Fact]:
+    return isinstance(evidence, Fact) and evidence.name.startswith("img.") and evidence.reason == "unread"
+
+
+def unread_card(one: Unread, assessment: Assessment, speaker: Speaker) -> dict[str, Any]:
+    """Write it: which examinations, and which checks were not made."""
+    rules = [verdict.rule for verdict in one.checks]
+    done = [
+        speaker.frame("examination_done", name=speaker.labels((name,)), day=speaker.day(day))
+        for name, day in one.examinations
+    ]
+    return {
+        "summary": shortened(capital(speaker.frame("unread_summary", list=speaker.listed(done)))),
+        "detail": speaker.frame(
+            "unread_detail",
+            rules=_few(rules, speaker),
+            guidance=assessment.guidance,
+            day=speaker.day_of_assessment(),
+        ),
+        "indicator": "info",
+        "key": "|".join(["unread", *(f"{name} {day}" for name, day in one.examinations), *rules]),
+    }
+
+
+def _few(rules: list[str], speaker: Speaker) -> str:
+    return speaker.listed(rules[:MOST_NAMED]) + (" …" if len(rules) > MOST_NAMED else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +161,7 @@ def untold_card(one: Untold, assessment: Assessment, speaker: Speaker) -> dict[s
     rules = [verdict.rule for verdict in one.checks]
     which = "untold_drug" if one.order.unjudged == "drug" else "untold_dose"
     drug = word((one.order.hint if one.order.unjudged == "drug" else one.order.drug) or "", speaker.language)
-    named = speaker.listed(rules[:MOST_NAMED]) + (" …" if len(rules) > MOST_NAMED else "")
+    named = _few(rules, speaker)
     closing = {"rules": named, "guidance": assessment.guidance, "day": speaker.day_of_assessment()}
     return {
         "summary": shortened(speaker.frame(f"{which}_summary", drug=drug)),

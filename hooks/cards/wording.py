@@ -288,7 +288,7 @@ class Speaker:
     def headline(self, wording: Wording, guidance: Guidance, advice: Advice) -> str:
         """Say a headline, at most 139 characters: what is too long is cut in its longest list, ending in "…"."""
         fill: dict[str, Fill] = dict(advice.fill)
-        text = _capital(self.say(wording, guidance, advice, **fill))
+        text = capital(self.say(wording, guidance, advice, **fill))
         while len(text) > LONGEST_SUMMARY:
             name, longest = max(
                 ((key, value) for key, value in fill.items() if isinstance(value, tuple)),
@@ -299,7 +299,7 @@ class Speaker:
             if not kept:
                 return shortened(text)
             fill[name] = (*kept, "…")
-            text = _capital(self.say(wording, guidance, advice, **fill))
+            text = capital(self.say(wording, guidance, advice, **fill))
         return text
 
     def summary(self, advice: Advice, guidance: Guidance) -> str:
@@ -409,7 +409,7 @@ def _same_number(reading: Reading) -> bool:
     return reading.sent_unit in {reading.unit, None} and reading.sent_value == reading.value
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     """Begin with a capital letter, whatever fills the first brace."""
     return text[:1].upper() + text[1:]
 

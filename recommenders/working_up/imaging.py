@@ -174,7 +174,7 @@ def _result(study: Study | None, modality: str, *wanted: str) -> Criterion:
     shown = Finding(
         name=f"img.{modality}.result",
         value=study.result,
-        reason=None if study.result else "missing",
+        reason=None if study.result else "unread" if study.is_unread else "missing",
         date=study.date,
         resources=study.resources,
     )
