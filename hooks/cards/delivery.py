@@ -83,6 +83,8 @@ class Unread:
 
 def unread(assessment: Assessment) -> Unread | None:
     """Give what was examined and not read, and the alerts and tasks that hung on nothing else; None where none did."""
+    if not any(study.is_unread for study in assessment.facts.studies):
+        return None
     found: dict[tuple[str, dt.date], None] = {}
     checks = []
     for verdict in assessment.verdicts.values():
