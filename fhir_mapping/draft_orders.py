@@ -28,7 +28,7 @@ from recommenders.vocabulary.facts import exactly, stated
 from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from fhir_mapping.delivery.context import Note, ReadingContext
     from fhir_mapping.elements.products import Delivered
@@ -143,17 +143,21 @@ def with_drafted(read: Medications, drafts: Drafts, *, context: ReadingContext) 
 def _names(entries: Sequence[Placed], notes: list[Note]) -> dict[int, tuple[str, bool]]:
     """Name the drafts among the entries: place -> its reference, and whether it came with an id."""
     names: dict[int, tuple[str, bool]] = {}
-    taken: set[str] = set()
+    taken: dict[str, dict[str, Any]] = {}
     for place, _, resource in entries:
         kind = words(resource.get("resourceType"))
         if kind not in ORDERED:
             if kind not in SUPPORTING:
                 notes.append(note(medication_entries.reference_of(resource) or "draftOrders", "type-not-read"))
             continue
+        own = medication_entries.reference_of(resource)
+        if taken.get(own) == resource:  # one order sent twice is not a drug ordered twice
+            notes.append(note(own, "order-sent-twice"))
+            continue
         name, has_id = _name(resource, place, taken, notes)
         if _is_draft(resource, name, notes):
             names[place] = (name, has_id)
-            taken.add(name)
+            taken[name] = resource
     return names
 
 
@@ -213,7 +217,7 @@ def _refuse_others(resource: Mapping[str, Any], place: int, shelf: _Shelf, conte
             )
 
 
-def _name(resource: Mapping[str, Any], place: int, taken: set[str], notes: list[Note]) -> tuple[str, bool]:
+def _name(resource: Mapping[str, Any], place: int, taken: Container[str], notes: list[Note]) -> tuple[str, bool]:
     kind, identity = words(resource.get("resourceType")), code_text(resource.get("id"))
     name = f"{kind}/{identity}"
     if not medication_entries.USUAL_ID.fullmatch(identity):

@@ -811,6 +811,16 @@ def test_at_order_sign_every_draft_is_at_hand_and_needs_no_id() -> None:
     assert set(drafts.raw) == {"MedicationRequest#0", "MedicationRequest#1"}
 
 
+def test_one_order_sent_twice_counts_once_and_two_orders_under_one_id_count_as_two() -> None:
+    twice = read(IFOSFAMIDE, dict(IFOSFAMIDE))
+    assert at_hand(twice) == ["MedicationRequest/ifo"]
+    assert "order-sent-twice" in reasons(twice)
+    assert "same-id-twice" not in reasons(twice)
+    two = read(IFOSFAMIDE, MESNA | {"id": IFOSFAMIDE["id"]})
+    assert at_hand(two) == ["MedicationRequest/ifo", "MedicationRequest#1"]
+    assert "same-id-twice" in reasons(two)
+
+
 def test_a_selection_that_no_draft_answers_to_is_noted_and_a_single_draft_is_taken() -> None:
     one = read(IFOSFAMIDE, selections=["MedicationRequest/other"])
     assert at_hand(one) == ["MedicationRequest/ifo"]

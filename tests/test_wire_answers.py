@@ -70,6 +70,14 @@ def test_another_invocation_changes_the_ids_of_cards_and_nothing_else(server: Se
         }
 
 
+def test_two_equal_orders_have_a_card_each_and_no_two_ids_are_the_same(server: Server) -> None:
+    one, other = zoledronic_order(), zoledronic_order() | {"id": "mr-2"}
+    body = with_(call_body("order-sign"), "context.draftOrders", bundle(one, other))
+    cards = server.call(body).json()["cards"]  # `check_answer` holds that every id is another
+    leads = [card["summary"] for card in cards]
+    assert len(leads) > len(set(leads)), "two orders of the same drug and dose are told the same"
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_cards_stand_in_the_order_of_their_urgency_and_are_few(server: Server, hook: str) -> None:
     indicators = [card["indicator"] for card in server.call(call_body(hook)).json()["cards"]]

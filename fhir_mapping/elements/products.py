@@ -54,6 +54,7 @@ SAID: dict[str, str] = {
     "entry-without-resource": "an entry without a resource",
     "selection-not-among-drafts": "a selection that no draft order answers to",
     "same-id-twice": "two draft orders have the same id",
+    "order-sent-twice": "the same draft order came twice and counts once",
     "radiotherapy-site-not-told": "radiotherapy, but not of which site",
     "radiotherapy-not-of-bone": "radiotherapy of another site than bone",
     "no-subject": "used, since it came with this patient's data",

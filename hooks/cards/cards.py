@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,7 @@ class Writer:
         self.manner = manner
         self.speaker = Speaker(assessment, language)
         self.builder = SuggestionBuilder(assessment, self.speaker, call, drafts)
+        self._said: Counter[str] = Counter()
         self.details = Details(assessment, self.speaker, self.builder, both_languages=manner.both_languages)
 
     def cards(self, arranged: Arrangement) -> list[dict[str, Any]]:
@@ -170,7 +172,10 @@ class Writer:
         orders = self.assessment.facts.orders
         said = content(draft, values, orders)
         call = self.call
-        card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{said}")
+        alike = self._said[said]  # two orders of the same drug and dose have a card each, and say the same
+        self._said[said] += 1
+        named = f"{said}|{alike}" if alike else said
+        card_id = uuid.uuid5(NAMESPACE, f"{call.service_id}|{call.hook_instance}|{call.patient_id}|{named}")
         suggested = self.builder.suggestions(draft.utterances, card_id)
         return without_empty(
             {
