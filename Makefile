@@ -52,7 +52,9 @@ steady: $(VENV)/.dev ## Ten minutes of 60 calls a second of mixed sizes
 	$(BIN)/python bench/steady.py
 
 soak: $(VENV)/.dev ## Run the long proofs whole
-	ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak -rA -s && echo "All long proofs hold."
+	@CI=true sh .ci/system-parts
+	@sh .ci/engines $(CURDIR)/$(VENV)/engines
+	CI=true ONCOBONE_SOAK=1 $(BIN)/pytest -n 0 --timeout 7200 -m soak -vv -rA -s && echo "All long proofs hold."
 
 lock: $(VENV)/.dev ## Renew the lock files
 	$(BIN)/python -m pip install --quiet uv
