@@ -19,6 +19,7 @@ from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, Strangers, refuse_overload
 from hooks.trust.launching import is_on
 from hooks.watching import observability, telemetry
+from recommenders.assessing.topics import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,6 +66,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     errors.register(app, observability.log_failure)
     app.before_request(_gatekeeper(settings, store))
     desk = views.Desk.of(settings)
+    observability.of(app).metrics.expect((service.id for service in desk.services), NAMES)
     app.extensions[views.DESK] = desk
     app.register_blueprint(views.blueprint(desk))
     app.register_blueprint(observability.blueprint(with_metrics=settings.loopback))

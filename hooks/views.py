@@ -31,7 +31,7 @@ from hooks.watching import observability
 from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fhir_mapping.chart import Mapped
     from hooks.cards.wording import Language
@@ -47,6 +47,8 @@ ROOT = "/cds-services"
 OPEN_TENANT = "open"
 """Whose records they are while nobody is asked who they are."""
 DESK = "oncobone.desk"
+DISCOVERY = "discovery"
+"""What the counters call it: who only asks what there is, as probes do, makes no call."""
 ALLOWED_HEADERS = "authorization, content-type, accept-language, x-request-id"
 EXPOSED_HEADERS = "content-language, retry-after, x-request-id"
 
@@ -80,16 +82,24 @@ class Desk:
         """Make it from the settings."""
         return cls(settings, services_of(settings), site_mapping(settings.mapping), manner_of(settings))
 
-    def judge(self, body: bytes, candidates: Sequence[Service], client: Client | None = None) -> tuple[Service, Judged]:
+    def judge(
+        self,
+        body: bytes,
+        candidates: Sequence[Service],
+        client: Client | None = None,
+        fetched: Callable[[Mapping[str, str]], None] = lambda _: None,
+    ) -> tuple[Service, Judged]:
         """
         Read a request body, gather and map its data, and assess them.
 
-        Of several services under one id the one for the call's hook is taken. Raises Refused.
+        Of several services under one id the one for the call's hook is taken. `fetched` is told what came of each
+        fetch, also where nothing can be answered for it. Raises Refused.
         """
         watch = StopWatch()
         service, call = _read_for(body, candidates)
         watch.lap("envelope")
         gathered = gather(call, self.settings, client, self.mapping)
+        fetched(gathered.fetched)
         watch.lap("gather")
         lacking = gathered.lacking()
         if lacking and (lacking != ("conditions",) or call.draft_orders is None):
@@ -215,6 +225,7 @@ def blueprint(desk: Desk) -> Blueprint:
     @bp.get(ROOT)
     def services() -> dict[str, Any]:
         """Describe the services."""
+        g.service_label = DISCOVERY
         return described
 
     @bp.post(f"{ROOT}/<service_id>")
@@ -222,7 +233,7 @@ def blueprint(desk: Desk) -> Blueprint:
         """Run one CDS service and return its cards."""
         candidates = find_services(desk.services, service_id)
         g.service_label = candidates[0].id
-        service, judged = desk.judge(json_body(), candidates, g.get("client"))
+        service, judged = desk.judge(json_body(), candidates, g.get("client"), _tell_fetches)
         g.language = reader_language(request.headers.get("Accept-Language"), desk.settings.language)
         watch = StopWatch()
         answered = desk.words(service, judged, g.language)
@@ -290,13 +301,18 @@ def shadowed(answered: dict[str, Any]) -> dict[str, Any]:
     return {"cards": [], "extension": answered["extension"] | {EVALUATION: evaluation}}
 
 
+def _tell_fetches(outcomes: Mapping[str, str]) -> None:
+    """Count them, and give them to the log, before it is known whether there is an answer."""
+    for key, result in outcomes.items():
+        observability.of(current_app).metrics.fetches.labels(key, result).inc()
+    g.told = {"fetches": dict(outcomes)}
+
+
 def _tell(service: Service, judged: Judged, cards: Sequence[dict[str, Any]]) -> None:
     """Count the call, and give the log what it may know: rule ids and counts, never a value."""
     assessment = judged.assessment
     metrics = observability.of(current_app).metrics
     metrics.assessed(service.id, assessment, cards)
-    for key, result in judged.gathered.fetched.items():
-        metrics.fetches.labels(key, result).inc()
     g.told = {
         "hook": judged.call.hook,
         "language": g.language,

@@ -15,7 +15,9 @@ from hooks.settings import Settings
 from hooks.views import DESK
 from hooks.watching import observability
 from hooks.watching.observability import FIELDS, JsonLines
-from tests.wire import call_body, check_outcome, patient, with_
+from recommenders.assessing.topics import NAMES
+from tests import fhir_servers
+from tests.wire import SERVICE_OF, call_body, check_outcome, patient, with_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +101,37 @@ def test_counters_have_labels_from_closed_sets_only(server: Server) -> None:
     assert re.search(r'oncobone_rules_total\{rule="[A-Z]+-\d+",service="oncobone-order-sign",state="\w+"\}', text)
     assert re.search(r'oncobone_cards_total\{indicator="\w+",recommender="order-safety"', text)
     assert "oncobone_call_seconds_bucket" in text
+
+
+def test_what_an_alert_waits_for_is_there_at_nought_before_it_happens() -> None:
+    """Prometheus sees no growth in a counter whose first value is 1: the first 500 of a process would raise nothing."""
+    text = create_app(Settings()).test_client().get("/metrics").text
+    for service in SERVICE_OF.values():
+        for status in (200, 412, 429, 500, 503):
+            assert f'oncobone_calls_total{{service="{service}",status="{status}"}} 0.0' in text
+    assert 'oncobone_topic_failures_total{topic="bone_protection"} 0.0' in text
+    assert text.count("oncobone_topic_failures_total{") == len(NAMES)
+
+
+def test_a_probe_is_no_call() -> None:
+    """A proxy asks for the services now and then, or whether we are ready: alerts look at what clinicians get."""
+    app = create_app(Settings())
+    observability.of(app).health.stopping = True
+    client = app.test_client()
+    assert (client.get("/cds-services").status_code, client.get("/readyz").status_code) == (200, 503)
+    text = client.get("/metrics").text
+    assert 'oncobone_calls_total{service="discovery",status="200"} 1.0' in text
+    assert 'oncobone_calls_total{service="none",status="503"}' not in text
+
+
+def test_fetches_are_counted_and_logged_where_nothing_can_be_answered_for_them(log: io.StringIO) -> None:
+    with fhir_servers.serving(fhir_servers.status(500)) as ehr:
+        client = create_app(Settings(fhir_servers=(ehr.base,))).test_client()
+        answered = client.post(PATH, json=call_body(fhirServer=ehr.base, prefetch={}))
+        text = client.get("/metrics").text
+    assert answered.status_code == 412
+    assert 'oncobone_fetches_total{key="conditions",result="server-error"} 1.0' in text
+    assert json.loads(log.getvalue().splitlines()[-1])["fetches"]["patient"] == "server-error"
 
 
 # --- when something of ours fails -----------------------------------------------------------------------------

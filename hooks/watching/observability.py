@@ -188,6 +188,17 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
+    def expect(self, services: Iterable[str], topics: Iterable[str]) -> None:
+        """
+        Begin at nought what an alert waits for: a counter that is first seen at 1 has not grown, as Prometheus counts.
+        """
+        for service in services:
+            for status in ("200", "412", "429", "500", "503"):
+                self.calls.labels(service, status)
+        self.calls.labels("none", "401")
+        for topic in topics:
+            self.failures.labels(topic)
+
     def assessed(self, service: str, assessment: Assessment, cards: Iterable[Mapping[str, Any]]) -> None:
         """Count what one call came to."""
         for state in STATES:
@@ -308,7 +319,8 @@ def watch(app: Flask) -> None:
         response.headers["X-Request-Id"] = request_id() or ""
         if request.method != "OPTIONS" and (request.endpoint in _COUNTED or response.status_code >= 400):
             metrics = of(app).metrics
-            metrics.calls.labels(service, str(response.status_code)).inc()
+            if request.blueprint in _CALLED:
+                metrics.calls.labels(service, str(response.status_code)).inc()
             if request.endpoint == "cds.call":
                 metrics.seconds.labels(service).observe(took)
             route = request.url_rule.rule if request.url_rule else "unknown"
@@ -329,4 +341,6 @@ def watch(app: Flask) -> None:
 
 
 _COUNTED = frozenset({"cds.call", "cds.services", "feedback.receive"})
+_CALLED = frozenset({"cds", "feedback", None})
+"""Whose answers count as those of calls (None: a path that is none of ours); a probe that finds us unready is none."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
