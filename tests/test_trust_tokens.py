@@ -9,6 +9,7 @@ import logging
 import math
 import multiprocessing
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,8 +19,8 @@ from typing import Any
 import jwt
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from flask import Flask, g
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
@@ -45,6 +46,8 @@ ES384 = new_key("ES384")
 ES256 = new_key("ES256")
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = new_key("ES384")
+assert isinstance(ES384, ec.EllipticCurvePrivateKey)
+CURVED: ec.EllipticCurvePrivateKey = ES384
 JWKS = {"keys": [public_jwk(ES384, "ES384", "es"), public_jwk(RSA, "RS384", "rs"), public_jwk(ES256, "ES256", "es256")]}
 
 
@@ -165,6 +168,40 @@ def twice() -> str:
     return str(jwt.PyJWS().encode(payload.encode(), ES384, algorithm="ES384", headers={"kid": "es"}))
 
 
+def written(payload: str, encoding: str = "utf-8", header: str = "utf-8") -> str:
+    """Well signed, its payload and header in an encoding of choice."""
+    head = json.dumps({"alg": "ES384", "typ": "JWT", "kid": "es"}).encode(header)
+    unsigned = f"{encoded(head)}.{encoded(payload.encode(encoding))}"
+    return f"{unsigned}.{encoded(jwt.get_algorithm_by_name('ES384').sign(unsigned.encode(), ES384))}"
+
+
+def good_payload(**texts: str) -> str:
+    """The claims of a good token as JSON, with members whose JSON is given as it stands."""
+    members = {name: json.dumps(value) for name, value in claims_of(token()).items()} | texts
+    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items()) + "}"
+
+
+def by_numbers(r: int, s: int, length: int = 48) -> str:
+    """An ECDSA signature of chosen numbers."""
+    unsigned = token().rpartition(".")[0]
+    return f"{unsigned}.{encoded(r.to_bytes(length, 'big') + s.to_bytes(length, 'big'))}"
+
+
+def in_der() -> str:
+    """The right signature in the other way of writing one."""
+    unsigned = token().rpartition(".")[0]
+    return f"{unsigned}.{encoded(CURVED.sign(unsigned.encode(), ec.ECDSA(hashes.SHA384())))}"
+
+
+def padded_otherwise() -> str:
+    """RSA's other padding (PS384) under the name of RS384."""
+    unsigned = by_hand({"alg": "RS384", "kid": "rs"}, claims_of(token())).rpartition(".")[0]
+    pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+    return f"{unsigned}.{encoded(RSA.sign(unsigned.encode(), pss, hashes.SHA384()))}"
+
+
+ORDER = int("FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16)
+
 FORGED: dict[str, tuple[Callable[[], str | None], str]] = {
     "no token": (lambda: None, "no-token"),
     "an empty one": (lambda: "", "malformed"),
@@ -182,6 +219,21 @@ FORGED: dict[str, tuple[Callable[[], str | None], str]] = {
     "HMAC with the public key": (confused, "algorithm"),
     "an algorithm not configured": (lambda: token(ES256, "ES256", {"kid": "es256"}), "algorithm"),
     "an algorithm of another key": (lambda: token(RSA, "RS384", {"kid": "es"}), "algorithm"),
+    "in UTF-16": (lambda: written(good_payload(), "utf-16"), "malformed"),
+    "in UTF-32": (lambda: written(good_payload(), "utf-32"), "malformed"),
+    "behind a byte-order mark": (lambda: written(good_payload(), "utf-8-sig"), "malformed"),
+    "a header in UTF-16": (lambda: written(good_payload(), header="utf-16-le"), "malformed"),
+    "a number that is no JSON": (lambda: written(good_payload(x="NaN")), "malformed"),
+    "exp 1e400": (lambda: written(good_payload(exp="1e400")), "times"),
+    "exp of five thousand digits": (lambda: written(good_payload(exp="9" * 5000)), "malformed"),
+    "a claim twice, once escaped": (lambda: written(good_payload()[:-1] + ',"\\u0069ss":"x"}'), "malformed"),
+    "a token in a token": (lambda: written(json.dumps(token())), "malformed"),
+    "compressed": (lambda: written(zlib.compress(good_payload().encode()).decode("latin-1"), "latin-1"), "malformed"),
+    "a signature of noughts": (lambda: by_numbers(0, 0), "signature"),
+    "a signature of the order": (lambda: by_numbers(ORDER, ORDER), "signature"),
+    "a signature of another curve's length": (lambda: by_numbers(0, 0, 66), "signature"),
+    "a signature in DER": (in_der, "signature"),
+    "RSA's other padding": (padded_otherwise, "signature"),
     "a foreign key": (lambda: token(OTHER), "signature"),
     "changed claims": (lambda: changed(token(), tenant="other"), "signature"),
     "a cut signature": (lambda: token()[:-8], "signature"),
@@ -208,8 +260,8 @@ FORGED: dict[str, tuple[Callable[[], str | None], str]] = {
     "iat missing": (lambda: token(iat=...), "times"),
     "exp a text": (lambda: by_signature(exp=str(THEN + 300)), "times"),
     "exp true": (lambda: by_signature(exp=True), "times"),
-    "exp infinite": (lambda: by_signature(exp=math.inf), "times"),
-    "exp not a number": (lambda: by_signature(exp=math.nan), "times"),
+    "exp infinite": (lambda: by_signature(exp=math.inf), "malformed"),
+    "exp not a number": (lambda: by_signature(exp=math.nan), "malformed"),
     "nbf a text": (lambda: by_signature(nbf="now"), "times"),
     "expired": (lambda: token(iat=THEN - 300, exp=THEN - 60), "expired"),
     "made in the future": (lambda: token(iat=THEN + 61, exp=THEN + 300), "early"),

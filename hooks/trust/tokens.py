@@ -107,9 +107,15 @@ class _Once(dict[str, Any]):
         return members
 
 
+def _no_constant(_: str) -> None:
+    raise ValueError("a number that JSON does not know")
+
+
 def _part(text: str) -> _Once:
-    """A part of a token: base64url without padding, of a JSON object."""
-    value = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), object_pairs_hook=_Once.of)
+    """A part of a token: base64url without padding, of a JSON object in UTF-8, which is all that a JWT may be."""
+    # Decoded here: json would guess other encodings, and whoever looked at the token before us may have read another.
+    written = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8")
+    value = json.loads(written, object_pairs_hook=_Once.of, parse_constant=_no_constant)
     if not isinstance(value, _Once):
         raise ValueError("not an object")  # noqa: TRY004 - one kind of error for whatever is not a token
     return value
@@ -142,7 +148,7 @@ class Inspection:
         try:
             self.header, self.claims = (_part(part) for part in self._token.split(".")[:2])
         except (ValueError, RecursionError):
-            yield Problem("malformed", "Its header or payload is not a JSON object, or has a member twice.")
+            yield Problem("malformed", "Its header or payload is no JSON object in UTF-8, or has a member twice.")
             return
         yield from self._issuer_problems()
         if self.issuer is not None:
