@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from typing import Any
 
@@ -141,6 +142,30 @@ def test_a_question_of_our_own_finds_out_whether_it_is_back_and_costs_no_call_an
         assert call(server, "p1", breakers) == PAUSED, "it still fails: the pause goes on"
         server.answer = fhir.well
         clock.now += PAUSE_SECONDS
+        assert call(server, "p1", breakers) == PAUSED
+        wait_until(lambda: breakers.allows(server.base))
+        assert call(server, "p1", breakers) == BOTH
+
+
+def test_a_machine_without_a_thread_to_spare_costs_data_and_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    breakers = Breakers(clock, trial=answers)
+    start = threading.Thread.start
+
+    def refuses(thread: threading.Thread) -> None:
+        if thread.name.startswith("fetch-"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with serving(fhir.well) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuses)
+            for number in range(GONE_CALLS):
+                assert set(call(server, f"p{number}", breakers).values()) == {"connection"}
+            for number in range(GONE_CALLS):
+                breakers.tell(server.base, number, CallHealth(gone=True))
+            clock.now += PAUSE_SECONDS
+            assert call(server, "p1", breakers) == PAUSED, "no thread for the trial either"
         assert call(server, "p1", breakers) == PAUSED
         wait_until(lambda: breakers.allows(server.base))
         assert call(server, "p1", breakers) == BOTH

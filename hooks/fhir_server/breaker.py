@@ -9,6 +9,7 @@ the breaker's own, not by the next patient.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -87,8 +88,10 @@ class Breakers:
             if breaker.open_until is None:
                 return True
             if self._clock() >= breaker.open_until and not breaker.trying:
-                breaker.trying = True
-                threading.Thread(target=self._try, args=(base, ca_file), name="fetch-trial", daemon=True).start()
+                trial = threading.Thread(target=self._try, args=(base, ca_file), name="fetch-trial", daemon=True)
+                with contextlib.suppress(RuntimeError):  # no thread to be had: the next call tries again
+                    trial.start()
+                    breaker.trying = True
             return False
 
     def tell(self, base: str, patient: int, health: CallHealth) -> None:

@@ -36,6 +36,7 @@ Reason = Literal[
     "no-token",
     "bad-token",
     "paused",  # the circuit breaker is open
+    "busy",  # too many calls wait already
     "unauthorized",
     "token-wanted",  # none was sent
     "forbidden",
@@ -294,8 +295,12 @@ def in_parallel(jobs: Mapping[str, Callable[[], T]], deadline: float) -> dict[st
 
     # Daemon threads: a name server that hangs cannot be interrupted, and must not hold the process.
     threads = {key: threading.Thread(target=run, args=(key,), name=f"fetch-{key}", daemon=True) for key in jobs}
-    for thread in threads.values():
-        thread.start()
+    for key in list(threads):
+        try:
+            threads[key].start()
+        except RuntimeError:  # the machine has no thread left: what could not be asked did not come
+            del threads[key]
+            results[key] = FetchError("connection")
     for thread in threads.values():
         thread.join(max(0.0, deadline - time.monotonic()))
     for key, thread in threads.items():

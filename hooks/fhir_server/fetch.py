@@ -36,6 +36,7 @@ MAX_CALL: Final = 4 * MAX_RESPONSE  # bytes of all pages of one call together
 MAX_KEYS: Final = 32  # fetched at once
 RETRY_ABOVE: Final = 0.4  # of the budget must be left for a second try
 LEAST_FOR_A_TRY: Final = 0.2  # seconds that must be left after waiting as long as the server asks for
+LEAST_TO_JUDGE: Final = 0.45  # seconds; who does not answer in less may be as quick as any site asks for
 TRIAL_SECONDS: Final = 5.0
 DEFAULT_SECONDS: Final = 3.0
 
@@ -100,14 +101,14 @@ def fetch_missing(
     if reason is None and wanted and not breakers.allows(base, ca_file):
         reason = "paused"
     if reason or not wanted:
-        return _all_unavailable(wanted, reason or "no-token")
+        return none_of(wanted, reason or "no-token")
     getter = _Getter(base.rstrip("/"), token, seconds, deadline, ca_file)
     keys = list(wanted)
     if len(keys) > MAX_KEYS:
         log.warning("more keys wanted than are fetched", extra={"component": "fetch"})
     jobs = {key: getter.job(wanted[key], (until or {}).get(key)) for key in keys[:MAX_KEYS]}
     found = in_parallel(jobs, deadline)
-    fetched = _all_unavailable(dict.fromkeys(keys[MAX_KEYS:]), "too-large")
+    fetched = none_of(dict.fromkeys(keys[MAX_KEYS:]), "too-large")
     for key in jobs:
         if key not in found:
             getter.health.note("timeout")
@@ -117,6 +118,8 @@ def fetch_missing(
             fetched.data[key] = Unavailable(result.reason)
         else:
             fetched.data[key], fetched.outcomes[key] = result
+    if seconds < LEAST_TO_JUDGE:
+        getter.health.slow = False
     breakers.tell(base, about(wanted.values()), getter.health)
     return fetched
 
@@ -129,7 +132,8 @@ def _refused(token: str | None, *, anonymous: bool) -> Reason | None:
     return None
 
 
-def _all_unavailable(wanted: Mapping[str, object], reason: Reason) -> Fetched:
+def none_of(wanted: Mapping[str, object], reason: Reason) -> Fetched:
+    """Nothing came, for one reason."""
     return Fetched({key: Unavailable(reason) for key in wanted}, dict.fromkeys(wanted, reason))
 
 

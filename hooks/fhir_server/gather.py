@@ -19,7 +19,8 @@ from fhir_mapping.terms.site import NO_SITE
 from hooks.errors import Refused
 from hooks.fhir_server import results
 from hooks.fhir_server.addresses import configured_base
-from hooks.fhir_server.fetch import BREAKERS, fetch_missing
+from hooks.fhir_server.crowd import CROWD
+from hooks.fhir_server.fetch import BREAKERS, fetch_missing, none_of
 from hooks.fhir_server.includes import INCLUDES, METADATA
 from hooks.fhir_server.reasons import sentence
 from hooks.fhir_server.references import unresolved, with_resources
@@ -198,9 +199,15 @@ class Reading:
         self._token = asked.authorization.token if asked.authorization else None
         self._scope = asked.authorization.scope if asked.authorization else ""
         self._started = time.monotonic()
+        self._seconds = settings.fetch_seconds
 
     def complete(self, prefetch: Mapping[str, bytes | Unavailable], queries: Mapping[str, str]) -> Gathered:
-        """Fetch what is missing of the prefetch."""
+        """Fetch what is missing of the prefetch, in the time that the other calls which wait leave to this one."""
+        about = hash((self._base, self._asked.patient_id))
+        with CROWD.enter(about, self._settings.threads, self._seconds) as self._seconds:
+            return self._complete(prefetch, queries)
+
+    def _complete(self, prefetch: Mapping[str, bytes | Unavailable], queries: Mapping[str, str]) -> Gathered:
         wanted: dict[str, str | bytes] = {}
         forbidden: list[str] = []
         for key, found in prefetch.items():
@@ -245,12 +252,14 @@ class Reading:
         return results.with_categories(fetched, self._fetch(results.in_categories(query)))
 
     def _fetch(self, wanted: Mapping[str, str | bytes]) -> Fetched:
+        if self._seconds == 0:
+            return none_of(wanted, "busy")
         until = results.looked_back_to(self._settings.moment().date(), self._settings.site or None)
         return fetch_missing(
             wanted,
             base=self._base,
             token=self._token,
-            seconds=self._settings.fetch_seconds - (time.monotonic() - self._started),
+            seconds=self._seconds - (time.monotonic() - self._started),
             breakers=self._breakers,
             anonymous=self._anonymous,
             ca_file=self._settings.ca_file,
