@@ -16,6 +16,7 @@ from recommenders.patient.bone_agents import (
     months_on_treatment,
     on_osteoporosis_drug,
     same_bisphosphonate,
+    start_advised,
     supplements,
     unsafe_to_start,
     waits_for_calcium,
@@ -26,11 +27,14 @@ from recommenders.patient.bone_agents import (
 from recommenders.patient.cancer import any_cancer
 from recommenders.patient.courses import (
     at_hand,
+    being_ordered,
     bma,
     bma_orders,
     days_since_dose,
     event_during_bma,
+    ever_on_treatment,
     milestone,
+    on_treatment,
     sre_during_bma,
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
@@ -42,7 +46,7 @@ from recommenders.patient.services import ask_together, asked_lately
 from recommenders.protecting.myeloma import myeloma, myeloma_on_treatment
 from recommenders.protecting.parts import GUIDANCE, is_new
 from recommenders.protecting.plasma_cells import plasma_cell_disease, smouldering_or_mgus
-from recommenders.protecting.starting import starting, stopping_denosumab
+from recommenders.protecting.starting import starting, starting_in_myeloma, stopping_denosumab
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import CHART_HOOKS
 from recommenders.vocabulary.logic import NO, all_of, decided, documented, given
@@ -58,16 +62,24 @@ __all__ = ["GUIDANCE", "rules", "values"]
 
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
-    yield from case.asked(solid_tumours, "BP-001", "BP-002", "BP-003", "BP-004", "BP-010")
-    yield from case.asked(treated_bone_metastases, "BP-005", "BP-006", "BP-007", "BP-035")
-    yield from case.asked(hypercalcaemia, "BP-011", "BP-013")
+    facts, dx = case.facts, case.facts.dx
+    lung, bone = dx.lung_cancer, dx.bone_met
+    yield from case.asked(lung_cancer_in_bone, "BP-001", "BP-002", "BP-003", where=lambda: lung & bone)
+    yield from case.asked(for_risk_alone, "BP-004", where=lambda: lung & ~documented(bone))
+    yield from case.asked(other_solid_tumours, "BP-010", where=lambda: dx.other_solid_cancer & bone)
+    yield from case.asked(
+        treated_bone_metastases, "BP-005", "BP-006", "BP-007", where=lambda: on_treatment(case) & bone
+    )
+    yield from case.asked(immunotherapy, "BP-035", where=lambda: bone & facts.meds.ici)
+    yield from case.asked(hypercalcaemia, "BP-011", "BP-013", where=lambda: any_cancer(facts))
     if (case.hook in CHART_HOOKS and may_have_plasma_cells(case)) or case.whole:
         yield from myeloma(case)
         yield from myeloma_on_treatment(case)
         yield from smouldering_or_mgus(case)
         yield from plasma_cell_disease(case)
-    yield from case.asked(starting, "BP-008", "BP-009", "BP-032", "BP-036")
-    yield from case.asked(stopping_denosumab, "BP-034")
+    yield from case.asked(starting, "BP-008", "BP-009", where=lambda: start_advised(case) | being_ordered(case))
+    yield from case.asked(starting_in_myeloma, "BP-032", "BP-036", where=lambda: given(may_have_plasma_cells(case)))
+    yield from case.asked(stopping_denosumab, "BP-034", where=lambda: ever_on_treatment(case))
 
 
 # --- lung cancer and other solid tumours --------------------------------------------------------------------
@@ -75,8 +87,8 @@ def rules(case: Case) -> Iterator[Advice]:
 LUNG = ("dx.bone_met", "dx.lung_cancer")
 
 
-def solid_tumours(case: Case) -> Iterator[Advice]:
-    """BP-001 to BP-004 and BP-010: who with a solid tumour should have a bone-modifying agent."""
+def lung_cancer_in_bone(case: Case) -> Iterator[Advice]:
+    """BP-001 to BP-003: who with lung cancer in bone should have a bone-modifying agent."""
     facts, limits = case.facts, case.limits(GUIDANCE)
     dx, already_protected = facts.dx, case.once(bma).current.any()
 
@@ -86,7 +98,6 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
     may_start = ~unsafe_to_start(case)
     done = already_protected | waits_for_calcium(case)
     agents = (denosumab(LUNG), *zoledronic_acid(case, LUNG), *supplements(case))
-    treated_for_hypercalcaemia = documented(dx.hypercalcaemia_malignancy)
 
     yield Advice(
         rule="BP-001",
@@ -107,6 +118,7 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
         proposals=agents,
     )
 
+    treated_for_hypercalcaemia = documented(dx.hypercalcaemia_malignancy)
     outside_the_recommendation = lung_bone_metastasis & too_short_to_benefit & ~treated_for_hypercalcaemia
     months_left: Mapping[str, Fill] = {"life_expectancy": bare(trimmed(facts.status.life_expectancy))}
     if case.hook in CHART_HOOKS:
@@ -121,14 +133,18 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
             order=order.reference,
         )
 
-    for_risk_alone = all_of(
+
+def for_risk_alone(case: Case) -> Iterator[Advice]:
+    """BP-004: a bone-modifying agent in lung cancer without a bone metastasis on record."""
+    dx, already_protected = case.facts.dx, case.once(bma).current.any()
+    nothing_else_treated = all_of(
         (
             dx.lung_cancer,
             ~documented(dx.bone_met),
             ~dx.mm,
             ~dx.smm,
             ~dx.osteoporosis,
-            ~treated_for_hypercalcaemia,
+            ~documented(dx.hypercalcaemia_malignancy),
         )
     )
     suspected = dx.bone_met.is_suspected()
@@ -137,7 +153,7 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
     if case.hook in CHART_HOOKS:
         yield Advice(
             rule="BP-004",
-            because=for_risk_alone & already_protected,
+            because=nothing_else_treated & already_protected,
             unless=asked,
             holds={"only-suspected": suspected, "not-recorded": ~suspected, "no-indication": NO},
             proposals=image_the_bone,
@@ -146,7 +162,7 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
         other_reason = documented(order.indication.one_of("hypercalcaemia", "osteoporosis"))
         yield Advice(
             rule="BP-004",
-            because=for_risk_alone & (is_dose_for_cancer(case, order) | already_protected) & ~other_reason,
+            because=nothing_else_treated & (is_dose_for_cancer(case, order) | already_protected) & ~other_reason,
             unless=asked,
             holds={
                 "only-suspected": suspected,
@@ -157,15 +173,9 @@ def solid_tumours(case: Case) -> Iterator[Advice]:
             order=order.reference,
         )
 
-    yield Advice(
-        rule="BP-010",
-        because=~dx.lung_cancer & dx.other_solid_cancer & dx.bone_met,
-        unless=already_protected,
-    )
-
 
 def treated_bone_metastases(case: Case) -> Iterator[Advice]:
-    """BP-005 to BP-007 and BP-035: bone metastases on a bone-modifying agent."""
+    """BP-005 to BP-007: bone metastases on a bone-modifying agent."""
     facts, limits = case.facts, case.limits(GUIDANCE)
     dx, drugs = facts.dx, case.once(bma)
     lung_bone_metastasis, already_protected = dx.lung_cancer & dx.bone_met, drugs.current.any()
@@ -192,7 +202,22 @@ def treated_bone_metastases(case: Case) -> Iterator[Advice]:
         proposals=tuple(same_bisphosphonate(case, "longer-interval")),
     )
     yield Advice(rule="BP-007", because=treated_bone_metastasis)
-    yield Advice(rule="BP-035", because=lung_bone_metastasis & facts.meds.ici)
+
+
+def other_solid_tumours(case: Case) -> Iterator[Advice]:
+    """BP-010: another solid tumour in bone."""
+    dx = case.facts.dx
+    yield Advice(
+        rule="BP-010",
+        because=~dx.lung_cancer & dx.other_solid_cancer & dx.bone_met,
+        unless=on_treatment(case),
+    )
+
+
+def immunotherapy(case: Case) -> Iterator[Advice]:
+    """BP-035: an immune checkpoint inhibitor in lung cancer in bone."""
+    facts = case.facts
+    yield Advice(rule="BP-035", because=facts.dx.lung_cancer & facts.dx.bone_met & facts.meds.ici)
 
 
 # --- hypercalcaemia -----------------------------------------------------------------------------------------
@@ -206,6 +231,8 @@ def hypercalcaemia(case: Case) -> Iterator[Advice]:
     severe_as_reported = documented(facts.lab.ca_corr_mg_dl >= limits.severe_hypercalcaemia_mg_dl)
     severe = (calcium >= limits.severe_hypercalcaemia) | severe_as_reported
     raised = (calcium > case.limits(COMMON).hypercalcaemia) & (calcium < limits.severe_hypercalcaemia)
+    if not case.may_hold(cancer & (severe | raised)):
+        return
     zoledronic = tuple(zoledronic_acid_for_hypercalcaemia(case, "zoledronic-acid"))
     supplement_orders = at_hand(case, "calcium", "vitamin-d")
     orders = supplement_orders or at_hand(case, "bma")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recommenders.patient.advice import Advice, ChangedOrder, Label, Phrase, Proposal, ProposedMedication, Why
-from recommenders.patient.bone_agents import PROPOSED, dental_check
+from recommenders.patient.bone_agents import PROPOSED, dental_check, start_advised, start_pressed
 from recommenders.patient.courses import (
     ZOLEDRONIC,
     at_hand,
+    being_ordered,
     bma,
     bma_orders,
     days_since_dose,
@@ -18,6 +19,8 @@ from recommenders.patient.courses import (
     given_doses,
     is_active,
     is_given,
+    on_antiresorptive,
+    on_treatment,
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.precautions import (
@@ -52,12 +55,19 @@ GUIDANCE = guidance("monitoring")
 
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
-    yield from case.asked(teeth, "MON-001", "MON-002")
-    yield from case.asked(calcium, "MON-003", "MON-004")
-    yield from case.asked(jaw, "MON-006", "MON-011", "MON-013")
-    yield from case.asked(regular_tests, "MON-005", "MON-007", "MON-008", "MON-009")
-    yield from case.asked(infusion, "MON-010", "MON-012")
-    yield from case.asked(supplements, "SUPP-001", "SUPP-002", "SUPP-003")
+    meds = case.facts.meds
+    yield from case.asked(teeth, "MON-001", "MON-002", where=lambda: protected_or_to_be(case) | start_advised(case))
+    yield from case.asked(calcium, "MON-003", "MON-004", where=lambda: on_antiresorptive(case))
+    yield from case.asked(jaw, "MON-006", "MON-011", "MON-013", where=lambda: on_antiresorptive(case))
+    yield from case.asked(regular_tests, "MON-005", "MON-007", "MON-008", "MON-009", where=lambda: on_treatment(case))
+    yield from case.asked(infusion, "MON-010", "MON-012", where=lambda: being_ordered(case))
+    yield from case.asked(supplements, "SUPP-001", "SUPP-003", where=lambda: protected_or_to_be(case))
+    yield from case.asked(too_much_calcium, "SUPP-002", where=lambda: meds.calcium | meds.vitd)
+
+
+def protected_or_to_be(case: Case) -> Criterion:
+    """Tell whether a bone-modifying agent is current, or being ordered now."""
+    return on_treatment(case) | being_ordered(case)
 
 
 # --- teeth and jaw ------------------------------------------------------------------------------------------
@@ -73,15 +83,14 @@ def teeth(case: Case) -> Iterator[Advice]:
     teeth_in_order = seen_to & ~bad_teeth
     examine = tuple(dental_check(case, "dental-examination"))
 
-    start_pressed = case.fired("BP-001") | case.fired("BP-002") | case.fired("BP-020")
     high_calcium = documented(facts.lab.ca_corr > case.limits(COMMON).hypercalcaemia)
     if case.hook in CHART_HOOKS:
         yield Advice(
             rule="MON-001",
-            because=start_pressed | case.fired("BP-021"),
+            because=start_advised(case),
             unless=teeth_in_order,
             holds={
-                "does-not-wait": high_calcium | ~documented(start_pressed),
+                "does-not-wait": high_calcium | ~documented(start_pressed(case)),
                 "bad-teeth": documented(bad_teeth),
                 "no-indication": NO,
             },
@@ -123,22 +132,22 @@ def jaw(case: Case) -> Iterator[Advice]:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
     drugs, orders = case.once(bma), bma_orders(case)
 
-    being_ordered = given(bool(orders))
+    ordered = given(bool(orders))
     order_stands = given(any(is_active(course) for course in drugs.any.courses))
-    on_antiresorptive = drugs.any.any() | being_ordered
+    antiresorptive = on_antiresorptive(case)
     confirmed = documented(facts.onj.status.is_("confirmed"))
     at_risk = jaw_at_risk(facts)
     sent_to_surgeon = asked_lately(case, "oral-surgery-consultation")
     yield Advice(
         rule="MON-006",
-        because=on_antiresorptive & (at_risk | facts.dental.signs),
-        unless=sent_to_surgeon & ~being_ordered,
+        because=antiresorptive & (at_risk | facts.dental.signs),
+        unless=sent_to_surgeon & ~ordered,
         holds={
-            "confirmed-on-treatment": all_of((confirmed, ~being_ordered, order_stands)),
-            "past-dose-only": all_of((documented(at_risk), ~being_ordered, ~order_stands)),
+            "confirmed-on-treatment": all_of((confirmed, ~ordered, order_stands)),
+            "past-dose-only": all_of((documented(at_risk), ~ordered, ~order_stands)),
             "suspected": documented(at_risk) & ~confirmed,
             "only-signs": ~documented(at_risk),
-            "on-treatment": order_stands | being_ordered,
+            "on-treatment": order_stands | ordered,
         },
         fill={
             "onj.status": Phrase("confirmed" if confirmed.yes else "suspected"),
@@ -159,7 +168,7 @@ def jaw(case: Case) -> Iterator[Advice]:
     about = at_hand(case, "invasive-dental") or tuple(order.reference for order in orders)
     yield Advice(
         rule="MON-013",
-        because=on_antiresorptive & facts.dental.invasive_planned,
+        because=antiresorptive & facts.dental.invasive_planned,
         holds={"before-first-dose": all_of((first, ~dosed, ~documented(drugs.any.any()))), "dosed": dosed},
         fill={"dental_procedure": Phrase("dental-procedure"), **antiresorptives(case)},
         order=about[0] if about else None,
@@ -345,18 +354,18 @@ def regular_tests(case: Case) -> Iterator[Advice]:
         proposals=(ask_together("creatinine", "creatinine"),),
     )
 
-    on_treatment = drugs.current.any()
+    treated = on_treatment(case)
     electrolytes: tuple[tuple[Service, Reading], ...] = (("phosphate", lab.phosphate), ("magnesium", lab.magnesium))
     due = not_asked_lately(case, (service for service, result in electrolytes if not result.is_known))
     yield Advice(
         rule="MON-007",
-        because=on_treatment,
+        because=treated,
         unless=all_of(known(result) | asked_lately(case, service) for service, result in electrolytes),
         fill={"items": tuple(Label(f"lab.{service}") for service in due)},
         proposals=(ask_together("tests", *due),) if due else (),
     )
 
-    treated_myeloma = (dx.mm | dx.smm) & on_treatment
+    treated_myeloma = (dx.mm | dx.smm) & treated
     yield Advice(rule="MON-008", because=treated_myeloma, unless=known(facts.bone.ctx))
     yield Advice(rule="MON-009", because=treated_myeloma, unless=known(facts.mm.m_protein) & known(facts.mm.flcr))
 
@@ -419,18 +428,36 @@ def is_tablet(order: Order) -> Criterion:
 
 
 def supplements(case: Case) -> Iterator[Advice]:
-    """SUPP-001 to SUPP-003: calcium and vitamin D."""
+    """SUPP-001 and SUPP-003: calcium and vitamin D beside a bone-modifying agent."""
     limits, careful = case.limits(GUIDANCE), case.cautious("highest")
-    meds, corrected, drugs = careful.meds, careful.lab.ca_corr, case.once(bma)
+    meds, drugs = careful.meds, case.once(bma)
 
-    on_treatment = drugs.current.any()
+    treated = on_treatment(case)
     allowed = ~calcium_too_high_for_supplements(case)
     both_taken = meds.calcium & meds.vitd
     if case.hook in CHART_HOOKS:
-        yield lacking_supplements(case, on_treatment & allowed, drugs.current.includes(DENOSUMAB))
+        yield lacking_supplements(case, treated & allowed, drugs.current.includes(DENOSUMAB))
     for order in bma_orders(case):
         yield lacking_supplements(case, allowed, given(order.drug in DENOSUMAB), order)
 
+    little_calcium = meds.calcium_daily < limits.calcium_supplement
+    little_vitamin_d = meds.vitd_daily < limits.vitamin_d_supplement
+    below: list[Fill] = []
+    if little_calcium.yes:
+        below.append(Phrase("below", {"daily": meds.calcium_daily, "limit": limits.calcium_supplement.value}))
+    if little_vitamin_d.yes:
+        below.append(Phrase("below-vitamin-d", {"daily": meds.vitd_daily, "limit": limits.vitamin_d_supplement.value}))
+    yield Advice(
+        rule="SUPP-003",
+        because=treated & both_taken & (little_calcium | little_vitamin_d) & allowed,
+        fill={"below": tuple(below)},
+    )
+
+
+def too_much_calcium(case: Case) -> Iterator[Advice]:
+    """SUPP-002: calcium or vitamin D is taken although calcium is high."""
+    careful = case.cautious("highest")
+    meds, corrected = careful.meds, careful.lab.ca_corr
     supplement_orders = at_hand(case, "calcium", "vitamin-d")
     yield Advice(
         rule="SUPP-002",
@@ -442,19 +469,6 @@ def supplements(case: Case) -> Iterator[Advice]:
         },
         order=supplement_orders[0] if supplement_orders else None,
         beside=supplement_orders[1:],
-    )
-
-    little_calcium = meds.calcium_daily < limits.calcium_supplement
-    little_vitamin_d = meds.vitd_daily < limits.vitamin_d_supplement
-    below: list[Fill] = []
-    if little_calcium.yes:
-        below.append(Phrase("below", {"daily": meds.calcium_daily, "limit": limits.calcium_supplement.value}))
-    if little_vitamin_d.yes:
-        below.append(Phrase("below-vitamin-d", {"daily": meds.vitd_daily, "limit": limits.vitamin_d_supplement.value}))
-    yield Advice(
-        rule="SUPP-003",
-        because=on_treatment & both_taken & (little_calcium | little_vitamin_d) & allowed,
-        fill={"below": tuple(below)},
     )
 
 

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING
 
 from recommenders.operating.fractures import bone_in_myeloma
 from recommenders.operating.interventional import cement_at_the_order, interventional
-from recommenders.operating.lists import surgical_lists
+from recommenders.operating.lists import LISTED, surgical_lists
 from recommenders.operating.long_bones import lost_along_the_femur, mirels
 from recommenders.operating.parts import GUIDANCE
 from recommenders.operating.review import synthesis
-from recommenders.operating.spine import cord, reported_cord, sins_stability
+from recommenders.operating.spine import (
+    cord_in_question,
+    deficit_not_graded,
+    graded_cord,
+    reported_cord,
+    sins_stability,
+)
 from recommenders.patient.fracture_risk import fracture_risks, risk_pct
-from recommenders.patient.spine import stabilities
+from recommenders.patient.spine import any_compression, stabilities
+from recommenders.patient.surgery import bone_disease
+from recommenders.vocabulary.logic import documented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,16 +32,19 @@ __all__ = ["GUIDANCE", "rules", "values"]
 
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
+    facts = case.facts
     yield from mirels(case)
     yield from lost_along_the_femur(case)
-    yield from cord(case)
-    yield from reported_cord(case)
+    yield from case.asked(graded_cord, "ESCC-001", "ESCC-002", "ESCC-003", where=lambda: cord_in_question(case))
+    yield from case.asked(deficit_not_graded, "ESCC-004", where=lambda: documented(facts.spine.neuro_deficit))
+    yield from case.asked(reported_cord, "ESCC-005", where=lambda: any_compression(case))
     yield from sins_stability(case)
-    yield from surgical_lists(case)
-    yield from synthesis(case)
-    yield from interventional(case)
+    yield from case.asked(surgical_lists, *LISTED, where=lambda: bone_disease(case))
+    yield from case.asked(synthesis, "SURG-030", "SURG-031", where=lambda: bone_disease(case))
+    if facts.lesions.items or case.whole:
+        yield from interventional(case)
     yield from cement_at_the_order(case)
-    yield from bone_in_myeloma(case)
+    yield from case.asked(bone_in_myeloma, "SURG-036", where=lambda: facts.dx.mm | facts.dx.smm)
 
 
 def values(case: Case) -> Mapping[str, Value]:

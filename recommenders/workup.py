@@ -26,11 +26,15 @@ __all__ = ["GUIDANCE", "rules"]
 
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
+    dx, local = case.facts.dx, case.facts.local
+    bone_metastasis = documented(dx.bone_met)
     yield from _support(case)
     yield from imaging_rules(case)
     yield from _biopsy(case)
-    yield from _response(case)
-    yield from _pain(case)
+    yield Advice(rule="DX-010", because=dx.lung_cancer & bone_metastasis)
+    yield from case.asked(_response, "DX-011", where=lambda: bone_metastasis & case.facts.meds.antineoplastic)
+    yield from case.asked(_primary, "DX-012", where=lambda: local.ortho_first_presentation)
+    yield from case.asked(_pain, *(f"PAIN-00{n}" for n in range(1, 7)), where=lambda: bone_metastasis)
     yield from team(case)
 
 
@@ -74,9 +78,9 @@ def _biopsy(case: Case) -> Iterator[Advice]:
 
 
 def _response(case: Case) -> Iterator[Advice]:
+    """DX-011: symptoms worsen while the markers fall."""
     facts = case.facts
-    dx, clin, local = facts.dx, facts.clin, facts.local
-    yield Advice(rule="DX-010", because=dx.lung_cancer & documented(dx.bone_met))
+    dx, clin = facts.dx, facts.clin
     worse = clin.symptoms_worse
     looked_since = any(study.date and worse.date and study.date >= worse.date for study in imaging(facts))
     yield Advice(
@@ -85,6 +89,12 @@ def _response(case: Case) -> Iterator[Advice]:
         unless=given(looked_since),
         holds={"spinal": documented(spine_lesion(case))},
     )
+
+
+def _primary(case: Case) -> Iterator[Advice]:
+    """DX-012: a bone that is the first sign of a disease nobody has named."""
+    facts = case.facts
+    dx, local = facts.dx, facts.local
     bone = facts.lesions.items[0].bone if len(facts.lesions) == 1 else ANY_BONE
     yield Advice(
         rule="DX-012",

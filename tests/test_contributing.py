@@ -103,7 +103,7 @@ def test_a_rule_without_its_decision_is_named(tree: Path) -> None:
 def test_a_rule_that_its_section_is_not_asked_for_by_is_named_with_the_line_to_write(tree: Path) -> None:
     apply(tree)
     module = tree / "recommenders/bone_protection.py"
-    module.write_text(module.read_text(encoding="utf-8").replace(', "BP-900")', ")"), encoding="utf-8")
+    module.write_text(module.read_text(encoding="utf-8").replace(', "BP-900"', ""), encoding="utf-8")
     done = in_copy(tree, "tests/test_assessment.py", "-k", "section")
     assert done.returncode != 0
     said = 'recommenders/bone_protection.py: write "BP-900" into case.asked(treated_bone_metastases, …)'

@@ -26,7 +26,6 @@ def cord(case: Case) -> Iterator[Advice]:
     """RT-011: compression of the cord is called at once, to both."""
     facts = case.facts
     grade, deficit = facts.spine.escc, facts.spine.neuro_deficit
-    reasons = (*diagnoses(case), "spine.neuro_deficit", "lesions[]")
     reassured = documented(grade.one_of("0", "1a", "1b") & graded_since_deficit(case))
     deficit_unexplained = documented(deficit) & documented(spine_lesion(case)) & ~reassured
     coded = [event for event in compressions(case) if not _is_settled(case, event)]
@@ -39,9 +38,13 @@ def cord(case: Case) -> Iterator[Advice]:
         (listed, newest),
         (deficit_unexplained, deficit.date),
     )
+    compressed = any_of(finding for finding, _ in findings)
+    if not case.may_hold(compressed):
+        return
     treated = [spine_treated(case, since, radiotherapy=True) for finding, since in findings if finding.yes]
     all_treated = bool(treated) and all(done.yes for done in treated)
     since = max((day for finding, day in findings if finding.yes and day is not None), default=None)
+    reasons = (*diagnoses(case), "spine.neuro_deficit", "lesions[]")
     no_mri = documented(facts.local.mri_contraindicated)
     has_mri = imaged_within(facts, ("mri",), case.limits(GUIDANCE).relief_looked_for, shows_spine, since)
     image = () if (no_mri | has_mri).yes else (ask("whole-spine-mri-today", "mri-whole-spine", reasons, urgent=True),)
@@ -51,7 +54,7 @@ def cord(case: Case) -> Iterator[Advice]:
     )
     yield Advice(
         rule="RT-011",
-        because=any_of(finding for finding, _ in findings),
+        because=compressed,
         unless=any_of(treated) if all_treated else NO,
         fill={"cord_reason": _cord_reason(grade_compresses(case).yes, newest, deficit_unexplained.yes)},
         about=SPINE_KEY,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def radionuclide_rules(case: Case) -> Iterator[Advice]:
     """RT-009: counts, the tumour board and what comes after, before a radionuclide is given."""
-    yield _before_radionuclide(case, None, case.facts.meds.radionuclide_planned.criterion())
+    planned = case.facts.meds.radionuclide_planned.criterion()
+    if case.may_hold(planned):
+        yield _before_radionuclide(case, None, planned)
     for order in case.orders_at_hand:
         if "radionuclide" in order.kinds:
             yield _before_radionuclide(case, order, given(holds=True))

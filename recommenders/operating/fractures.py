@@ -36,6 +36,9 @@ def broken_bone(case: Case, lists: Surgery) -> Iterator[Advice]:
     facts, limits = case.facts, case.limits(GUIDANCE)
     fracture, bone = facts.pathological_fracture, fractured_bone(facts)
     item = lists.of("SURG-026")
+    broken = asked_together(lists.scope, item.found)
+    if not case.may_hold(broken):
+        return
     told = given(bone.site is not None)
     limb, spine = lies_in(fracture.bone, LONG_BONES, "limb"), lies_in(fracture.bone, SPINE, "spine")
     pelvis = lies_in(fracture.bone, TABLES["pelvic_bones"], "pelvis")
@@ -52,7 +55,7 @@ def broken_bone(case: Case, lists: Surgery) -> Iterator[Advice]:
         proposals = (ask("orthopaedic-consultation", "orthopaedic-consultation", reasons, about=about),)
     yield Advice(
         rule="SURG-026",
-        because=asked_together(lists.scope, item.found),
+        because=broken,
         unless=item.done | all_asked(case, proposals, fracture.current.date),
         fill={"date": fracture.current.date or "", "fracture_site": _fracture_site(case)},
         about=about,

@@ -87,7 +87,10 @@ def _present(risks: Mapping[str, Criterion]) -> tuple[Fill, ...]:
 
 def cement_at_the_order(case: Case) -> Iterator[Advice]:
     """SURG-035 at an order of osteoplasty."""
-    facts, risks = case.facts, _cement_risks(case)
+    facts = case.facts
+    if not any("osteoplasty" in order.kinds for order in case.orders_at_hand):
+        return
+    risks = _cement_risks(case)
     dangerous = documented(facts.status.coagulopathy_uncontrolled | facts.status.active_infection)
     bleeding = documented(facts.status.coagulopathy_uncontrolled)
     tests = (ask("coagulation-tests-and-platelet", "coagulation-tests", diagnoses(case)),) if bleeding.yes else ()

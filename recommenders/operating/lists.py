@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LEADING = frozenset({"SURG-006", "SURG-007", "SURG-008", *(f"SURG-02{n}" for n in range(1, 10))})
 _OWN_WORDS = frozenset({"SURG-026", "SURG-027", "SURG-028"})
 """Lines of the lists that speak for themselves; the others are told in the words of SURG-030."""
+LISTED = tuple(f"SURG-{n:03}" for n in (*range(1, 9), *range(11, 15), *range(21, 30)))
+"""The lines of the lists."""
 
 
 def surgical_lists(case: Case) -> Iterator[Advice]:
@@ -41,11 +43,12 @@ def _list_fill(case: Case, rule: str) -> dict[str, Fill]:
     facts = case.facts
     if rule in {"SURG-006", "SURG-021"}:
         return {"study": skeleton_study(case), "date": facts.bx.bone_done.date or ""}
-    by_rule: dict[str, dict[str, Fill]] = {
-        "SURG-001": {"life": bare(facts.status.life_expectancy)},
-        "SURG-011": {"life": bare(facts.status.life_expectancy)},
-        "SURG-012": {"count": facts.dx.bone_met_count},
-        "SURG-013": {"organs": facts.dx.visceral_met_organs},
-        "SURG-014": {"unfit": Phrase("unfit") if facts.status.fit_for_surgery.value is False else Phrase("poor")},
-    }
-    return by_rule.get(rule, {"last_treatment": Phrase("conservative"), "date": ""})
+    if rule in {"SURG-001", "SURG-011"}:
+        return {"life": bare(facts.status.life_expectancy)}
+    if rule == "SURG-012":
+        return {"count": facts.dx.bone_met_count}
+    if rule == "SURG-013":
+        return {"organs": facts.dx.visceral_met_organs}
+    if rule == "SURG-014":
+        return {"unfit": Phrase("unfit" if facts.status.fit_for_surgery.value is False else "poor")}
+    return {"last_treatment": Phrase("conservative"), "date": ""}

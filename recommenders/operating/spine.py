@@ -9,6 +9,7 @@ from recommenders.patient.advice import Advice, Phrase, Proposal
 from recommenders.patient.lesions import imaged_within, newest_date, shows_spine
 from recommenders.patient.services import all_asked, ask, not_asked
 from recommenders.patient.spine import (
+    any_compression,
     compressions,
     cord_compressed,
     grade_compresses,
@@ -42,7 +43,7 @@ def _both_called(case: Case, since: dt.date | None) -> tuple[Proposal, ...]:
     return not_asked(case, both, since)
 
 
-def _cord_in_question(case: Case) -> Criterion:
+def cord_in_question(case: Case) -> Criterion:
     """Tell whether the spine is known to be involved: only then is the grade asked for."""
     facts = case.facts
     grade = facts.spine.escc
@@ -61,13 +62,12 @@ def _cord_in_question(case: Case) -> Criterion:
     )
 
 
-def cord(case: Case) -> Iterator[Advice]:
-    """ESCC-001 to ESCC-004: what the grade of compression asks for, and a deficit without a grade."""
+def graded_cord(case: Case) -> Iterator[Advice]:
+    """ESCC-001 to ESCC-003: what the grade of compression asks for."""
     facts = case.facts
     grade, deficit = facts.spine.escc, facts.spine.neuro_deficit
-    in_question = _cord_in_question(case)
+    in_question = cord_in_question(case)
     reasons = (*diagnoses(case), "spine.neuro_deficit", "lesions[]")
-    older = documented(known(grade) & deficit & ~graded_since_deficit(case))
 
     yield Advice(
         rule="ESCC-001",
@@ -95,6 +95,14 @@ def cord(case: Case) -> Iterator[Advice]:
         holds={"against": anything_against(case)},
         proposals=_both_called(case, grade.date),
     )
+
+
+def deficit_not_graded(case: Case) -> Iterator[Advice]:
+    """ESCC-004: a deficit beside a lesion of the spine, and no grade since."""
+    facts = case.facts
+    grade, deficit = facts.spine.escc, facts.spine.neuro_deficit
+    reasons = (*diagnoses(case), "spine.neuro_deficit", "lesions[]")
+    older = documented(known(grade) & deficit & ~graded_since_deficit(case))
     no_mri = documented(facts.local.mri_contraindicated)
     image = (
         ask("whole-spine-ct-today", "ct-whole-spine", reasons, urgent=True)
@@ -128,7 +136,7 @@ def reported_cord(case: Case) -> Iterator[Advice]:
     undated = given(coded.yes and since is None) & ~documented(spine_lesion(case))
     yield Advice(
         rule="ESCC-005",
-        because=documented(cancer) & any_of((reported, coded, weak)) & ~graded,
+        because=documented(cancer) & any_compression(case) & ~graded,
         unless=spine_treated(case, since, radiotherapy=True),
         fill={
             "cord_reason": _cord_reason(reported.yes, coded.yes),

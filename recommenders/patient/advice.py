@@ -298,9 +298,31 @@ class Case:
         found: tuple[Order, T] = self._once[key]  # type: ignore[assignment] # stored under the function that made it
         return found[1]
 
-    def asked(self, section: Callable[[Case], Iterable[Advice]], *rules: str) -> Iterable[Advice]:
-        """Give what a section of a topic says; nothing where none of its rules is asked for."""
-        return section(self) if self.whole or self.wanted is None or not self.wanted.isdisjoint(rules) else ()
+    def asked(
+        self,
+        section: Callable[[Case], Iterable[Advice]],
+        *rules: str,
+        where: Callable[[], Logical] | None = None,
+    ) -> Iterable[Advice]:
+        """
+        Give what a section of a topic says; nothing where none of its rules is asked for.
+
+        None of its rules can hold but `where` that holds: where it certainly does not, the section is passed over.
+        """
+        if not self.whole:
+            if self.wanted is not None and self.wanted.isdisjoint(rules):
+                return ()
+            if where is not None and where().criterion().no:
+                return ()
+        return section(self)
+
+    def may_hold(self, because: Criterion) -> bool:
+        """
+        Tell whether a rule of this condition is worth putting into words: it holds or may hold.
+
+        Most rules are certainly not met, and nobody asks for those unless the `whole` is asked for.
+        """
+        return because.holds is not False or self.whole
 
     def hear(self, advice: Advice, supersedes: tuple[str, ...]) -> None:
         """Note what a rule said, so that later rules can refer to it."""

@@ -42,6 +42,16 @@ def unsafe_to_start(case: Case) -> Criterion:
     )
 
 
+def start_pressed(case: Case) -> Criterion:
+    """Tell whether a start is advised in this call, and more than considered."""
+    return case.fired("BP-001") | case.fired("BP-002") | case.fired("BP-020")
+
+
+def start_advised(case: Case) -> Criterion:
+    """Tell whether a start is advised in this call, or may be considered."""
+    return start_pressed(case) | case.fired("BP-021")
+
+
 def calcium_known_for_an_order(case: Case) -> Criterion:
     """Tell whether calcium is recent enough to sign an order of a bone agent on it; never unknown."""
     return case.facts.lab.ca_total.within(windows("order", case.site)["lab.ca_total"], case.facts.as_of)

@@ -14,7 +14,7 @@ from recommenders.patient.scope import scope_of
 from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, replace
 from recommenders.vocabulary.formulas import DAYS_PER_MONTH
 from recommenders.vocabulary.guidance import CHART_HOOKS, guidance
-from recommenders.vocabulary.logic import Condition, Criterion, Truth, leaf
+from recommenders.vocabulary.logic import Condition, Criterion, Truth, given, leaf
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB, ONCOLOGIC, Course, Courses, Dose
 
 if TYPE_CHECKING:
@@ -265,6 +265,21 @@ def _interval(courses: Iterable[Course], limits: Limits) -> Reading:
     return exactly(blank, Decimal(str(median(usual))), resources=names, flags=("from-doses",))
 
 
+def on_treatment(case: Case) -> Criterion:
+    """Tell whether a bone-modifying agent of oncologic strength is current."""
+    return case.once(bma).current.any()
+
+
+def ever_on_treatment(case: Case) -> Criterion:
+    """Tell whether a bone-modifying agent of oncologic strength is current or was given before."""
+    return on_treatment(case) | case.once(bma).past.any()
+
+
+def on_antiresorptive(case: Case) -> Criterion:
+    """Tell whether any bone-modifying agent is current or being ordered, of osteoporosis strength too."""
+    return case.once(bma).any.any() | being_ordered(case)
+
+
 # --- orders and doses ---------------------------------------------------------------------------------------
 
 
@@ -278,6 +293,11 @@ def bma_orders(case: Case) -> tuple[Order, ...]:
         return ()
     in_scope = case.once(scope_of).kind == "diagnosis"
     return tuple(order for order in case.orders_at_hand if order.is_bma and (in_scope or order.drug in ONCOLOGIC))
+
+
+def being_ordered(case: Case) -> Criterion:
+    """Tell whether a bone-modifying agent is being ordered now; never unknown."""
+    return given(bool(bma_orders(case)))
 
 
 def at_hand(case: Case, *kinds: OrderKind) -> tuple[str, ...]:

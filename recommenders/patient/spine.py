@@ -124,6 +124,11 @@ def new_leg_weakness(case: Case) -> Criterion:
     return documented(fact) & given(recent and diseased)
 
 
+def any_compression(case: Case) -> Criterion:
+    """Tell whether anything but a grade says that the cord is compressed: a report, a code, new weak legs."""
+    return any_of((reported_compression(case), cord_compressed(case), new_leg_weakness(case)))
+
+
 # --- stability ----------------------------------------------------------------------------------------------
 
 

@@ -179,6 +179,8 @@ def surgical_class(case: Case) -> SurgicalClass | None:
 
     An urgent trigger always wins: contraindications are listed beside it, never instead of it.
     """
+    if bone_disease(case).no:
+        return None
     lists = surgery(case)
     whole = lists.found & ~lists.done
     if whole.no:

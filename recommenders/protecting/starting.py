@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Advice, Proposal, ProposedService
+from recommenders.patient.bone_agents import start_advised, start_pressed
 from recommenders.patient.checklist import CheckItem, calcium_and_creatinine, electrolytes, imaging
 from recommenders.patient.courses import GUIDANCE as COURSES
 from recommenders.patient.courses import ZOLEDRONIC, bma, bma_orders, days_since_dose, first_dose
 from recommenders.patient.myeloma_bone import smouldering_verdicts
-from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class
+from recommenders.patient.myeloma_class import myeloma_class
 from recommenders.patient.myeloma_risk import high_by_mayo
 from recommenders.patient.precautions import is_minor, kidneys_failing
 from recommenders.patient.services import not_asked_lately
@@ -25,15 +26,9 @@ if TYPE_CHECKING:
 
 
 def starting(case: Case) -> Iterator[Advice]:
-    """BP-008, BP-009, BP-032 and BP-036: what belongs to a start that is advised or being ordered."""
-    start_pressed = case.fired("BP-001") | case.fired("BP-002") | case.fired("BP-020")
-    start_considered = case.fired("BP-021")
-    yield Advice(rule="BP-008", because=start_pressed | start_considered)
-
-    yield from checklist(case, start_pressed, start_considered)
-
-    if may_have_plasma_cells(case) or case.whole:
-        yield from starting_in_myeloma(case)
+    """BP-008 and BP-009: what belongs to a start that is advised or being ordered."""
+    yield Advice(rule="BP-008", because=start_advised(case))
+    yield from checklist(case)
 
 
 def starting_in_myeloma(case: Case) -> Iterator[Advice]:
@@ -61,7 +56,7 @@ def starting_in_myeloma(case: Case) -> Iterator[Advice]:
     yield Advice(rule="BP-036", because=start_in_myeloma & high_risk, unless=drugs.current.any())
 
 
-def checklist(case: Case, start_pressed: Criterion, start_considered: Criterion) -> Iterator[Advice]:
+def checklist(case: Case) -> Iterator[Advice]:
     """
     BP-009: what is still missing before a first dose, advised or being ordered.
 
@@ -69,8 +64,7 @@ def checklist(case: Case, start_pressed: Criterion, start_considered: Criterion)
     """
     if case.hook in CHART_HOOKS:
         items = (imaging(case), *calcium_and_creatinine(case), *electrolytes(case))
-        start_advised = start_pressed | start_considered
-        yield _checklist(case, start_advised, items, only_smouldering=~documented(start_pressed))
+        yield _checklist(case, start_advised(case), items, only_smouldering=~documented(start_pressed(case)))
     for order in bma_orders(case):
         yield _checklist(case, first_dose(case, order), (imaging(case), *electrolytes(case)), order=order.reference)
 

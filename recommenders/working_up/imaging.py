@@ -35,12 +35,14 @@ WHOLE_SKELETON = ("spect", "pet")
 
 
 def imaging_rules(case: Case) -> Iterator[Advice]:
-    yield from _image_the_cord(case)
-    yield _image_the_site(case)
-    yield from _confirm_a_scan(case)
-    yield _negative_xray(case)
-    yield _confirm_a_suspicion(case)
-    yield from _screening(case)
+    dx = case.facts.dx
+    no_metastasis = dx.lung_cancer & no_bone_metastasis(case.facts)
+    yield from case.asked(_image_the_cord, "DX-004", where=lambda: dx.lung_cancer | dx.bone_met)
+    yield from case.asked(_image_the_site, "DX-001", where=lambda: no_metastasis)
+    yield from case.asked(_confirm_a_scan, "DX-003", where=lambda: no_metastasis)
+    yield from case.asked(_negative_xray, "DX-005", where=lambda: dx.lung_cancer)
+    yield from case.asked(_confirm_a_suspicion, "DX-002", where=lambda: dx.lung_cancer & dx.bone_met.is_suspected())
+    yield from case.asked(_screening, "DX-006", "DX-007", where=lambda: dx.lung_cancer)
 
 
 def _image_the_cord(case: Case) -> Iterator[Advice]:
@@ -50,6 +52,8 @@ def _image_the_cord(case: Case) -> Iterator[Advice]:
     deficit, nerve = documented(spine.neuro_deficit), documented(clin.nerve_compression)
     no_mri = documented(facts.local.mri_contraindicated)
     in_question = clin.nerve_compression | deficit | documented(spine_lesion(case))
+    if not case.may_hold(in_question):
+        return
     since = spine.neuro_deficit.date if deficit.yes else clin.nerve_compression.date if nerve.yes else None
     reasons = (*diagnoses(case), "spine.neuro_deficit", "clin.nerve_compression", "lesions[]")
     cord = deficit | nerve
@@ -83,7 +87,7 @@ def _graded_on_mri(case: Case) -> Criterion:
     return known(grade) & (graded_since_deficit(case) | ~documented(deficit))
 
 
-def _image_the_site(case: Case) -> Advice:
+def _image_the_site(case: Case) -> Iterator[Advice]:
     """DX-001: signs of bone metastasis in lung cancer, and whether their place was imaged."""
     facts, limits = case.facts, case.limits(GUIDANCE)
     clin, spine, fracture = facts.clin, facts.spine, facts.pathological_fracture
@@ -117,7 +121,7 @@ def _image_the_site(case: Case) -> Advice:
     painful = documented(clin.bone_pain | clin.motion_limited)
     high_calcium = documented(clin.hypercalcaemia)
     wanted = tuple(_site_orders(case, cord, broken, painful))
-    return Advice(
+    yield Advice(
         rule="DX-001",
         because=facts.dx.lung_cancer & no_bone_metastasis(facts) & any_of((*(s for s, _ in placed), *without_place)),
         unless=done_already | (all_asked(case, wanted[:1]) if wanted else NO),
@@ -187,6 +191,9 @@ def _confirm_a_scan(case: Case) -> Iterator[Advice]:
     """DX-003: a bone scan that is positive or suspicious is confirmed at that place."""
     facts, limits = case.facts, case.limits(GUIDANCE)
     scan = newest_study(facts, "spect")
+    shown = _result(scan, "spect", "positive", "equivocal")
+    if not case.may_hold(shown):
+        return
     bone = scan.bone if scan else ANY_BONE
     no_mri = documented(facts.local.mri_contraindicated)
     reasons, about, since = diagnoses(case), about_bone(bone), scan.date if scan else None
@@ -195,7 +202,7 @@ def _confirm_a_scan(case: Case) -> Iterator[Advice]:
     already = asked(case, "ct", "mri", "xray", about=about, since=since)
     yield Advice(
         rule="DX-003",
-        because=facts.dx.lung_cancer & no_bone_metastasis(facts) & _result(scan, "spect", "positive", "equivocal"),
+        because=facts.dx.lung_cancer & no_bone_metastasis(facts) & shown,
         unless=imaged_within(facts, LOCAL_IMAGING, limits.imaging_recent, lambda study: shows(study, bone)) | already,
         fill={"site": named(bone), "scan_date": since or ""},
         about=about,
@@ -207,7 +214,7 @@ def _confirm_a_scan(case: Case) -> Iterator[Advice]:
     )
 
 
-def _negative_xray(case: Case) -> Advice:
+def _negative_xray(case: Case) -> Iterator[Advice]:
     """DX-005: a CT where an X-ray of lately does not explain the pain or the scan, or where no MRI can be done."""
     facts, limits = case.facts, case.limits(GUIDANCE)
     dx, clin = facts.dx, facts.clin
@@ -217,12 +224,15 @@ def _negative_xray(case: Case) -> Advice:
     positive = documented(_result(scan, "spect", "positive"))
     no_mri = documented(facts.local.mri_contraindicated)
     no_mri_possible = (dx.bone_met.is_suspected() | clin.nerve_compression) & no_mri
+    not_explained = (positive & negative) | (clin.bone_pain & negative) | no_mri_possible
+    if not case.may_hold(not_explained):
+        return
     bone = next((study.bone for study in (scan, xray) if study is not None and study.site), ANY_BONE)
     wanted = (ask("order-ct-of", "ct", diagnoses(case), about=about_bone(bone)),)
     cord = documented(facts.spine.neuro_deficit | clin.nerve_compression)
-    return Advice(
+    yield Advice(
         rule="DX-005",
-        because=dx.lung_cancer & ((positive & negative) | (clin.bone_pain & negative) | no_mri_possible),
+        because=dx.lung_cancer & not_explained,
         unless=imaged_within(facts, ("ct",), limits.imaging_recent) | all_asked(case, wanted),
         fill={"site": named(bone), "xray_date": xray.date if xray and xray.date else ""},
         about=about_bone(bone),
@@ -235,7 +245,7 @@ def _negative_xray(case: Case) -> Advice:
     )
 
 
-def _confirm_a_suspicion(case: Case) -> Advice:
+def _confirm_a_suspicion(case: Case) -> Iterator[Advice]:
     """DX-002: bone metastasis is suspected, and nothing was done about it since."""
     facts = case.facts
     suspected = facts.dx.bone_met
@@ -248,7 +258,7 @@ def _confirm_a_suspicion(case: Case) -> Advice:
     )
     biopsied = facts.bx.bone_done.value is True and facts.bx.bone_done.date is not None and since is not None
     done = given(looked or (biopsied and facts.bx.bone_done.date >= since))  # type: ignore[operator] # both told
-    return Advice(
+    yield Advice(
         rule="DX-002",
         because=facts.dx.lung_cancer & suspected.is_suspected(),
         unless=done | asked(case, "ct", "mri", "bone-biopsy", since=since),
@@ -274,11 +284,14 @@ def _screening(case: Case) -> Iterator[Advice]:
                 unless=order.indication.is_("staging"),
                 order=order.reference,
             )
+    no_metastasis = dx.lung_cancer & no_bone_metastasis(facts)
+    if not case.may_hold(no_metastasis):
+        return
     metastatic = any(lesion.nature.value == "metastasis" for lesion in facts.lesions)
     wanted = (ask("order-a-bone-scan", "bone-scan", diagnoses(case)),)
     yield Advice(
         rule="DX-007",
-        because=dx.lung_cancer & no_bone_metastasis(facts),
+        because=no_metastasis,
         unless=imaged_within(facts, WHOLE_SKELETON, limits.bone_scan_due, _of_the_whole_skeleton)
         | asked(case, "bone-scan", "pet-ct"),
         fill={"lung_date": dx.lung_cancer.date or ""},
