@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recommenders.ordering.before_a_dose import kidneys_and_calcium_known
-from recommenders.ordering.denosumab import denosumab, denosumab_and_weak_kidneys
+from recommenders.ordering.denosumab import denosumab, denosumab_and_weak_kidneys, kidneys_weak
 from recommenders.ordering.duplicates import same_drug_twice, two_agents
 from recommenders.ordering.every_agent import allergic, child_or_pregnancy, overdosed, pushed, too_early, wrong_route
 from recommenders.ordering.extreme_weight import extreme_weight
@@ -38,9 +38,6 @@ BY_DRUG: Mapping[str, Callable[[Case, Order], Iterable[Advice]]] = {
 }
 """What is asked of one agent only."""
 
-EVERY_AGENT = (kidneys_and_calcium_known, too_early, overdosed, wrong_route, same_drug_twice)
-"""What is asked of every bone-modifying agent."""
-
 HARMS_A_FETUS = frozenset({"bma", "ifosfamide", "melphalan"})
 
 
@@ -48,23 +45,26 @@ def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case, order by order."""
     for order in case.orders_at_hand:
         yield from _of_one_order(case, order)
-    yield from denosumab_and_weak_kidneys(case)
-    yield from two_agents(case)
+    yield from case.asked(denosumab_and_weak_kidneys, "DOSE-013", where=lambda: kidneys_weak(case))
+    yield from case.asked(two_agents, "DOSE-014", "DOSE-015", "DOSE-016")
 
 
 def _of_one_order(case: Case, order: Order) -> Iterator[Advice]:
     if order.is_bma:
         if (of_this_drug := BY_DRUG.get(order.drug or "")) is not None:
             yield from of_this_drug(case, order)
-        for ask in EVERY_AGENT:
-            yield from ask(case, order)
+        yield from kidneys_and_calcium_known(case, order)
+        yield from case.asked(too_early, "DOSE-017", of=order)
+        yield from case.asked(overdosed, "DOSE-019", of=order)
+        yield from case.asked(wrong_route, "DOSE-025", of=order)
+        yield from case.asked(same_drug_twice, "DOSE-027", of=order)
     if HARMS_A_FETUS.intersection(order.kinds):
-        yield from child_or_pregnancy(case, order)
+        yield from case.asked(child_or_pregnancy, "DOSE-021", of=order)
     if "invasive-dental" in order.kinds:
-        yield from dental_surgery(case, order)
-    yield from allergic(case, order)
-    yield from pushed(case, order)
-    yield from extreme_weight(case, order)
+        yield from case.asked(dental_surgery, "DOSE-031", of=order)
+    yield from case.asked(allergic, "DOSE-024", of=order)
+    yield from case.asked(pushed, "DOSE-026", of=order)
+    yield from case.asked(extreme_weight, "DOSE-032", of=order)
 
 
 def concerns(case: Case) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recommenders.patient.advice import Advice
     from recommenders.vocabulary.guidance import Hook
     from recommenders.vocabulary.logic import Logical
+    from recommenders.vocabulary.records import Order
 
 CASES = load_all()
 
@@ -91,13 +92,14 @@ def test_a_section_says_only_the_rules_that_it_is_asked_for_by_and_none_holds_wh
 
     def checked(
         case: Case,
-        section: Callable[[Case], Iterable[Advice]],
+        section: Callable[..., Iterable[Advice]],
         *rules: str,
         where: Callable[[], Logical] | None = None,
+        of: Order | None = None,
     ) -> Iterator[Advice]:
         is_passed_over = where is not None and where().criterion().no
         file = section.__module__.replace(".", "/") + ".py"
-        for advice in section(case):
+        for advice in section(case) if of is None else section(case, of):
             asked.add(advice.rule)
             if advice.rule not in rules:
                 forgotten.add(f'{file}: write "{advice.rule}" into case.asked({section.__name__}, …)')

@@ -47,18 +47,20 @@ WITH_A_TABLE = frozenset({"zoledronic", "ibandronate"})
 def kidneys_and_calcium_known(case: Case, order: Order) -> Iterator[Advice]:
     """Yield what one order of a bone-modifying agent still needs to be known."""
     if order.drug in BISPHOSPHONATES:
-        yield _creatinine_needed(case, order)
-    yield _calcium_needed(case, order)
-    yield _below_the_laboratorys_limit(case, order)
-    yield _contradictory(case, order)
+        yield from case.asked(_creatinine_needed, "DOSE-010", of=order)
+    yield from case.asked(_calcium_needed, "DOSE-011", of=order)
+    yield from case.asked(_below_the_laboratorys_limit, "DOSE-012", of=order)
+    yield from case.asked(_contradictory, "DOSE-023", of=order)
 
 
 # --- the kidneys --------------------------------------------------------------------------------------------
 
 
-def _creatinine_needed(case: Case, order: Order) -> Advice:
+def _creatinine_needed(case: Case, order: Order) -> Iterator[Advice]:
     facts, recorded = case.cautious(), case.facts
     patient, lab = facts.patient, facts.lab
+    if not case.may_hold(~known(lab.crcl)):
+        return
     gaps = remarks.clearance_gaps(facts)
     if is_contradictory(recorded.lab.creatinine).yes:
         gaps = [name for name in gaps if name != lab.creatinine.name]  # DOSE-023 speaks of it
@@ -69,7 +71,7 @@ def _creatinine_needed(case: Case, order: Order) -> Advice:
     dose = order.dose_mg.value if order.dose_mg.is_known else None
     creatinine_limit = None if measured.yes else creatinine_limit_umol_l(case, order.drug, dose)
     weight_limit = weight_limit_kg(case, order.drug, dose) if measured.yes and not weighed.yes else None
-    return Advice(
+    yield Advice(
         rule="DOSE-010",
         because=~by_mouth(order) & ~known(lab.crcl) & ~documented(facts.other.dialysis) & (child | given(bool(gaps))),
         unless=asked_for(case, "body-weight" if measured.yes else "creatinine"),
@@ -132,11 +134,13 @@ def _kidney_tests(facts: Facts, recorded: Facts) -> Iterator[Proposal]:
 # --- calcium ------------------------------------------------------------------------------------------------
 
 
-def _calcium_needed(case: Case, order: Order) -> Advice:
+def _calcium_needed(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
     calcium, ionised = facts.lab.ca_total, facts.lab.ca_ionised
+    if not case.may_hold(~known(calcium)):
+        return
     ionised_suffices = given(bool(limits.ionised_calcium_suffices.value)) & known(ionised)
-    return Advice(
+    yield Advice(
         rule="DOSE-011",
         because=~known(calcium) & ~is_contradictory(case.facts.lab.ca_total) & ~ionised_suffices,
         unless=asked_for(case, "calcium"),
@@ -152,12 +156,15 @@ def _calcium_needed(case: Case, order: Order) -> Advice:
     )
 
 
-def _below_the_laboratorys_limit(case: Case, order: Order) -> Advice:
+def _below_the_laboratorys_limit(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
     calcium, lacking = facts.lab.ca_corr, supplements_lacking(case)
-    return Advice(
+    because = (calcium >= limits.hypocalcaemia) & _below_own_range(facts)
+    if not case.may_hold(because):
+        return
+    yield Advice(
         rule="DOSE-012",
-        because=(calcium >= limits.hypocalcaemia) & _below_own_range(facts),
+        because=because,
         holds={"no-supplements": lacking, "on-supplements": ~lacking},
         fill={"ca_corrected_mmol_l": shown(calcium), "lab.ca_lln": shown(facts.lab.ca_lln)},
         proposals=(ask_together("calcium", "calcium", "albumin"),),
@@ -205,15 +212,18 @@ class Rivals:
         return None not in {self.dose_at_low, self.dose_at_high} and self.dose_at_low != self.dose_at_high
 
 
-def _contradictory(case: Case, order: Order) -> Advice:
+def _contradictory(case: Case, order: Order) -> Iterator[Advice]:
     lab, limits = case.facts.lab, case.limits(GUIDANCE)
+    either_differs = any_of((is_contradictory(lab.creatinine), is_contradictory(lab.ca_total)))
+    if not case.may_hold(either_differs):
+        return
     creatinine = _creatinine_rivals(case, order) if is_contradictory(lab.creatinine).yes else None
     calcium = _calcium_rivals(case) if is_contradictory(lab.ca_total).yes else None
     leading = creatinine or calcium
     low_calcium = given(calcium.low < limits.hypocalcaemia.value) if calcium is not None else NO
-    return Advice(
+    yield Advice(
         rule="DOSE-023",
-        because=any_of((is_contradictory(lab.creatinine), is_contradictory(lab.ca_total))),
+        because=either_differs,
         unless=_both_asked_for(case, creatinine, calcium),
         holds={
             "decides-nothing": given(

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 def denosumab(case: Case, order: Order) -> Iterator[Advice]:
     """Yield what is said of one denosumab order at hand."""
+    yield from case.asked(_as_labelled, "DOSE-001", of=order)
+    yield from case.asked(_made_for_bone_loss, "DOSE-022", of=order)
+
+
+def _as_labelled(case: Case, order: Order) -> Iterator[Advice]:
     limits, dx, intent = case.limits(GUIDANCE), case.facts.dx, intent_of(case, order)
 
     other_dose = order.dose_mg.differs_from(limits.denosumab_dose)
@@ -30,14 +35,15 @@ def denosumab(case: Case, order: Order) -> Iterator[Advice]:
     other_route = ~order.route.is_("SC")
     too_often = order.interval_days < limits.denosumab_interval
     too_much = overdose(case, order)
-    made_for_bone_loss = osteoporosis_strength(order, limits)
-    for_cancer = (dx.bone_met | dx.mm) & ~dx.osteoporosis & ~intent.bone_loss
-    dose_told_elsewhere = too_much | (made_for_bone_loss & for_cancer)
+    dose_told_elsewhere = too_much | _for_bone_loss_though_cancer(case, order)
 
     deviates, superseded = _without_dose_told_elsewhere(other_dose, other_route | too_often, dose_told_elsewhere)
+    because = judged_by_cancer_doses(case, intent) & deviates
+    if not case.may_hold(because):
+        return
     yield Advice(
         rule="DOSE-001",
-        because=judged_by_cancer_doses(case, intent) & deviates,
+        because=because,
         superseded=superseded,
         holds={
             "wrong-route": wrong_route,
@@ -49,9 +55,21 @@ def denosumab(case: Case, order: Order) -> Iterator[Advice]:
         proposals=_as_recommended(case, order),
         order=order.reference,
     )
+
+
+def _for_bone_loss_though_cancer(case: Case, order: Order) -> Criterion:
+    dx, intent = case.facts.dx, intent_of(case, order)
+    for_cancer = (dx.bone_met | dx.mm) & ~dx.osteoporosis & ~intent.bone_loss
+    return osteoporosis_strength(order, case.limits(GUIDANCE)) & for_cancer
+
+
+def _made_for_bone_loss(case: Case, order: Order) -> Iterator[Advice]:
+    limits, because = case.limits(GUIDANCE), _for_bone_loss_though_cancer(case, order)
+    if not case.may_hold(because):
+        return
     yield Advice(
         rule="DOSE-022",
-        because=made_for_bone_loss & for_cancer,
+        because=because,
         holds={
             "dose-120-on-60": given(order.product_mismatch) & order.dose_mg.equals(limits.denosumab_dose),
             "dose-60-on-120": given(order.product_mismatch) & order.dose_mg.equals(limits.denosumab_osteoporosis_dose),
@@ -109,6 +127,12 @@ def _as_recommended(case: Case, order: Order) -> tuple[Proposal, ...]:
 # --- weak kidneys -------------------------------------------------------------------------------------------
 
 
+def kidneys_weak(case: Case) -> Criterion:
+    """Tell whether the clearance is below 30 mL/min, or dialysis is on record."""
+    facts = case.cautious()
+    return (facts.lab.crcl < case.limits(GUIDANCE).severe_renal_impairment) | facts.other.dialysis
+
+
 def denosumab_and_weak_kidneys(case: Case) -> Iterator[Advice]:
     """Yield what is said of denosumab, ordered or running, when the kidneys are weak."""
     facts, limits = case.cautious(), case.limits(GUIDANCE)
@@ -122,7 +146,7 @@ def denosumab_and_weak_kidneys(case: Case) -> Iterator[Advice]:
     for draft, on_denosumab in present or [(None, case.once(bma).any.includes(DENOSUMAB))]:
         yield Advice(
             rule="DOSE-013",
-            because=on_denosumab & ((lab.crcl < limits.severe_renal_impairment) | dialysis),
+            because=on_denosumab & kidneys_weak(case),
             holds={
                 "low-calcium": low_calcium,
                 "calcium-unknown": given(draft is not None) & ~given(lab.ca_corr.is_known),

@@ -33,9 +33,9 @@ INFUSIONS = frozenset({"zoledronic", "ibandronate", "incadronate", "pamidronate"
 def two_agents(case: Case) -> Iterator[Advice]:
     """Yield what is said of two antiresorptive agents at once, drafted, standing or given lately."""
     together = _together(case)
-    yield _denosumab_and_bisphosphonate(case, together)
-    yield _two_strengths_of_denosumab(case, together)
-    yield _two_bisphosphonates(case, together)
+    yield from _denosumab_and_bisphosphonate(case, together)
+    yield from _two_strengths_of_denosumab(case, together)
+    yield from _two_bisphosphonates(case, together)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,19 +193,24 @@ def _state(member: Member) -> Phrase:
     return Phrase("active-undated") if since is None else Phrase("active-since", {"day": shown_day(since)})
 
 
-def _denosumab_and_bisphosphonate(case: Case, together: Together) -> Advice:
-    pair = _pair(together.members(DENOSUMAB), together.members(BISPHOSPHONATES))
+def _denosumab_and_bisphosphonate(case: Case, together: Together) -> Iterator[Advice]:
     because = together.present(DENOSUMAB) & together.present(BISPHOSPHONATES)
+    if not case.may_hold(because):
+        return
+    pair = _pair(together.members(DENOSUMAB), together.members(BISPHOSPHONATES))
     holds = {
         "drafted-beside-active": given(pair is not None and pair.is_drafted_beside_active),
         "other-ended": given(pair is not None and not pair.both_stand),
         "both-active": given(pair is not None and pair.both_stand),
     }
-    return _advice(case, "DOSE-014", because, pair, holds)
+    yield _advice(case, "DOSE-014", because, pair, holds)
 
 
-def _two_strengths_of_denosumab(case: Case, together: Together) -> Advice:
+def _two_strengths_of_denosumab(case: Case, together: Together) -> Iterator[Advice]:
     xgeva, prolia = together.present({"denosumab-120"}), together.present({"denosumab-60"})
+    because = (xgeva & prolia) | ((xgeva | prolia) & together.strength_open())
+    if not case.may_hold(because):
+        return
     pair = _pair(together.members({"denosumab-120"}), together.members({"denosumab-60"}))
     ended = None if pair is None or pair.both_stand else pair.second.drug
     holds = {
@@ -213,11 +218,13 @@ def _two_strengths_of_denosumab(case: Case, together: Together) -> Advice:
         "hundred-twenty-ended": given(ended == "denosumab-120"),
         "both-active-in-cancer": given(pair is not None and pair.both_stand) & documented(cancer_in_bone(case)),
     }
-    because = (xgeva & prolia) | ((xgeva | prolia) & together.strength_open())
-    return _advice(case, "DOSE-015", because, pair, holds)
+    yield _advice(case, "DOSE-015", because, pair, holds)
 
 
-def _two_bisphosphonates(case: Case, together: Together) -> Advice:
+def _two_bisphosphonates(case: Case, together: Together) -> Iterator[Advice]:
+    because = at_least(2, [together.present({drug}) for drug in sorted(BISPHOSPHONATES)])
+    if not case.may_hold(because):
+        return
     members = together.members(BISPHOSPHONATES)
     others = [member for member in members if members and member.drug != members[0].drug]
     pair = _pair(members, others)
@@ -231,8 +238,7 @@ def _two_bisphosphonates(case: Case, together: Together) -> Advice:
         "other-ended": given(ended and not yearly),
         "tablet-beside-infusion": given(tablet_beside_infusion) & documented(cancer_in_bone(case)),
     }
-    because = at_least(2, [together.present({drug}) for drug in sorted(BISPHOSPHONATES)])
-    return _advice(case, "DOSE-016", because, pair, holds)
+    yield _advice(case, "DOSE-016", because, pair, holds)
 
 
 # --- the same drug twice ------------------------------------------------------------------------------------
@@ -250,6 +256,8 @@ def same_drug_twice(case: Case, order: Order) -> Iterator[Advice]:
     other = running[0] if running else None
     active = DrugSet("bma.current", tuple(running), (), case.facts.courses).includes({str(order.drug)})
     drafted = is_drug(twin, {str(order.drug)}) if twin is not None else NO
+    if not case.may_hold(drafted | active):
+        return
     yield Advice(
         rule="DOSE-027",
         because=~order.loading & (drafted | active),

@@ -69,6 +69,8 @@ def too_early(case: Case, order: Order) -> Iterator[Advice]:
     since = days_since(last, day_of(case, order))
     # without a dated dose: no dose at all is not too early, one of unknown date is open
     may_be_early = given_before(case, same_family(order.drug)) & (since < _less(minimum, tolerance))
+    if not case.may_hold(~order.loading & may_be_early):
+        return
     next_due = None if last is None else last.dose.date + _days(minimum)
     was_ordered = last is not None and last.dose.kind == "order-date" and not last.is_real
     yield Advice(
@@ -133,6 +135,9 @@ def overdosed(case: Case, order: Order) -> Iterator[Advice]:
     if maximum is None or order.drug == "pamidronate":
         return
     dose = largest_dose(order)
+    too_much = overdose(case, order, for_bone_loss=intent.bone_loss.yes)
+    if not case.may_hold(too_much):
+        return
     wrong_product = is_drug(order, {"zoledronic-5"}) & documented(cancer_in_bone(case)) & ~intent.bone_loss
     table_dose = _table_dose(case, order, maximum)
     offered = table_dose is not None and not wrong_product.yes and not intent.hypercalcaemia.yes
@@ -140,7 +145,7 @@ def overdosed(case: Case, order: Order) -> Iterator[Advice]:
     change = ChangedOrder(order=order.reference, dose_mg=table_dose)
     yield Advice(
         rule="DOSE-019",
-        because=overdose(case, order, for_bone_loss=intent.bone_loss.yes),
+        because=too_much,
         holds={"wrong-product": wrong_product, "twofold": dose >= _times(maximum, 2)},
         fill=filled(
             {"order.dose_mg": shown(dose), "max_dose_mg": maximum.value, "times": _how_many_times(dose.value, maximum)}
@@ -180,6 +185,8 @@ def child_or_pregnancy(case: Case, order: Order) -> Iterator[Advice]:
     patient, dx, limits = case.facts.patient, case.facts.dx, case.limits(GUIDANCE)
     pregnant = documented(patient.pregnant)
     child = patient.age < limits.adult_age if order.is_bma else NO
+    if not case.may_hold(child | pregnant):
+        return
     bisphosphonate = given(order.drug in BISPHOSPHONATES)
     yield Advice(
         rule="DOSE-021",
@@ -201,7 +208,7 @@ def child_or_pregnancy(case: Case, order: Order) -> Iterator[Advice]:
 def allergic(case: Case, order: Order) -> Iterator[Advice]:
     """Yield whether an allergy to the ordered drug is on record (ifosfamide's is SARC-014's)."""
     found = allergies_against(case, order)
-    if found is None:
+    if found is None or not case.may_hold(found.recorded):
         return
     yield Advice(
         rule="DOSE-024",
@@ -233,6 +240,8 @@ def wrong_route(case: Case, order: Order) -> Iterator[Advice]:
         button = "infusion"
     else:
         return
+    if not case.may_hold(because):
+        return
     yield Advice(
         rule="DOSE-025",
         because=because,
@@ -254,13 +263,14 @@ def pushed(case: Case, order: Order) -> Iterator[Advice]:
     minutes, limits = order.infusion_min, case.limits(GUIDANCE)
     in_seconds = given(minutes.value is not None and minutes.value < limits.one_minute.value)  # 30 s is no minute
     told_elsewhere = given(order.drug in INFUSED)  # DOSE-002, -006, -009, -029 speak of a number of minutes
+    told_as_minutes = ~told_elsewhere & (minutes < shortest) & known(minutes)
+    too_fast = ~by_mouth(order) & any_of((documented(order.push), documented(in_seconds), told_as_minutes))
+    if not case.may_hold(too_fast):
+        return
     change = ChangedOrder(order=order.reference, infusion_min=int(shortest.value))
     yield Advice(
         rule="DOSE-026",
-        because=~by_mouth(order)
-        & any_of(
-            (documented(order.push), documented(in_seconds), ~told_elsewhere & (minutes < shortest) & known(minutes))
-        ),
+        because=too_fast,
         fill={"infusion_words": _how_fast(order, pushed_in=in_seconds), "min_infusion": shown_time(shortest.value)},
         proposals=(
             Proposal(

@@ -28,7 +28,7 @@ JUDGED_BY_CLEARANCE = frozenset({"zoledronic", "ibandronate", "pamidronate"})
 def extreme_weight(case: Case, order: Order) -> Iterator[Advice]:
     """Yield what an extreme weight means for a drug that is dosed by clearance or body surface; adults only."""
     if order.drug in JUDGED_BY_CLEARANCE or "ifosfamide" in order.kinds:
-        yield _by_clearance(case, order)
+        yield from _by_clearance(case, order)
         return
     for melphalan in case.once(melphalan_orders):
         if melphalan.order is order:
@@ -44,7 +44,7 @@ def _too_heavy(case: Case, size: BodySize | None) -> Criterion:
     return given(size is not None and size.percent_of_ideal > case.limits(GUIDANCE).extreme_weight.value)
 
 
-def _by_clearance(case: Case, order: Order) -> Advice:
+def _by_clearance(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
     crcl, size = facts.lab.crcl, body_size(case)
     adjusted = None if size is None else adjusted_clearance(case, size)
@@ -53,11 +53,13 @@ def _by_clearance(case: Case, order: Order) -> Advice:
     wasted = documented(facts.patient.weight < limits.low_weight) & documented(
         facts.lab.creatinine < limits.low_creatinine
     )
+    if not case.may_hold(calculated & (heavy | wasted)):
+        return
     dose, adjusted_dose = _table_doses(case, order, crcl, adjusted)
     crossed = _crossed_limit(case, order, crcl, adjusted)
     elsewhere = intent_of(case, order).elsewhere if order.is_bma else NO
     dose_changes = heavy & given(dose != adjusted_dose and adjusted_dose is not None) & given(crossed is None)
-    return Advice(
+    yield Advice(
         rule="DOSE-032",
         because=_adult(case) & calculated & (heavy | wasted) & ~elsewhere,
         holds={

@@ -34,14 +34,22 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from recommenders.patient.advice import Case, Fill
-    from recommenders.patient.order_intent import OrderIntent
     from recommenders.vocabulary.guidance import Limit
     from recommenders.vocabulary.records import Order
 
 
 def zoledronic(case: Case, order: Order) -> Iterator[Advice]:
     """Yield what is said of one zoledronic acid order at hand."""
-    intent = intent_of(case, order)
+    yield from case.asked(_too_fast, "DOSE-002", of=order)
+    yield from case.asked(_dose_by_clearance, "DOSE-003", of=order)
+    yield from case.asked(_kidneys_too_weak, "DOSE-004", of=order)
+    yield from case.asked(_creatinine_risen, "DOSE-005", of=order)
+    yield from case.asked(_interval_or_low_dose, "DOSE-018", of=order)
+    yield from case.asked(_hypercalcaemia_and_kidneys, "DOSE-028", of=order)
+    yield from case.asked(_osteoporosis_strength_and_kidneys, "DOSE-030", of=order)
+
+
+def _too_fast(case: Case, order: Order) -> Iterator[Advice]:
     limits = case.limits(GUIDANCE)
     change = ChangedOrder(order=order.reference, infusion_min=int(limits.zoledronic_infusion.value))
     yield Advice(
@@ -50,23 +58,19 @@ def zoledronic(case: Case, order: Order) -> Iterator[Advice]:
         proposals=(Proposal(button="infusion", items=(change,), recommended=True),),
         order=order.reference,
     )
-    yield _dose_by_clearance(case, order, intent)
-    yield _kidneys_too_weak(case, order, intent)
-    yield _creatinine_risen(case, order)
-    yield _interval_or_low_dose(case, order, intent)
-    yield _hypercalcaemia_and_kidneys(case, order, intent)
-    yield _osteoporosis_strength_and_kidneys(case, order, intent)
 
 
-def _dose_by_clearance(case: Case, order: Order, intent: OrderIntent) -> Advice:
+def _dose_by_clearance(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits, renal = case.cautious(), case.limits(GUIDANCE), case.limits(RENAL)
-    crcl = facts.lab.crcl
+    crcl, intent = facts.lab.crcl, intent_of(case, order)
     reduced_kidneys = (crcl >= renal.zoledronic_lowest_clearance) & (crcl <= renal.zoledronic_full_dose_above)
+    if not case.may_hold(reduced_kidneys):
+        return
     table = zoledronic_table(case, crcl)
     above, agrees = _compared_with_table(order, table, limits.dose_rounding, renal.zoledronic_fourth_dose)
     preparation = zoledronic_preparation(case, table.exact)
     form, drawn = order.product_form, given(preparation is not None)
-    return Advice(
+    yield Advice(
         rule="DOSE-003",
         because=~intent.elsewhere & ~documented(facts.other.dialysis) & reduced_kidneys & (above | agrees),
         unless=agrees,
@@ -89,11 +93,13 @@ def _dose_by_clearance(case: Case, order: Order, intent: OrderIntent) -> Advice:
     )
 
 
-def _kidneys_too_weak(case: Case, order: Order, intent: OrderIntent) -> Advice:
-    facts, renal = case.cautious(), case.limits(RENAL)
+def _kidneys_too_weak(case: Case, order: Order) -> Iterator[Advice]:
+    facts, renal, intent = case.cautious(), case.limits(RENAL), intent_of(case, order)
     weak = (facts.lab.crcl < renal.zoledronic_lowest_clearance) | facts.other.dialysis
+    if not case.may_hold(weak):
+        return
     suits = _denosumab_suits(case, order)
-    return Advice(
+    yield Advice(
         rule="DOSE-004",
         because=~intent.hypercalcaemia & ~intent.bone_loss & weak,
         holds={
@@ -134,14 +140,16 @@ def _less_one_day(limit: Limit) -> Limit:
     return limit.model_copy(update={"value": limit.value - 1})
 
 
-def _creatinine_risen(case: Case, order: Order) -> Advice:
+def _creatinine_risen(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits, meds = case.cautious(), case.limits(GUIDANCE), case.facts.meds
-    lab = facts.lab
+    lab, because = facts.lab, given_before(case, ZOLEDRONIC) & renal_deterioration(case, facts)
+    if not case.may_hold(because):
+        return
     baseline = lab.creatinine_baseline.value
     resume = None if baseline is None else int(baseline * (1 + limits.creatinine_back_within.value / 100))
-    return Advice(
+    yield Advice(
         rule="DOSE-005",
-        because=given_before(case, ZOLEDRONIC) & renal_deterioration(case, facts),
+        because=because,
         holds={"nephrotoxic-drugs": meds.nephrotoxic | meds.nsaid},
         fill=filled({"creatinine_rise_umol_l": shown(lab.creatinine_rise), "resume_umol_l": resume}),
         proposals=(ask_together("creatinine", "creatinine"),),
@@ -150,19 +158,22 @@ def _creatinine_risen(case: Case, order: Order) -> Advice:
     )
 
 
-def _interval_or_low_dose(case: Case, order: Order, intent: OrderIntent) -> Advice:
+def _interval_or_low_dose(case: Case, order: Order) -> Iterator[Advice]:
     limits, renal, crcl = case.limits(GUIDANCE), case.limits(RENAL), case.cautious().lab.crcl
+    intent = intent_of(case, order)
     shortest = limits.hypercalcaemia_retreatment if intent.hypercalcaemia.yes else limits.bisphosphonate_interval
     too_often = order.interval_days < shortest
     low_for_normal_kidneys = (crcl > renal.zoledronic_full_dose_above) & (order.dose_mg < limits.zoledronic_dose)
     low = low_for_normal_kidneys & ~intent.elsewhere
+    if not case.may_hold(too_often | low):
+        return
     change: ChangedOrder | None = None
     before = _reduced_before(case, order)
     if too_often.yes:
         change = ChangedOrder(order=order.reference, interval_days=int(limits.every_four_weeks.value))
     elif low.yes and not before.yes:
         change = ChangedOrder(order=order.reference, dose_mg=limits.zoledronic_dose.value)
-    return Advice(
+    yield Advice(
         rule="DOSE-018",
         because=too_often | low,
         holds={
@@ -186,11 +197,11 @@ def _reduced_before(case: Case, order: Order) -> Criterion:
     return NO if last is None or last.dose.mg is None else documented(order.dose_mg.equals(last.dose.mg))
 
 
-def _hypercalcaemia_and_kidneys(case: Case, order: Order, intent: OrderIntent) -> Advice:
+def _hypercalcaemia_and_kidneys(case: Case, order: Order) -> Iterator[Advice]:
     facts, limits = case.cautious(), case.limits(GUIDANCE)
-    return Advice(
+    yield Advice(
         rule="DOSE-028",
-        because=intent.hypercalcaemia
+        because=intent_of(case, order).hypercalcaemia
         & ((facts.lab.creatinine > limits.hypercalcaemia_creatinine) | facts.other.dialysis),
         holds={"dialysis": documented(facts.other.dialysis)},
         proposals=(ask_together("nephrology", "nephrology-consultation"),),
@@ -198,10 +209,10 @@ def _hypercalcaemia_and_kidneys(case: Case, order: Order, intent: OrderIntent) -
     )
 
 
-def _osteoporosis_strength_and_kidneys(case: Case, order: Order, intent: OrderIntent) -> Advice:
-    facts, limits = case.cautious(), case.limits(GUIDANCE)
+def _osteoporosis_strength_and_kidneys(case: Case, order: Order) -> Iterator[Advice]:
+    facts, limits, intent = case.cautious(), case.limits(GUIDANCE), intent_of(case, order)
     weak = (facts.lab.crcl < limits.zoledronic_osteoporosis_clearance) | facts.other.dialysis
-    return Advice(
+    yield Advice(
         rule="DOSE-030",
         because=is_drug(order, ZOLEDRONIC) & intent.bone_loss & weak,
         holds={"dialysis": documented(facts.other.dialysis)},

@@ -300,12 +300,13 @@ class Case:
 
     def asked(
         self,
-        section: Callable[[Case], Iterable[Advice]],
+        section: Callable[..., Iterable[Advice]],
         *rules: str,
         where: Callable[[], Logical] | None = None,
+        of: Order | None = None,
     ) -> Iterable[Advice]:
         """
-        Give what a section of a topic says; nothing where none of its rules is asked for.
+        Give what a section says, of the case or `of` one order; nothing where none of its rules is asked for.
 
         None of its rules can hold but `where` that holds: where it certainly does not, the section is passed over.
         """
@@ -314,7 +315,7 @@ class Case:
                 return ()
             if where is not None and where().criterion().no:
                 return ()
-        return section(self)
+        return section(self) if of is None else section(self, of)
 
     def may_hold(self, because: Criterion) -> bool:
         """
