@@ -57,8 +57,11 @@ def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
     meds = case.facts.meds
     yield from case.asked(teeth, "MON-001", "MON-002", where=lambda: protected_or_to_be(case) | start_advised(case))
-    yield from case.asked(calcium, "MON-003", "MON-004", where=lambda: on_antiresorptive(case))
-    yield from case.asked(jaw, "MON-006", "MON-011", "MON-013", where=lambda: on_antiresorptive(case))
+    yield from case.asked(calcium_schedule, "MON-003", where=lambda: on_antiresorptive(case))
+    yield from case.asked(low_calcium, "MON-004", where=lambda: on_antiresorptive(case))
+    yield from case.asked(jaw, "MON-006", where=lambda: on_antiresorptive(case))
+    yield from case.asked(jaw_risk, "MON-011", where=lambda: on_treatment(case))
+    yield from case.asked(dental_work, "MON-013", where=lambda: on_antiresorptive(case))
     yield from case.asked(regular_tests, "MON-005", "MON-007", "MON-008", "MON-009", where=lambda: on_treatment(case))
     yield from case.asked(infusion, "MON-010", "MON-012", where=lambda: being_ordered(case))
     yield from case.asked(supplements, "SUPP-001", "SUPP-003", where=lambda: protected_or_to_be(case))
@@ -128,19 +131,20 @@ def teeth(case: Case) -> Iterator[Advice]:
 
 
 def jaw(case: Case) -> Iterator[Advice]:
-    """MON-006, MON-011 and MON-013: osteonecrosis of the jaw, its risk, and planned dental work."""
-    facts, limits = case.cautious(), case.limits(GUIDANCE)
-    drugs, orders = case.once(bma), bma_orders(case)
+    """MON-006: osteonecrosis of the jaw, or signs of it."""
+    facts, drugs, orders = case.cautious(), case.once(bma), bma_orders(case)
 
+    at_risk = jaw_at_risk(facts)
+    of_the_jaw = on_antiresorptive(case) & (at_risk | facts.dental.signs)
+    if not case.may_hold(of_the_jaw):
+        return
     ordered = given(bool(orders))
     order_stands = given(any(is_active(course) for course in drugs.any.courses))
-    antiresorptive = on_antiresorptive(case)
     confirmed = documented(facts.onj.status.is_("confirmed"))
-    at_risk = jaw_at_risk(facts)
     sent_to_surgeon = asked_lately(case, "oral-surgery-consultation")
     yield Advice(
         rule="MON-006",
-        because=antiresorptive & (at_risk | facts.dental.signs),
+        because=of_the_jaw,
         unless=sent_to_surgeon & ~ordered,
         holds={
             "confirmed-on-treatment": all_of((confirmed, ~ordered, order_stands)),
@@ -158,17 +162,29 @@ def jaw(case: Case) -> Iterator[Advice]:
         proposals=() if sent_to_surgeon.yes else (ask_together("oral-surgery", "oral-surgery-consultation"),),
     )
 
+
+def jaw_risk(case: Case) -> Iterator[Advice]:
+    """MON-011: what makes osteonecrosis of the jaw more likely."""
+    facts, limits, drugs = case.cautious(), case.limits(GUIDANCE), case.once(bma)
     used_for_long = drugs.months >= limits.long_use
     yield Advice(
         rule="MON-011",
         because=drugs.current.any() & (used_for_long | facts.meds.glucocorticoid | facts.meds.antiangiogenic),
     )
+
+
+def dental_work(case: Case) -> Iterator[Advice]:
+    """MON-013: dental work is planned."""
+    facts, drugs, orders = case.cautious(), case.once(bma), bma_orders(case)
+    planned = on_antiresorptive(case) & facts.dental.invasive_planned
+    if not case.may_hold(planned):
+        return
     dosed = given(bool(given_doses(case, DENOSUMAB | BISPHOSPHONATES)))
     first = any_of(documented(first_dose(case, order)) for order in orders)
     about = at_hand(case, "invasive-dental") or tuple(order.reference for order in orders)
     yield Advice(
         rule="MON-013",
-        because=antiresorptive & facts.dental.invasive_planned,
+        because=planned,
         holds={"before-first-dose": all_of((first, ~dosed, ~documented(drugs.any.any()))), "dosed": dosed},
         fill={"dental_procedure": Phrase("dental-procedure"), **antiresorptives(case)},
         order=about[0] if about else None,
@@ -186,16 +202,18 @@ def antiresorptives(case: Case) -> Mapping[str, Fill]:
 # --- calcium ------------------------------------------------------------------------------------------------
 
 
-def calcium(case: Case) -> Iterator[Advice]:
-    """MON-003 and MON-004: the calcium schedule after denosumab, and low calcium."""
-    limits, careful = case.limits(GUIDANCE), case.cautious("lowest")
-    drugs, orders = case.once(bma), bma_orders(case)
+def denosumab_ordered(case: Case) -> Criterion:
+    """Tell whether denosumab is being ordered now; never unknown."""
+    return given(any(order.drug in DENOSUMAB for order in bma_orders(case)))
 
-    denosumab_ordered = given(any(order.drug in DENOSUMAB for order in orders))
+
+def calcium_schedule(case: Case) -> Iterator[Advice]:
+    """MON-003: the calcium schedule after denosumab."""
+    drugs, ordered = case.once(bma), denosumab_ordered(case)
     schedule = calcium_after_denosumab(case)
     yield Advice(
         rule="MON-003",
-        because=(drugs.current.includes(DENOSUMAB) | denosumab_ordered) & schedule.overdue,
+        because=(drugs.current.includes(DENOSUMAB) | ordered) & schedule.overdue,
         unless=asked_lately(case, "calcium"),
         holds={"kidneys-failing": kidneys_failing(case), "assumed": given(schedule.assumed is not None)},
         fill={
@@ -206,14 +224,22 @@ def calcium(case: Case) -> Iterator[Advice]:
         proposals=(ask_together("calcium", "calcium", "albumin"),),
     )
 
+
+def low_calcium(case: Case) -> Iterator[Advice]:
+    """MON-004: calcium is low."""
+    limits, careful = case.limits(GUIDANCE), case.cautious("lowest")
+    drugs, orders = case.once(bma), bma_orders(case)
     corrected, as_measured = careful.lab.ca_corr, case.facts.lab.ca_corr
+    low = (drugs.any.any() | given(bool(orders))) & (corrected < limits.hypocalcaemia)
+    if not case.may_hold(low):
+        return
     may_be_wrong = may_be_normal(as_measured, limits.uncorrected_may_be_normal_from)
-    on_denosumab = documented(drugs.any.includes(DENOSUMAB)) | denosumab_ordered
+    on_denosumab = documented(drugs.any.includes(DENOSUMAB)) | denosumab_ordered(case)
     treat = all_of((on_denosumab, known(as_measured), ~may_be_wrong))
     contradictory = {case.facts.lab.ca_total.reason, case.facts.lab.albumin.reason} & {"contradictory"}
     yield Advice(
         rule="MON-004",
-        because=(drugs.any.any() | given(bool(orders))) & (corrected < limits.hypocalcaemia),
+        because=low,
         holds={
             "may-be-normal": may_be_normal(corrected, limits.uncorrected_may_be_normal_from),
             "agent-ordered": given(bool(orders)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recommenders.patient.advice import Value
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.guidance import Guidance, Hook, Indicator, Recommender, Voice
+    from recommenders.vocabulary.records import OrderKind
 
 State = Literal["fired", "suppressed", "superseded", "undecided", "not met"]
 
@@ -148,7 +149,7 @@ def assess_seen(
     whole: bool = False,
     with_values: bool = True,
     guidance_day: dt.date | None = None,
-    only: Set[str] | None = None,
+    only: frozenset[str] | None = None,
 ) -> Assessment:
     """
     Assess facts that are `seen_at` this hook already; see `assess`.
@@ -162,7 +163,8 @@ def assess_seen(
     failed: list[str] = []
     if scope.kind != "none":
         speakers = None if recommenders is None else frozenset(recommenders)
-        values.update(_patient_values(case))
+        if with_values:
+            values.update(_patient_values(case))
         for topic in TOPICS:
             try:
                 found = list(_verdicts(case, topic, scope, only))
@@ -181,10 +183,9 @@ def assess_seen(
     return Assessment(case, hook, scope, verdicts, values, failed=tuple(failed))
 
 
-def _verdicts(case: Case, topic: Topic, scope: Scope, only: Set[str] | None) -> Iterator[Verdict]:
+def _verdicts(case: Case, topic: Topic, scope: Scope, only: frozenset[str] | None) -> Iterator[Verdict]:
     rules = topic.guidance.rules
-    looked_at = _looked_at(case, topic, scope)
-    case.wanted = frozenset(looked_at) if only is None else looked_at & only
+    looked_at, case.wanted = _looked_at(topic.guidance, case.hook, _kinds_at_hand(case), scope.only, only)
     if not case.wanted or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
         return
     said: dict[str, dict[State, list[Advice]]] = {}
@@ -194,24 +195,37 @@ def _verdicts(case: Case, topic: Topic, scope: Scope, only: Set[str] | None) -> 
             state = state_of(advice)
             if case.whole or state != "not met":  # most rules are not, and nobody asks for them
                 said.setdefault(advice.rule, {}).setdefault(state, []).append(advice)
-    for rule, info in rules.items():  # in the order of the guidance file
-        if by_state := said.get(rule):
-            recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
-            state = min(by_state, key=WEIGHTIEST.index)
-            yield Verdict(rule, info, topic, recommender, state, tuple(by_state[state]), case.hook)
+    for rule in sorted(said, key=topic.guidance.place_of):
+        info, by_state = rules[rule], said[rule]
+        recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
+        state = min(by_state, key=WEIGHTIEST.index) if len(by_state) > 1 else next(iter(by_state))
+        yield Verdict(rule, info, topic, recommender, state, tuple(by_state[state]), case.hook)
 
 
-def _looked_at(case: Case, topic: Topic, scope: Scope) -> Set[str]:
-    """Give the rules of a topic that speak on this hook, and of the kinds of order at hand."""
-    here = topic.guidance.rules_at(case.hook)
+def _kinds_at_hand(case: Case) -> frozenset[OrderKind]:
+    """Give the kinds of order at hand; none at the chart."""
     if case.hook in CHART_HOOKS:
-        return here.keys()
-    at_hand = {kind for order in case.orders_at_hand for kind in order.kinds}
-    return {
+        return frozenset()
+    return frozenset(kind for order in case.orders_at_hand for kind in order.kinds)
+
+
+@lru_cache(maxsize=4096)  # a few for each kind of order; nothing of a patient is in it
+def _looked_at(
+    guidance: Guidance, hook: Hook, at_hand: frozenset[OrderKind], *onlys: frozenset[str] | None
+) -> tuple[Set[str], Set[str]]:
+    """
+    Give the rules of a topic that speak on this hook and of the kinds of order at hand, and those of them asked for.
+
+    `onlys` are what the scope leaves of all rules, and what the caller asks for (None: all).
+    """
+    in_scope, asked_for = onlys
+    here = {
         rule
-        for rule, info in here.items()
-        if (scope.only is None or rule in scope.only) and (not info.orders or not at_hand.isdisjoint(info.orders))
+        for rule, info in guidance.rules_at(hook).items()
+        if hook in CHART_HOOKS
+        or ((in_scope is None or rule in in_scope) and (not info.orders or not at_hand.isdisjoint(info.orders)))
     }
+    return here, here if asked_for is None else here & asked_for
 
 
 def state_of(advice: Advice) -> State:

@@ -17,7 +17,7 @@ from recommenders.vocabulary.records import DENOSUMAB, Order
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping
 
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.advice import Case, Item
@@ -227,11 +227,11 @@ def _judged(assessment: Assessment, orders: tuple[Order, ...]) -> Assessment:
 
 
 @cache
-def _may_stop() -> Set[str]:
+def _may_stop() -> frozenset[str]:
     """The rules that could stop an order: one of their faces is critical, or they stop whatever their face."""
     rules = {rule: info for topic in TOPICS for rule, info in topic.guidance.rules_at("order-sign").items()}
     alarms = {rule for rule, info in rules.items() if "alert" in {info.voice, *(face.voice for face in info.variants)}}
-    return alarms | NEVER_FIRE | MUST_BE_KNOWN
+    return NEVER_FIRE | MUST_BE_KNOWN | alarms
 
 
 def _seen_at_order(case: Case) -> Facts:

@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
-from functools import cache
+from functools import cache, cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ def _in_order(classes: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(classes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DrugSet:
     """
     The classes of bone-modifying agents that are, for instance, current.
@@ -85,6 +85,10 @@ class DrugSet:
 
     def any(self) -> Criterion:
         """Tell whether the set has any member."""
+        return self._any
+
+    @cached_property
+    def _any(self) -> Criterion:
         return self.includes(ANY_AGENT)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from recommenders.patient.cancer import any_cancer
 from recommenders.patient.derived import GUIDANCE
 from recommenders.vocabulary.guidance import CHART_HOOKS
-from recommenders.vocabulary.logic import Criterion, any_of, given
+from recommenders.vocabulary.logic import Criterion, given
 from recommenders.vocabulary.records import ONCOLOGIC
 
 if TYPE_CHECKING:
@@ -51,31 +51,21 @@ def scope_of(case: Case) -> Scope:
         return Scope("none")
     dx = facts.dx
     limits = case.limits(GUIDANCE)
-    disease = any_of(
-        (
-            dx.lung_cancer,
-            dx.mm,
-            dx.smm,
-            dx.mgus,
-            dx.plasmacytoma,
-            dx.pcl,
-            dx.osteosarcoma,
-            dx.sts,
-            dx.bone_met,
-            facts.local.ortho_first_presentation,
-            any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia),
-            codes_disagree(facts),
-            # what the record contradicts is asked about: unknown for that reason is in scope
-            *(finding.is_contradictory() for finding in (dx.lung_cancer, dx.bone_met, dx.plasmacytoma, dx.pcl)),
-            *(finding.is_contradictory() for finding in (dx.osteosarcoma, dx.sts)),
-        )
+    named = (dx.lung_cancer, dx.mm, dx.smm, dx.mgus, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts, dx.bone_met)
+    # what the record contradicts is asked about: unknown for that reason is in scope
+    told_twice = (dx.lung_cancer, dx.bone_met, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts)
+    is_ours = (
+        any(finding.criterion().yes for finding in (*named, facts.local.ortho_first_presentation))
+        or any(finding.is_contradictory().yes for finding in told_twice)
+        or codes_disagree(facts).yes
+        or (any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia)).yes
     )
     if case.hook in CHART_HOOKS:
-        return Scope("diagnosis") if disease.yes else Scope("none")
+        return Scope("diagnosis") if is_ours else Scope("none")
     at_hand = case.orders_at_hand
     if not at_hand:
         return Scope("none")
-    if disease.yes:
+    if is_ours:
         return Scope("diagnosis")
     if any(is_oncologic(order) for order in at_hand):
         return Scope("order")
