@@ -6,10 +6,10 @@ import copy
 import dataclasses
 import datetime as dt
 import pickle
-from dataclasses import is_dataclass
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from recommenders.patient.derived import derive, safest
 from recommenders.patient.recency import as_seen
 from recommenders.vocabulary import formulas
-from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, stated
 from recommenders.vocabulary.guidance import Limit
-from recommenders.vocabulary.records import Lesions
+from recommenders.vocabulary.records import Lesion, Lesions, Order
 from tests.vignettes import facts_of
 
 DAY = dt.date(2026, 11, 22)
@@ -235,11 +235,18 @@ def test_facts_and_what_is_said_of_them_can_be_copied_and_pickled(told: Fact) ->
         assert (again.holds, again.condition.evidence) == (said.holds, told)  # type: ignore[union-attr] # a leaf has one
 
 
-def test_a_changed_copy_of_a_group_is_the_one_that_dataclasses_would_give_down_to_groups_of_one_fact() -> None:
+def test_a_changed_copy_of_a_record_is_the_one_that_dataclasses_would_give_down_to_one_part() -> None:
     blank = Facts(as_of=DAY)
-    for group in (getattr(blank, name) for name in blank.__struct_fields__):
-        if is_dataclass(group) and not isinstance(group, type):
-            assert replace(group) == dataclasses.replace(group)
+    for record in (Lesion(), Order(reference="MedicationRequest/1"), blank.lesions, blank.courses, blank.requested):
+        assert replace(record) == dataclasses.replace(record)
+
+
+def test_every_fact_of_a_group_is_in_the_dictionary_as_it_was_declared() -> None:
+    blank = Facts(as_of=DAY)
+    groups = [name for name in blank.__struct_fields__ if isinstance(getattr(blank, name), msgspec.Struct)]
+    paths = [f"{name}.{attribute}" for name in groups for attribute in getattr(blank, name).__struct_fields__]
+    assert paths == list(DICTIONARY)
+    assert all(blank.fact(path).name == DICTIONARY[path].name for path in paths)
 
 
 def test_what_is_said_of_a_blank_finding_is_not_said_of_its_copies() -> None:

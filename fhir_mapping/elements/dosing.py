@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from fhir_mapping.terms.drug_names import DRUGS, is_local
 from fhir_mapping.terms.exact import listed
 from fhir_mapping.words.fold import compiled
 from fhir_mapping.words.plain import plain
-from recommenders.vocabulary.facts import Finding, Reading, replace
+from recommenders.vocabulary.facts import Finding, Reading, declared, replace
 from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ONE_PERCENT = Decimal("0.01")
 LOADING_DOSES = 3
 
-BLANK: dict[str, Any] = {entry.name: entry.default for entry in fields(Order) if "kind" in entry.metadata}
+BLANK: dict[str, Any] = {name: blank for name, (blank, _) in declared(Order).items()}
 """The parts of an order as unknown facts."""
 _LOADING = compiled(r"\bloading\b|负荷")
 

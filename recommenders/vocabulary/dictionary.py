@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,7 +36,7 @@ from recommenders.vocabulary.fact_groups import (
     TherapyFacts,
     UrineFacts,
 )
-from recommenders.vocabulary.facts import Fact, FactSpec, Reading, parts_of, replace
+from recommenders.vocabulary.facts import Fact, FactSpec, Reading, declared, parts_of, replace
 from recommenders.vocabulary.records import (
     Allergy,
     Courses,
@@ -156,9 +155,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 _BLANK = Facts(as_of=dt.date.min)
 _GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
-    name: (blank, tuple(entry.name for entry in fields(blank)))
+    name: (blank, blank.__struct_fields__)
     for name in Facts.__struct_fields__
-    if is_dataclass(blank := getattr(_BLANK, name)) and not isinstance(blank, Lesions | Courses | Requests)
+    if isinstance(blank := getattr(_BLANK, name), msgspec.Struct)
 }
 """The groups of facts by name: the blank one, which every patient of whom nothing is told shares, and its facts."""
 
@@ -167,26 +166,23 @@ def _dictionary() -> tuple[dict[str, FactSpec], dict[str, tuple[str, str]]]:
     specs: dict[str, FactSpec] = {}
     places: dict[str, tuple[str, str]] = {}
     for name, (blank, _) in _GROUPS.items():
-        for entry in fields(blank):
-            path = f"{name}.{entry.name}"
-            specs[path] = FactSpec(path=path, name=entry.default.name, **entry.metadata)
-            places[path] = (name, entry.name)
+        for attribute, (fact, said) in declared(type(blank)).items():
+            path = f"{name}.{attribute}"
+            specs[path] = FactSpec(path=path, name=fact.name, **said)
+            places[path] = (name, attribute)
     return specs, places
 
 
 DICTIONARY, _PLACE = _dictionary()
 """Every single fact by its dotted path, in the order of the specification's §1."""
 
-LESION_COMPONENTS = {
-    entry.name: FactSpec(path=entry.name, name=entry.default.name, **entry.metadata)
-    for entry in fields(Lesion)
-    if "kind" in entry.metadata
-}
-ORDER_COMPONENTS = {
-    entry.name: FactSpec(path=entry.name, name=entry.default.name, **entry.metadata)
-    for entry in fields(Order)
-    if "kind" in entry.metadata
-}
+
+def _components(kind: type) -> dict[str, FactSpec]:
+    return {name: FactSpec(path=name, name=fact.name, **said) for name, (fact, said) in declared(kind).items()}
+
+
+LESION_COMPONENTS = _components(Lesion)
+ORDER_COMPONENTS = _components(Order)
 
 LABELS: dict[str, tuple[str, str]] = {
     spec.name: (spec.en, spec.zh)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from recommenders.vocabulary.bones import LEVELS
 from recommenders.vocabulary.facts import Finding, Moment, Reading, finding, moment, reading
@@ -25,8 +25,7 @@ BASELINE = "counts near the day of diagnosis, whenever that was (tables.baseline
 STATED = "stated of the disease, which stays"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientFacts:
+class PatientFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.1 who the patient is."""
 
     birth_date: Moment = moment("patient.birth_date", "birth date", "出生日期", counts=FOR_EVER)
@@ -39,8 +38,7 @@ class PatientFacts:
     bsa: Reading = reading("patient.bsa", "m2", 2, "body surface area", "体表面积", derived=True, counts=(90, 30))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusFacts:
+class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.1 general status."""
 
     ecog: Reading = reading("status.ecog", "{score}", 0, "ECOG performance status", "ECOG体能状态", counts=60)
@@ -60,15 +58,13 @@ class StatusFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PainFacts:
+class PainFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.1 pain, 0 to 10."""
 
     nrs: Reading = reading("pain.nrs", "{score}", 0, "pain score", "疼痛评分", counts=14)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PsychFacts:
+class PsychFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.1 psychological distress."""
 
     distress: Finding = finding(
@@ -83,16 +79,14 @@ class PsychFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MdtFacts:
+class MdtFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.1 multidisciplinary team."""
 
     available: Finding = finding("mdt.available", "local MDT", "本院MDT", counts="a property of the hospital")
     last_date: Moment = moment("mdt.last_date", "last MDT discussion", "上次MDT讨论", counts=A_DAY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TherapyFacts:
+class TherapyFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.1 earlier treatment."""
 
     prior_lines: Reading = reading(
@@ -105,8 +99,7 @@ class TherapyFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosisFacts:
+class DiagnosisFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.2 diagnoses as documented."""
 
     lung_cancer: Finding = finding("dx.lung_cancer", "lung cancer", "肺癌", closed=True, counts=DIAGNOSIS)
@@ -186,8 +179,7 @@ class DiagnosisFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryFacts:
+class HistoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What was once so, active or not."""
 
     malignancy: Finding = finding(
@@ -202,8 +194,7 @@ class HistoryFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SarcomaFacts:
+class SarcomaFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.2 sarcoma setting."""
 
     setting: Finding = finding(
@@ -219,8 +210,7 @@ class SarcomaFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MyelomaFacts:
+class MyelomaFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.6 myeloma; readings in the internal units, counts of lesions of 5 mm or more."""
 
     onset_date: Moment = moment("mm.onset_date", "myeloma onset", "骨髓瘤起病日期", counts="a day")
@@ -300,8 +290,7 @@ class MyelomaFacts:
     circulating_pc: Finding = finding("mm.circulating_pc", "circulating plasma cells", "循环浆细胞", counts=365)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CytogeneticFacts:
+class CytogeneticFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.7 each abnormality separately; absent is unknown."""
 
     del17p: Finding = finding("cyto.del17p", "del(17p)", "del(17p)", counts=CYTOGENETICS)
@@ -318,8 +307,7 @@ class CytogeneticFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneFacts:
+class GeneFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.7 gene changes."""
 
     kras: Finding = finding("gene.kras", "KRAS mutation", "KRAS突变", counts=GENETICS)
@@ -327,8 +315,7 @@ class GeneFacts:
     myc: Finding = finding("gene.myc", "MYC rearrangement", "MYC重排", counts=GENETICS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverFacts:
+class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.7 lung-cancer drivers and PD-L1; shown only."""
 
     egfr: Finding = finding("driver.egfr", "EGFR", "EGFR", counts=SHOWN)
@@ -339,8 +326,7 @@ class DriverFacts:
     pdl1: Reading = reading("driver.pdl1", "%", 1, "PD-L1", "PD-L1", counts="shown only")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaboratoryFacts:
+class LaboratoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.5 laboratory."""
 
     ca_total: Reading = reading("lab.ca_total", "mmol/L", 2, "total calcium", "总血钙", counts=(30, 14))
@@ -381,8 +367,7 @@ class LaboratoryFacts:
     vitd25: Reading = reading("lab.vitd25", "nmol/L", 0, "vitamin D (25-OH)", "25-羟维生素D", counts="no rule reads it")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoneMarkerFacts:
+class BoneMarkerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.5 bone turnover, each with the laboratory's range."""
 
     ctx: Reading = reading("bone.ctx", "pg/mL", 0, "β-CTX", "β-CTX", counts=180)
@@ -393,15 +378,13 @@ class BoneMarkerFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UrineFacts:
+class UrineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.5 urine."""
 
     haematuria: Finding = finding("urine.haematuria", "microscopic haematuria", "镜下血尿", counts=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpineFacts:
+class SpineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.3 single findings of the spine."""
 
     escc: Finding = finding("spine.escc", "ESCC grade", "ESCC分级", "0", "1a", "1b", "1c", "2", "3", counts=30)
@@ -421,8 +404,7 @@ class SpineFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FractureFacts:
+class FractureFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.3 pathological fracture; more than 180 days ago is history. `bone` is a lesion site."""
 
     current: Finding = finding(
@@ -449,8 +431,7 @@ class FractureFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClinicalFacts:
+class ClinicalFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.10 features."""
 
     bone_pain: Finding = finding("clin.bone_pain", "bone pain", "骨痛", closed=True, counts=PROBLEMS)
@@ -470,8 +451,7 @@ class ClinicalFacts:
     hypercalcaemia: Finding = finding("clin.hypercalcaemia", "hypercalcaemia", "高钙血症", closed=True, counts=PROBLEMS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BiopsyFacts:
+class BiopsyFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.10 biopsy."""
 
     bone_done: Finding = finding(
@@ -479,8 +459,7 @@ class BiopsyFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DentalFacts:
+class DentalFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.9 dental."""
 
     last_exam: Moment = moment("dental.last_exam", "last dental examination", "上次口腔检查", counts=A_DAY)
@@ -502,8 +481,7 @@ class DentalFacts:
     signs: Finding = finding("dental.signs", "gum or jaw signs", "牙龈或颌骨体征", closed=True, counts=PROBLEMS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnjFacts:
+class OnjFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.2 osteonecrosis of the jaw."""
 
     status: Finding = finding(
@@ -511,8 +489,7 @@ class OnjFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllergyFacts:
+class AllergyFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Allergies and intolerances to the drugs that rules or suggestions name."""
 
     ifosfamide: Finding = finding(
@@ -525,8 +502,7 @@ class AllergyFacts:
     mesna: Finding = finding("allergy.mesna", "mesna allergy", "美司钠过敏", closed=True, counts=ALLERGY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MedicationFacts:
+class MedicationFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.8 current or drafted medication by class; mg and IU per day where it could be read."""
 
     calcium: Finding = finding("meds.calcium", "calcium supplement", "钙剂", closed=True, counts=ORDERS)
@@ -564,8 +540,7 @@ class MedicationFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalFacts:
+class LocalFacts(msgspec.Struct, frozen=True, kw_only=True):
     """§1.10 judgements that only a clinician's entry carries; names as in `urn:oncobone:facts`."""
 
     qol_benefit_expected: Finding = finding(
@@ -611,8 +586,7 @@ class LocalFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseFacts:
+class CauseFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What else than a plasma-cell disorder explains anaemia, a weak kidney or a high calcium."""
 
     iron_deficiency: Finding = finding("cause.iron_deficiency", "iron deficiency", "缺铁", closed=True, counts=PROBLEMS)
@@ -638,8 +612,7 @@ class CauseFacts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherFacts:
+class OtherFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Single findings without a group in the dictionary; dialysis and urinary obstruction."""
 
     dialysis: Finding = finding(
