@@ -169,14 +169,21 @@ def _pain(case: Case) -> Iterator[Advice]:
 def _support(case: Case) -> Iterator[Advice]:
     facts = case.facts
     distress = facts.psych.distress
+    diagnosed = distress.is_("clinical-diagnosis")
+    if case.may_hold(diagnosed):
+        yield _psychiatry(case, diagnosed)
+    yield Advice(rule="SUPP-005", because=distress.is_("present-subclinical"))
+    yield Advice(rule="SUPP-006", because=documented(facts.dx.bone_met))
+
+
+def _psychiatry(case: Case, diagnosed: Criterion) -> Advice:
+    distress = case.facts.psych.distress
     wanted = (
         ask("request-a-psychiatry-consultation", "psychiatry-consultation", ("psych.distress", *diagnoses(case))),
     )
-    yield Advice(
+    return Advice(
         rule="SUPP-004",
-        because=distress.is_("clinical-diagnosis"),
+        because=diagnosed,
         unless=all_asked(case, wanted, distress.date),
         proposals=wanted,
     )
-    yield Advice(rule="SUPP-005", because=distress.is_("present-subclinical"))
-    yield Advice(rule="SUPP-006", because=documented(facts.dx.bone_met))

@@ -356,8 +356,10 @@ class Case:
 
     def _loudest(self, rule: str) -> Advice | None:
         """What a rule said earlier in this call: the first that holds, else the first that may."""
-        said = [advice for advice in self._said.get(rule, ()) if not advice.superseded]
-        return max(said, key=_weight, default=None)
+        heard = self._said.get(rule)
+        if heard is None:
+            return None
+        return max((advice for advice in heard if not advice.superseded), key=_weight, default=None)
 
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""

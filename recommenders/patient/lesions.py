@@ -172,6 +172,8 @@ def happened_within(facts: Facts, kinds: Iterable[str], days: Limit) -> Criterio
 
 def imaging(facts: Facts) -> tuple[Study, ...]:
     """Give the imaging studies on record; a lesion that says how it was seen counts as a study of its place."""
+    if not facts.lesions.items:
+        return facts.studies
     seen = [
         Study(
             modality="pet" if lesion.imaging.value == "pet-ct" else lesion.imaging.value,  # type: ignore[arg-type] # the words are the modalities

@@ -87,7 +87,7 @@ def spine_treated(case: Case, since: dt.date | None, *, radiotherapy: bool) -> C
     )
     return all_of(
         treated_since(facts, kinds, partial(_treats_spine, bone), since)
-        for bone in _spine_in_question(case) or (Bone(),)
+        for bone in case.once(_spine_in_question) or (Bone(),)
     )
 
 

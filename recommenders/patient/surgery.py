@@ -121,6 +121,12 @@ def asked_together(disease: Criterion, finding: Criterion) -> Criterion:
     return disease & finding if disease.yes or finding.yes else NO
 
 
+def dealt_with(finding: Logical, done: Callable[[], Criterion]) -> tuple[Criterion, Criterion]:
+    """Give a finding with whether it was dealt with; of what is not certainly found nobody asks that."""
+    found = finding.criterion()
+    return found, done() if found.yes else NO
+
+
 def all_done(findings: Iterable[Treated]) -> Criterion:
     """Tell whether everything that was certainly found was dealt with; never unknown."""
     treatments = [done for finding, done in findings if finding.criterion().yes]
@@ -204,8 +210,9 @@ def _operated(case: Case, lesion: Lesion, *components: Fact) -> Criterion:
     return bone_operated(case.facts, lesion.bone, newest_date(lesion, *components))
 
 
-def _spine_operated(case: Case, finding: Fact) -> Criterion:
-    return spine_treated(case, finding.date, radiotherapy=False)
+def _of_the_spine(case: Case, found: Logical, fact: Fact) -> tuple[Criterion, Criterion]:
+    """Give a finding of the spine with whether the spine was operated since the day of that fact."""
+    return dealt_with(found, lambda: spine_treated(case, fact.date, radiotherapy=False))
 
 
 def _items(case: Case) -> Iterator[Item]:
@@ -226,13 +233,13 @@ def _indications(case: Case) -> Iterator[Item]:
     yield _item("SURG-003", "indications", (local.qol_benefit_expected, NO))
     yield _item("SURG-004", "indications", (local.long_pfs_expected, NO))
     yield _item("SURG-005", "indications", (local.systemic_effective & facts.lesions.any(hurts), NO))
-    yield _item("SURG-006", "indications", (isolated(case), _isolated_operated(case)))
+    yield _item("SURG-006", "indications", dealt_with(isolated(case), lambda: _isolated_operated(case)))
     yield _item("SURG-007", "indications", *imminent, *unscored, (local.high_fracture_risk, NO))
     yield _item(
         "SURG-008",
         "indications",
-        (stability.one_of("at-risk", "unstable"), _spine_operated(case, stability)),
-        (spine.escc.one_of("1c", "2", "3"), _spine_operated(case, spine.escc)),
+        _of_the_spine(case, stability.one_of("at-risk", "unstable"), stability),
+        _of_the_spine(case, spine.escc.one_of("1c", "2", "3"), spine.escc),
         *(
             (event_criterion(event), spine_treated(case, event.date, radiotherapy=False))
             for event in compressions(case)
@@ -258,21 +265,23 @@ def _times(case: Case) -> Iterator[Item]:
     facts = case.facts
     spine, fracture = facts.spine, facts.pathological_fracture
     proved = all_of((facts.ever.malignancy, isolated(case), facts.bx.bone_done))
-    yield _item("SURG-021", "times", (proved, _isolated_operated(case)))
+    yield _item("SURG-021", "times", dealt_with(proved, lambda: _isolated_operated(case)))
     for rule, reached, component in _PER_LESION:
         yield _per_lesion(case, rule, reached, component)
-    yield _item(
-        "SURG-026", "times", (fracture.current, bone_operated(facts, fractured_bone(facts), fracture.current.date))
-    )
+    yield _item("SURG-026", "times", dealt_with(fracture.current, lambda: _fracture_operated(facts)))
     yield _item(
         "SURG-027",
         "times",
-        (spine.neuro_deficit, _spine_operated(case, spine.neuro_deficit)),
-        (facts.clin.nerve_compression, _spine_operated(case, facts.clin.nerve_compression)),
-        (grade_compresses(case), _spine_operated(case, spine.escc)),
+        _of_the_spine(case, spine.neuro_deficit, spine.neuro_deficit),
+        _of_the_spine(case, facts.clin.nerve_compression, facts.clin.nerve_compression),
+        _of_the_spine(case, grade_compresses(case), spine.escc),
     )
     risk = spine.osteolysis_paraplegia_risk
-    yield _item("SURG-028", "times", (risk, _spine_operated(case, risk)))
+    yield _item("SURG-028", "times", _of_the_spine(case, risk, risk))
+
+
+def _fracture_operated(facts: Facts) -> Criterion:
+    return bone_operated(facts, fractured_bone(facts), facts.pathological_fracture.current.date)
 
 
 def _per_lesion(case: Case, rule: str, reached: Callable[[Facts, Lesion], Criterion], *components: str) -> Item:
@@ -352,21 +361,26 @@ def _of_the_fracture(case: Case) -> Iterator[Reason]:
     fracture, bone = facts.pathological_fracture, fractured_bone(facts)
     repairable = lies_in(fracture.bone, FIXABLE, "fixable") if fracture.bone.is_known else YES
     found = fracture.current & repairable
-    done = bone_operated(facts, bone, fracture.current.date)
-    yield Reason("SURG-026", bone.whole.key if bone.site else None, found, done, led=True)
+    yield Reason(
+        "SURG-026",
+        bone.whole.key if bone.site else None,
+        *dealt_with(found, lambda: _fracture_operated(facts)),
+        led=True,
+    )
 
 
 def _of_the_cord(case: Case) -> Iterator[Reason]:
     facts = case.facts
     spine = facts.spine
-    for rule, finding, day in (
-        ("SURG-027", spine.neuro_deficit.criterion(), spine.neuro_deficit),
+    findings: tuple[tuple[str, Logical, Fact], ...] = (
+        ("SURG-027", spine.neuro_deficit, spine.neuro_deficit),
         ("SURG-027", grade_compresses(case), spine.escc),
-        ("SURG-027", facts.clin.nerve_compression.criterion(), facts.clin.nerve_compression),
-        ("SURG-028", spine.osteolysis_paraplegia_risk.criterion(), spine.osteolysis_paraplegia_risk),
+        ("SURG-027", facts.clin.nerve_compression, facts.clin.nerve_compression),
+        ("SURG-028", spine.osteolysis_paraplegia_risk, spine.osteolysis_paraplegia_risk),
         ("SURG-008", spine.escc.is_("1c"), spine.escc),
-    ):
-        yield Reason(rule, SPINE_KEY, finding, _spine_operated(case, day), led=True)
+    )
+    for rule, finding, fact in findings:
+        yield Reason(rule, SPINE_KEY, *_of_the_spine(case, finding, fact), led=True)
     for event in compressions(case):
         done = spine_treated(case, event.date, radiotherapy=False)
         yield Reason("SURG-008", SPINE_KEY, event_criterion(event), done, led=True)
@@ -388,9 +402,9 @@ def _of_the_score(case: Case) -> Iterator[Reason]:
 
 def _of_stability(case: Case) -> Iterator[Reason]:
     stability = instability(case)
-    found = stability.one_of("at-risk", "unstable")
+    treated = _of_the_spine(case, stability.one_of("at-risk", "unstable"), stability)
     computed = "from-score" in stability.flags
-    yield Reason("SURG-008", SPINE_KEY, found, _spine_operated(case, stability), led=computed and not _is_charted(case))
+    yield Reason("SURG-008", SPINE_KEY, *treated, led=computed and not _is_charted(case))
 
 
 def _is_charted(case: Case) -> bool:

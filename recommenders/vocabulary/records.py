@@ -80,6 +80,13 @@ class Lesion:
         return Bone(self.site.value if isinstance(self.site.value, str) else None, self.side, self.level)
 
 
+def _other_lesions(reason: Reason) -> Criterion:
+    return leaf(Condition("lesions[]", "is", True, Finding(name="lesions[]", reason=reason), None))
+
+
+_NO_LESION_TOLD, _LESIONS_CUT = _other_lesions("missing"), _other_lesions("list-cut")
+
+
 @dataclass(frozen=True, slots=True)
 class Lesions:
     """
@@ -100,12 +107,10 @@ class Lesions:
 
     def any(self, condition: Callable[[Lesion], Logical]) -> Criterion:
         """Tell whether some lesion fulfils it; unknown over an empty list, and never no over a part of one."""
+        if not self.items:
+            return _NO_LESION_TOLD if self.whole else _LESIONS_CUT
         found = [condition(lesion) for lesion in self.items]
-        if found and self.whole:
-            return any_of(found)
-        unknown = Finding(name="lesions[]", reason="missing" if self.whole else "list-cut")
-        others = leaf(Condition("lesions[]", "is", True, unknown, None))
-        return any_of((*found, others)) if found else others
+        return any_of(found) if self.whole else any_of((*found, _LESIONS_CUT))
 
     def all(self, condition: Callable[[Lesion], Logical]) -> Criterion:
         """Tell whether every lesion fulfils it; unknown over an empty list, and never yes over a part of one."""
@@ -451,6 +456,8 @@ class Requests:
         that names no bone is for whichever bone is meant. Unknown where it is for a bone whose side or level is not
         told, or where nothing was found and the list did not come whole: a rule's `unless` asks `documented(…)` of it.
         """
+        if not self.items:
+            return _NOTHING_ASKED if self.delivered else _LIST_NOT_DELIVERED
         asked = [one for one in self.items if one.service in services and _is_current(one, since)]
         answers = [(one, self._is_of(one, about)) for one in asked]
         found = [_asked_for(one, answer) for one, answer in answers if answer is not False]
@@ -486,3 +493,7 @@ def _asked_for(request: Request | None, holds: Truth) -> Criterion:
         resources=request.resources if request is not None else (),
     )
     return leaf(Condition(shown.name, "is", service, shown, holds))
+
+
+_NOTHING_ASKED, _LIST_NOT_DELIVERED = any_of(()), any_of((_asked_for(None, None),))
+"""What is told of the services asked for where the list of them is empty, or did not come."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-    from recommenders.patient.advice import Case, Fill
+    from recommenders.patient.advice import Case, Fill, Proposal
 
 
 EVENTS = ("pathological-fracture", "spinal-cord-compression", "hypercalcaemia")
@@ -47,6 +47,19 @@ def team(case: Case) -> Iterator[Advice]:
         proposals=conference,
     )
 
+    if case.may_hold(known(mdt.last_date)):
+        yield from _changed(case, conference)
+    yield Advice(rule="MDT-003", because=case.fired("MDT-001") & documented(~mdt.available))
+    yield Advice(rule="MDT-004", because=lung_with_bone)
+    yield Advice(
+        rule="MDT-005",
+        because=dx.lung_cancer & documented(facts.therapy.prior_lines >= limits.refractory_lines),
+    )
+
+
+def _changed(case: Case, conference: tuple[Proposal, ...]) -> Iterator[Advice]:
+    """MDT-002: what the last discussion cannot have known."""
+    facts, mdt = case.facts, case.facts.mdt
     changes = tuple(_changes_since_meeting(case))
     newest = max(
         (change for change in changes if change[1].yes), key=lambda one: one[2] or facts.as_of.min, default=None
@@ -66,12 +79,6 @@ def team(case: Case) -> Iterator[Advice]:
             and (facts.as_of - newest[2]).days <= case.limits(COMMON).result_is_new.value
         ),
         proposals=conference,
-    )
-    yield Advice(rule="MDT-003", because=case.fired("MDT-001") & documented(~mdt.available))
-    yield Advice(rule="MDT-004", because=lung_with_bone)
-    yield Advice(
-        rule="MDT-005",
-        because=dx.lung_cancer & documented(facts.therapy.prior_lines >= limits.refractory_lines),
     )
 
 
