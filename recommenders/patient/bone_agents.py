@@ -32,6 +32,10 @@ PROPOSED: Mapping[str, int] = GUIDANCE.tables["proposed"]
 
 def unsafe_to_start(case: Case) -> Criterion:
     """Tell whether the record forbids a start: jaw osteonecrosis, low calcium, a child; never unknown."""
+    return case.once(_unsafe_to_start)
+
+
+def _unsafe_to_start(case: Case) -> Criterion:
     facts, limits = case.facts, case.limits(GUIDANCE)
     return any_of(
         (
@@ -54,6 +58,10 @@ def start_advised(case: Case) -> Criterion:
 
 def calcium_known_for_an_order(case: Case) -> Criterion:
     """Tell whether calcium is recent enough to sign an order of a bone agent on it; never unknown."""
+    return case.once(_calcium_known)
+
+
+def _calcium_known(case: Case) -> Criterion:
     return case.facts.lab.ca_total.within(windows("order", case.site)["lab.ca_total"], case.facts.as_of)
 
 
@@ -179,16 +187,28 @@ CALCIUM = ("lab.ca_total", "dx.hypercalcaemia_malignancy")
 
 def zoledronic_recently(case: Case) -> Criterion:
     """Tell whether zoledronic acid was given so lately that it is not to be repeated for hypercalcaemia."""
+    return case.once(_zoledronic_recently)
+
+
+def _zoledronic_recently(case: Case) -> Criterion:
     return dosed_within(case, ZOLEDRONIC, case.limits(GUIDANCE).hypercalcaemia_retreatment)
 
 
 def denosumab_recently(case: Case) -> Criterion:
     """Tell whether denosumab was given so lately that it still acts."""
+    return case.once(_denosumab_recently)
+
+
+def _denosumab_recently(case: Case) -> Criterion:
     return dosed_within(case, DENOSUMAB, case.limits(GUIDANCE).denosumab_still_acts)
 
 
 def kidneys_forbid_zoledronic_acid(case: Case) -> Criterion:
     """Tell whether creatinine is above 400 µmol/L, or dialysis is on record: then not even for hypercalcaemia."""
+    return case.once(_kidneys_forbid)
+
+
+def _kidneys_forbid(case: Case) -> Criterion:
     facts = case.facts
     return (facts.lab.creatinine > case.limits(GUIDANCE).hypercalcaemia_creatinine) | facts.other.dialysis
 

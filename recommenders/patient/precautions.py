@@ -36,6 +36,10 @@ def calcium_too_high_for_supplements(case: Case) -> Criterion:
     Corrected calcium above 2.60 mmol/L or above the laboratory's own upper limit (of two contradictory results
     the higher), or hypercalcaemia of malignancy on record.
     """
+    return case.once(_calcium_too_high)
+
+
+def _calcium_too_high(case: Case) -> Criterion:
     careful = case.cautious("highest")
     calcium = careful.lab.ca_corr
     above_range = calcium > careful.lab.ca_uln.value if careful.lab.ca_uln.value is not None else NO
@@ -71,6 +75,10 @@ def vitamin_d_tablets(case: Case) -> ProposedMedication:
 
 def both_supplements(case: Case) -> tuple[ProposedMedication, ...]:
     """Give calcium and vitamin D when neither is taken and calcium allows it; else nothing."""
+    return case.once(_both_supplements)
+
+
+def _both_supplements(case: Case) -> tuple[ProposedMedication, ...]:
     meds = case.facts.meds
     if (~meds.calcium & ~meds.vitd & ~calcium_too_high_for_supplements(case)).yes:
         return (calcium_tablets(case), vitamin_d_tablets(case))
@@ -89,6 +97,10 @@ def uncorrected(reading: Reading) -> Criterion:
 
 def kidneys_failing(case: Case) -> Criterion:
     """Tell whether the clearance is known to be below 30 mL/min, or dialysis is on record; never unknown."""
+    return case.once(_kidneys_failing)
+
+
+def _kidneys_failing(case: Case) -> Criterion:
     facts = case.facts
     return documented((facts.lab.crcl < case.limits(GUIDANCE).severe_renal_impairment) | facts.other.dialysis)
 

@@ -48,11 +48,11 @@ def _each_fact_has_a_window_or_a_reason() -> None:
 _each_fact_has_a_window_or_a_reason()
 
 
-def windows(setting: Setting, site: Mapping[str, Decimal] | None = None) -> dict[str, int]:
+def windows(setting: Setting, site: Mapping[str, Decimal] | None = None) -> Mapping[str, int]:
     """Give the recency window in days for each fact that has one; `site` overrides by `windows.<fact>`."""
-    found = dict(_WINDOWS[setting])
+    found = _WINDOWS[setting]
     if site:
-        found |= {path: int(site[f"windows.{path}"]) for path in found if f"windows.{path}" in site}
+        return {path: int(site.get(f"windows.{path}", days)) for path, days in found.items()}
     return found
 
 
@@ -65,9 +65,8 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
     limits = windows(setting, site)
     child = _is_child(facts)
     if child:
-        limits |= {
-            path: int(row[setting]) for path, row in GUIDANCE.tables["windows_under_18"].items() if setting in row
-        }
+        stricter = GUIDANCE.tables["windows_under_18"].items()
+        limits = {**limits, **{path: int(row[setting]) for path, row in stricter if setting in row}}
     changes: dict[str, Fact] = {}
     for path, fact in facts.touched():  # a blank fact has nothing that could be too old
         if (days := limits.get(path)) is not None:
