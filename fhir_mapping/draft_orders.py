@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ from fhir_mapping.terms.drug_names import DRUGS, mentions
 from fhir_mapping.terms.exact import ResourceFaultError, listed
 from fhir_mapping.words.fold import compiled
 from recommenders.vocabulary.dictionary import Facts
-from recommenders.vocabulary.facts import exactly, stated
+from recommenders.vocabulary.facts import exactly, replace, stated
 from recommenders.vocabulary.records import Order
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recommenders.patient.advice import Advice, Phrase, Proposal, ProposedService
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill, Value
+    from recommenders.vocabulary.logic import Criterion
 
 __all__ = ["GUIDANCE", "rules", "values"]
 
@@ -71,7 +73,7 @@ def rules(case: Case) -> Iterator[Advice]:
         treated_bone_metastases, "BP-005", "BP-006", "BP-007", where=lambda: on_treatment(case) & bone
     )
     yield from case.asked(immunotherapy, "BP-035", where=lambda: bone & facts.meds.ici)
-    yield from case.asked(hypercalcaemia, "BP-011", "BP-013", where=lambda: any_cancer(facts))
+    yield from case.asked(hypercalcaemia, "BP-011", "BP-013", where=lambda: case.once(high_calcium).in_cancer)
     if (case.hook in CHART_HOOKS and may_have_plasma_cells(case)) or case.whole:
         yield from myeloma(case)
         yield from myeloma_on_treatment(case)
@@ -223,16 +225,38 @@ def immunotherapy(case: Case) -> Iterator[Advice]:
 # --- hypercalcaemia -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class HighCalcium:
+    """How high calcium is; `severe_as_reported` in the unit of the report, where its number says more than ours."""
+
+    cancer: Criterion
+    severe: Criterion
+    severe_as_reported: Criterion
+    raised: Criterion
+
+    @property
+    def in_cancer(self) -> Criterion:
+        """Whether it is high at all, in cancer."""
+        return self.cancer & (self.severe | self.raised)
+
+
+def high_calcium(case: Case) -> HighCalcium:
+    """Tell how high calcium is; to be asked for as `case.once(high_calcium)`."""
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    calcium, severe = facts.lab.ca_corr, limits.severe_hypercalcaemia
+    severe_as_reported = documented(facts.lab.ca_corr_mg_dl >= limits.severe_hypercalcaemia_mg_dl)
+    return HighCalcium(
+        cancer=any_cancer(facts),
+        severe=(calcium >= severe) | severe_as_reported,
+        severe_as_reported=severe_as_reported,
+        raised=(calcium > case.limits(COMMON).hypercalcaemia) & (calcium < severe),
+    )
+
+
 def hypercalcaemia(case: Case) -> Iterator[Advice]:
     """BP-011 and BP-013: raised calcium in cancer; a bone metastasis is one by itself."""
     facts, limits = case.facts, case.limits(GUIDANCE)
-    calcium, cancer = facts.lab.ca_corr, any_cancer(facts)
-
-    severe_as_reported = documented(facts.lab.ca_corr_mg_dl >= limits.severe_hypercalcaemia_mg_dl)
-    severe = (calcium >= limits.severe_hypercalcaemia) | severe_as_reported
-    raised = (calcium > case.limits(COMMON).hypercalcaemia) & (calcium < limits.severe_hypercalcaemia)
-    if not case.may_hold(cancer & (severe | raised)):
-        return
+    calcium, high = facts.lab.ca_corr, case.once(high_calcium)
     zoledronic = tuple(zoledronic_acid_for_hypercalcaemia(case, "zoledronic-acid"))
     supplement_orders = at_hand(case, "calcium", "vitamin-d")
     orders = supplement_orders or at_hand(case, "bma")
@@ -243,11 +267,11 @@ def hypercalcaemia(case: Case) -> Iterator[Advice]:
 
     yield Advice(
         rule="BP-011",
-        because=cancer & severe,
+        because=high.cancer & high.severe,
         holds={
             "supplement-ordered": given(bool(supplement_orders)),
             "agent-ordered": given(bool(bma_orders(case))),
-            "milligrams": severe_as_reported & documented(calcium < limits.severe_hypercalcaemia),
+            "milligrams": high.severe_as_reported & documented(calcium < limits.severe_hypercalcaemia),
             "zoledronic-acid-fits": given(bool(zoledronic)),
             "kidneys-failing": documented(kidneys_forbid_zoledronic_acid(case)),
             "zoledronic-acid-recent": documented(zoledronic_recently(case)),
@@ -260,7 +284,7 @@ def hypercalcaemia(case: Case) -> Iterator[Advice]:
     )
     yield Advice(
         rule="BP-013",
-        because=all_of((cancer, raised, ~severe_as_reported)),
+        because=all_of((high.cancer, high.raised, ~high.severe_as_reported)),
         holds={"supplement-ordered": given(bool(supplement_orders))},
         fill=about,
         order=orders[0] if orders else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from recommenders.ordering.before_a_dose import kidneys_and_calcium_known
 from recommenders.ordering.denosumab import denosumab, denosumab_and_weak_kidneys, kidneys_weak
-from recommenders.ordering.duplicates import same_drug_twice, two_agents
+from recommenders.ordering.duplicates import same_drug_twice, several_agents, two_agents
 from recommenders.ordering.every_agent import allergic, child_or_pregnancy, overdosed, pushed, too_early, wrong_route
 from recommenders.ordering.extreme_weight import extreme_weight
 from recommenders.ordering.other_agents import ibandronate, incadronate, incadronate_maximum, without_dosing_rule
@@ -46,7 +46,7 @@ def rules(case: Case) -> Iterator[Advice]:
     for order in case.orders_at_hand:
         yield from _of_one_order(case, order)
     yield from case.asked(denosumab_and_weak_kidneys, "DOSE-013", where=lambda: kidneys_weak(case))
-    yield from case.asked(two_agents, "DOSE-014", "DOSE-015", "DOSE-016")
+    yield from case.asked(two_agents, "DOSE-014", "DOSE-015", "DOSE-016", where=lambda: several_agents(case))
 
 
 def _of_one_order(case: Case, order: Order) -> Iterator[Advice]:

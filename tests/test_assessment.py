@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace as replaced
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from recommenders.assessing import assessment
 from recommenders.assessing.assessment import assess
+from recommenders.assessing.safety import unsafe_because
 from recommenders.assessing.topics import TOPICS
-from recommenders.patient.advice import Case
+from recommenders.patient.advice import Case, ChartAlone, ProposedMedication
+from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import replace
+from recommenders.vocabulary.records import Order
 from tests.test_laws import any_orders, drawn
 from tests.vignettes import load_all
 
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
     from recommenders.patient.advice import Advice
     from recommenders.vocabulary.guidance import Hook
     from recommenders.vocabulary.logic import Logical
-    from recommenders.vocabulary.records import Order
 
 CASES = load_all()
 
@@ -62,6 +65,61 @@ def test_of_patients_drawn_at_random_nothing_is_passed_over_that_would_speak(hoo
         facts = drawn(chance)
         facts = replace(facts, orders=any_orders(chance)) if hook == "order-sign" else facts
         assert shown(assess(facts, hook)) == shown(assess(facts, hook, whole=True)), number
+
+
+def objections(facts: Facts, hook: Hook) -> list[tuple[str, ...]]:
+    """What speaks against each medication that is suggested of these facts, and against each that might be."""
+    found = assess(facts, hook)
+    proposed = [
+        item for one in found.verdicts.values() for said in one.advices for p in said.proposals for item in p.items
+    ]
+    return [unsafe_because(item, found) for item in (*proposed, *MIGHT_BE)]
+
+
+MIGHT_BE = (
+    ProposedMedication(drug="denosumab", dose=Decimal(120), route="SC", interval_days=28),
+    ProposedMedication(drug="denosumab", dose=Decimal(60), route="SC", interval_days=182),
+    ProposedMedication(drug="zoledronic", dose=Decimal(4), route="IV", interval_days=28),
+    ProposedMedication(drug="calcium-oral", dose=Decimal(500), route="PO", times_per_day=1),
+)
+
+
+@pytest.mark.parametrize("hook", ["patient-view", "order-sign"])
+def test_suggestions_that_share_a_chart_are_judged_as_each_by_itself(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patients = [vignette.facts for vignette in CASES[::3]]
+    for number in range(60):
+        chance = random.Random(number)
+        patients.append(replace(drawn(chance), orders=any_orders(chance) if hook == "order-sign" else ()))
+    together = [objections(facts, hook) for facts in patients]
+    assert {why for found in together for whys in found for why in whys} >= {"DOSE-010", "DOSE-014", "BP-011"}
+    assert not any("unchecked" in whys for found in together for whys in found)
+    monkeypatch.setattr(ChartAlone, "shared", lambda _, case, compute: compute(case))
+    assert [objections(facts, hook) for facts in patients] == together
+
+
+def test_what_hangs_on_the_orders_is_not_shared_between_suggestions() -> None:
+    chart = ChartAlone(Facts(as_of=CASES[0].facts.as_of), "order-sign")
+    orders = [(Order(reference=f"MedicationRequest/{number}"),) for number in range(2)]
+    counted: list[str] = []
+
+    def of_the_chart(case: Case) -> str:
+        counted.append("chart")
+        return str(case.facts.dx.mm.value)
+
+    def of_the_orders(case: Case) -> str:
+        return case.facts.orders[0].reference
+
+    def of_what_was_said(case: Case) -> bool:
+        return case.fired("BP-001").yes
+
+    for drafted in orders:
+        case = chart.with_orders(drafted)
+        assert case.once(of_the_chart) == "False"
+        assert case.once(of_the_orders) == drafted[0].reference
+        assert not case.once(of_what_was_said)
+    assert counted == ["chart"]
 
 
 def test_a_topic_that_fails_is_named_and_the_others_still_speak(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from hooks.guideline.libraries import CQL, ELM
 from recommenders.assessing.topics import TOPICS
 from recommenders.patient.myeloma_risk import staging
 from recommenders.vocabulary.dictionary import DICTIONARY
-from recommenders.vocabulary.facts import Reading, exactly, replace
+from recommenders.vocabulary.facts import Reading, declared, exactly, replace
 from recommenders.vocabulary.guidance import VERSION, guidance
 from recommenders.vocabulary.logic import Truth
 from tests.engines import evaluated, translated
@@ -219,10 +219,10 @@ def moved(vignette: Vignette, unit: str, value: Decimal) -> Iterator[Vignette]:
 
 def part_moved(part: Any, unit: str, put: Callable[[Reading], Reading]) -> Iterator[Any]:
     """An order or a lesion with one of its numbers put elsewhere."""
-    for one in fields(part):
-        fact = getattr(part, one.name)
+    for name in declared(type(part)):
+        fact = getattr(part, name)
         if isinstance(fact, Reading) and fact.unit == unit and fact.value is not None:
-            yield replace(part, **{one.name: put(fact)})
+            yield replace(part, **{name: put(fact)})
 
 
 def beside_limits() -> Iterator[Vignette]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, declared, exactly, parts_of, replace
 from recommenders.vocabulary.records import (
     BISPHOSPHONATES,
     DENOSUMAB,
@@ -221,12 +221,11 @@ def _spent(blank: Fact, table: dict[str, Any]) -> None:
 
 def _parts(kind: type, row: dict[str, Any], today: dt.date) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    blanks = {entry.name: entry.default for entry in fields(kind)}
+    blanks = declared(kind)
     for key, value in row.items():
-        if key not in blanks:
+        if key not in parts_of(kind)[0]:
             raise KeyError(f"{kind.__name__.lower()} has no {key!r}")
-        blank = blanks[key]
-        found[key] = make(blank, value, today) if isinstance(blank, Fact) else _tupled(value)
+        found[key] = make(blanks[key][0], value, today) if key in blanks else _tupled(value)
     return found
 
 

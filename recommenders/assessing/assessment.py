@@ -149,14 +149,24 @@ def assess_seen(
     whole: bool = False,
     with_values: bool = True,
     guidance_day: dt.date | None = None,
+) -> Assessment:
+    """Assess facts that are `seen_at` this hook already; see `assess`."""
+    case = Case(seen, hook, site, whole=whole, guidance_day=guidance_day)
+    return assess_case(case, recommenders=recommenders, with_values=with_values)
+
+
+def assess_case(
+    case: Case,
+    *,
+    recommenders: Iterable[Recommender] | None = None,
+    with_values: bool = True,
     only: frozenset[str] | None = None,
 ) -> Assessment:
     """
-    Assess facts that are `seen_at` this hook already; see `assess`.
+    Assess a case that nobody was asked about yet; see `assess`.
 
     Where the answer of `only` some rules matters, what has none of them is passed over; others may be there as well.
     """
-    case = Case(seen, hook, site, whole=whole, guidance_day=guidance_day)
     scope = case.once(scope_of)
     verdicts: dict[str, Verdict] = {}
     values: dict[str, Value] = {}
@@ -165,28 +175,27 @@ def assess_seen(
         speakers = None if recommenders is None else frozenset(recommenders)
         if with_values:
             values.update(_patient_values(case))
+        at_hand = _kinds_at_hand(case)
         for topic in TOPICS:
+            looked_at, case.wanted = _looked_at(topic.guidance, case.hook, at_hand, scope.only, only)
             try:
-                found = list(_verdicts(case, topic, scope, only))
+                found = list(_verdicts(case, topic, looked_at)) if case.wanted else []
                 if with_values:
                     values.update(topic.values(case))
             except Exception:  # noqa: BLE001 - one topic's fault must not silence the others; it is named
                 failed.append(topic.name)
                 continue
-            for verdict in found:
-                if speakers is None or verdict.recommender in speakers:
-                    verdicts[verdict.rule] = verdict
+            verdicts |= {one.rule: one for one in found if speakers is None or one.recommender in speakers}
         verdicts = {rule: _settled(case, verdict) for rule, verdict in verdicts.items()}
         for verdict in verdicts.values():
             for advice in verdict.advices:
                 values.update(advice.values)
-    return Assessment(case, hook, scope, verdicts, values, failed=tuple(failed))
+    return Assessment(case, case.hook, scope, verdicts, values, failed=tuple(failed))
 
 
-def _verdicts(case: Case, topic: Topic, scope: Scope, only: frozenset[str] | None) -> Iterator[Verdict]:
+def _verdicts(case: Case, topic: Topic, looked_at: Set[str]) -> Iterator[Verdict]:
     rules = topic.guidance.rules
-    looked_at, case.wanted = _looked_at(topic.guidance, case.hook, _kinds_at_hand(case), scope.only, only)
-    if not case.wanted or not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
+    if not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
         return
     said: dict[str, dict[State, list[Advice]]] = {}
     for advice in topic.rules(case):

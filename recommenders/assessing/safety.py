@@ -6,9 +6,9 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.assessing.assessment import assess_seen, seen_at
+from recommenders.assessing.assessment import assess_case, seen_at
 from recommenders.assessing.topics import TOPICS
-from recommenders.patient.advice import ChangedOrder, ProposedMedication
+from recommenders.patient.advice import ChangedOrder, ChartAlone, ProposedMedication
 from recommenders.patient.precautions import calcium_too_high_for_supplements, jaw_at_risk
 from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import exactly, replace, stated
@@ -221,9 +221,8 @@ def _rules(order: Order, others: list[Order], assessment: Assessment, *, absolut
 
 
 def _judged(assessment: Assessment, orders: tuple[Order, ...]) -> Assessment:
-    case = assessment.case
-    facts = replace(case.once(_seen_at_order), orders=orders)
-    return assess_seen(facts, "order-sign", site=case.site, with_values=False, only=_may_stop())
+    case = assessment.case.once(_at_order).with_orders(orders)
+    return assess_case(case, with_values=False, only=_may_stop())
 
 
 @cache
@@ -234,9 +233,9 @@ def _may_stop() -> frozenset[str]:
     return NEVER_FIRE | MUST_BE_KNOWN | alarms
 
 
-def _seen_at_order(case: Case) -> Facts:
-    """The facts as they will count when the suggested order is signed; the same for every suggestion."""
-    return seen_at(_as_read(case.facts), "order-sign", case.site)
+def _at_order(case: Case) -> ChartAlone:
+    """The chart as it will count when the suggested order is signed; the same for every suggestion."""
+    return ChartAlone(seen_at(_as_read(case.facts), "order-sign", case.site), "order-sign", case.site)
 
 
 def _stops(assessment: Assessment) -> set[str]:

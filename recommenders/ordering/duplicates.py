@@ -30,9 +30,16 @@ INFUSIONS = frozenset({"zoledronic", "ibandronate", "incadronate", "pamidronate"
 # --- two agents ---------------------------------------------------------------------------------------------
 
 
+def several_agents(case: Case) -> Criterion:
+    """Tell whether there may be more than one antiresorptive agent, drafted, standing or given lately."""
+    together = case.once(_together)
+    there = len(together.drafts) + len(together.chart.courses) + len(together.chart.possible)
+    return given(there > 1 or not together.chart.listed.delivered)
+
+
 def two_agents(case: Case) -> Iterator[Advice]:
     """Yield what is said of two antiresorptive agents at once, drafted, standing or given lately."""
-    together = _together(case)
+    together = case.once(_together)
     yield from _denosumab_and_bisphosphonate(case, together)
     yield from _two_strengths_of_denosumab(case, together)
     yield from _two_bisphosphonates(case, together)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -236,7 +236,7 @@ class Case:
 
     `facts` are as seen in this setting (stale values unknown, derived values filled in). `whole` asks topics to
     speak of every rule, also of those that are certainly not met. `guidance_day` is the day whose limits count
-    (None: the day of the facts).
+    (None: the day of the facts). What does not hang on the orders is taken from the `chart`, where there is one.
     """
 
     def __init__(
@@ -247,6 +247,7 @@ class Case:
         *,
         whole: bool = False,
         guidance_day: dt.date | None = None,
+        chart: ChartAlone | None = None,
     ) -> None:
         self.facts = facts
         self.hook: Hook = hook
@@ -260,6 +261,7 @@ class Case:
         self._once: dict[object, object] = {}
         self._cautious: dict[str, Facts] = {}
         self._limits: dict[Guidance, Limits] = {}
+        self._chart = chart
 
     @property
     def orders_at_hand(self) -> tuple[Order, ...]:
@@ -286,7 +288,7 @@ class Case:
     def once(self, compute: Callable[[Case], T]) -> T:
         """Compute something about this case once, and give it again when asked again."""
         if compute not in self._once:
-            self._once[compute] = compute(self)
+            self._once[compute] = compute(self) if self._chart is None else self._chart.shared(self, compute)
         found: T = self._once[compute]  # type: ignore[assignment] # stored under the function that made it
         return found
 
@@ -364,6 +366,47 @@ class Case:
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""
         yield from self._said.get(rule, ())
+
+
+class NotOfTheChartError(Exception):
+    """Something was asked of a chart by itself that hangs on the orders, or on what rules said."""
+
+
+class _NotThere:
+    """What a chart by itself does not have: to look at it in any way raises NotOfTheChartError."""
+
+    def _refuse(self, *_: object) -> Any:  # noqa: ANN401 - it never gives anything
+        raise NotOfTheChartError
+
+    __iter__ = __len__ = __bool__ = __contains__ = __getitem__ = __getattr__ = _refuse
+    __eq__ = __hash__ = _refuse
+
+
+class ChartAlone(Case):
+    """
+    A case whose orders are not told yet: what does not hang on them is worked out here, once for all that may be.
+
+    To look at the orders, or at what rules said, raises NotOfTheChartError: nothing that hangs on either is shared.
+    """
+
+    def __init__(self, facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> None:
+        nothing: Any = _NotThere()
+        super().__init__(msgspec.structs.replace(facts, orders=nothing), hook, site)
+        self._said = self._superseded_by = nothing
+        self._of_orders: set[object] = set()
+
+    def with_orders(self, orders: tuple[Order, ...]) -> Case:
+        """Give the case with these orders."""
+        return Case(msgspec.structs.replace(self.facts, orders=orders), self.hook, self.site, chart=self)
+
+    def shared(self, case: Case, compute: Callable[[Case], T]) -> T:
+        """Compute something about a case `with_orders`: once for all of them where it does not hang on orders."""
+        if compute not in self._of_orders:
+            try:
+                return self.once(compute)
+            except NotOfTheChartError:
+                self._of_orders.add(compute)
+        return compute(case)
 
 
 def _weight(advice: Advice) -> int:

@@ -97,6 +97,8 @@ def chart_without_drafts(case: Case) -> Bma:
     longer counts as standing, and its date of writing is no dose. Doses that went in still count.
     """
     names = {name for order in case.facts.orders if order.is_bma for name in (order.reference, *order.replaces)}
+    if not any(names.intersection(course.resources) for course in case.facts.courses):
+        return case.once(bma)
     items = tuple(_no_longer_ordered(course, names) for course in case.facts.courses)
     courses = replace(case.facts.courses, items=items)
     return bma(Case(replace(case.facts, courses=courses), case.hook, case.site, guidance_day=case.guidance_day))

@@ -46,20 +46,9 @@ class Scope:
 
 def scope_of(case: Case) -> Scope:
     """Tell what brings this call into scope; `none` means no card at all."""
-    facts = case.facts
+    facts, is_ours = case.facts, case.once(disease_of_ours)
     if facts.patient.deceased.value is True:
         return Scope("none")
-    dx = facts.dx
-    limits = case.limits(GUIDANCE)
-    named = (dx.lung_cancer, dx.mm, dx.smm, dx.mgus, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts, dx.bone_met)
-    # what the record contradicts is asked about: unknown for that reason is in scope
-    told_twice = (dx.lung_cancer, dx.bone_met, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts)
-    is_ours = (
-        any(finding.criterion().yes for finding in (*named, facts.local.ortho_first_presentation))
-        or any(finding.is_contradictory().yes for finding in told_twice)
-        or codes_disagree(facts).yes
-        or (any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia)).yes
-    )
     if case.hook in CHART_HOOKS:
         return Scope("diagnosis") if is_ours else Scope("none")
     at_hand = case.orders_at_hand
@@ -74,6 +63,20 @@ def scope_of(case: Case) -> Scope:
     if facts.courses.items and any("invasive-dental" in order.kinds for order in at_hand):
         return Scope("dental-order", DENTAL_ORDER_RULES)
     return Scope("none")
+
+
+def disease_of_ours(case: Case) -> bool:
+    """Tell whether a disease brings the patient into scope; to be asked for as `case.once(disease_of_ours)`."""
+    facts, dx, limits = case.facts, case.facts.dx, case.limits(GUIDANCE)
+    named = (dx.lung_cancer, dx.mm, dx.smm, dx.mgus, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts, dx.bone_met)
+    # what the record contradicts is asked about: unknown for that reason is in scope
+    told_twice = (dx.lung_cancer, dx.bone_met, dx.plasmacytoma, dx.pcl, dx.osteosarcoma, dx.sts)
+    return (
+        any(finding.criterion().yes for finding in (*named, facts.local.ortho_first_presentation))
+        or any(finding.is_contradictory().yes for finding in told_twice)
+        or codes_disagree(facts).yes
+        or (any_cancer(facts) & (facts.lab.ca_corr > limits.hypercalcaemia)).yes
+    )
 
 
 def codes_disagree(facts: Facts) -> Criterion:

@@ -376,12 +376,12 @@ _SAID: dict[int, tuple[Fact, dict[str, Any]]] = {}
 
 def declared(kind: type) -> dict[str, tuple[Fact, dict[str, Any]]]:
     """Give the facts that a group or record is declared with, by attribute: each blank, and what was said of it."""
-    blanks: Iterable[tuple[str, object]]
     if issubclass(kind, msgspec.Struct):
-        blanks = zip(kind.__struct_fields__, kind.__struct_defaults__, strict=True)
+        names, blanks = kind.__struct_fields__, kind.__struct_defaults__  # of the last names; the first must be told
+        parts = list(zip(names[len(names) - len(blanks) :], blanks, strict=True))
     else:
-        blanks = ((part.name, part.default) for part in fields(kind))  # type: ignore[arg-type] # else a dataclass
-    return {name: _SAID[id(blank)] for name, blank in blanks if id(blank) in _SAID}
+        parts = [(part.name, part.default) for part in fields(kind)]  # type: ignore[arg-type] # a dataclass
+    return {name: _SAID[id(blank)] for name, blank in parts if id(blank) in _SAID}
 
 
 def exactly(fact: Reading, value: Decimal | int | str, **extra: Any) -> Reading:  # noqa: ANN401 - fields of Reading

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from recommenders.vocabulary.bones import SITES, SPINE_REGIONS, Bone, Side, bone_of, same_bone, same_place
 from recommenders.vocabulary.facts import (
     Finding,
@@ -339,8 +341,7 @@ OrderKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """
     §1.8 one draft order (medication or service), as far as it can be read.
 
