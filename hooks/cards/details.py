@@ -78,15 +78,14 @@ class Details:
 
     def _parts(self, draft: Draft) -> _Parts:
         lead = draft.lead
-        spoken = (self._line(said, said.also) for said in draft.others if self._can_say(said, said.also))
-        also = list(dict.fromkeys(spoken))
+        spoken = [self._told(said, said.also) for said in draft.others]
         return _Parts(
             why=self._why(lead),
             do=self._said(lead, lead.do, budgets.MOST_ACTS),
             unless=self._said(lead, lead.unless, budgets.MOST_UNLESS),
             differ=self._said(lead, lead.sources_differ, budgets.MOST_DIFFERING),
             unknown=list(self._unknown(lead))[: budgets.MOST_ASKED],
-            also=also[: budgets.MOST_ALSO],
+            also=_each_once(spoken, budgets.MOST_ALSO),
         )
 
     def _joined(self, draft: Draft, parts: _Parts, left: int) -> str:
@@ -133,10 +132,17 @@ class Details:
         return text[:1].upper() + text[1:]
 
     def _said(self, said: Utterance, lines: Iterable[Line], most: int) -> list[str]:
-        return list(dict.fromkeys(self._line(said, line) for line in lines if self._can_say(said, line)))[:most]
+        return _each_once((self._told(said, line) for line in lines), most)
+
+    def _told(self, said: Utterance, wording: Wording) -> str | None:
+        """Say a line; a line with a gap is no line: better none than one that says "unknown"."""
+        if _BRACED in wording.en:
+            return self._line(said, wording) if self._can_say(said, wording) else None
+        text = self.speaker.told(wording, said.guidance, said.advice)
+        return text and text[:1].upper() + text[1:]
 
     def _can_say(self, said: Utterance, wording: Wording) -> bool:
-        """A line with a gap is no line: better none than one that says "unknown"."""
+        """Tell whether a line has no gap."""
         extra = {OFFERED: Ready(self._offered(said))} if _BRACED in wording.en else {}
         return self.speaker.can_say(wording, said.guidance, said.advice, **extra)
 
@@ -168,3 +174,8 @@ class Details:
         text = self._line(said, wording)
         # one sentence: its stop stands behind the brackets
         return self.speaker.frame("unknown_line", text=text.rstrip(".。"), why=why)
+
+
+def _each_once(lines: Iterable[str | None], most: int) -> list[str]:
+    """Give the lines that could be said, each once, at most so many."""
+    return list(dict.fromkeys(line for line in lines if line is not None))[:most]

@@ -8,7 +8,7 @@ import tomllib
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from recommenders.assessing.topics import RECOMMENDERS
 from recommenders.patient.advice import Label, Phrase, Why
@@ -78,6 +78,7 @@ def _frame() -> Mapping[str, Mapping[str, Wording]]:
     }
 
 
+@cache
 def frame(key: str, language: Language, part: str = "phrases") -> str:
     """
     Give a frame phrase (`phrases.toml`) as it stands.
@@ -85,6 +86,43 @@ def frame(key: str, language: Language, part: str = "phrases") -> str:
     Raises KeyError for a phrase that is not there.
     """
     return _frame()[part][key].text(language)
+
+
+class Gap(NamedTuple):
+    """
+    One `{name}` of a sentence, with the text before it.
+
+    `units` are those that the sentence says itself right after it ("{life} months").
+    """
+
+    before: str
+    name: str
+    units: tuple[str, ...]
+
+
+class Template(NamedTuple):
+    """A sentence, taken apart at its braces."""
+
+    gaps: tuple[Gap, ...]
+    end: str
+
+
+@cache
+def template(text: str, language: Language) -> Template:
+    """Take a sentence apart, once: there are as many as the files of words have."""
+    gaps: list[Gap] = []
+    since = 0
+    for match in _BRACES.finditer(text):
+        following = text[match.end() :].lstrip()
+        units = tuple(shown for shown in _units(language) if following.startswith(shown))
+        gaps.append(Gap(text[since : match.start()], match[1], units))
+        since = match.end()
+    return Template(tuple(gaps), text[since:])
+
+
+@cache
+def _units(language: Language) -> tuple[str, ...]:
+    return tuple(shown for ucum in _MEASURED_IN if (shown := unit(ucum, language)))
 
 
 def recommender_title(name: Recommender, language: Language) -> str:
@@ -162,7 +200,10 @@ class Speaker:
     def frame(self, key: str, **fill: str) -> str:
         """Say a frame phrase, filled in with ready text."""
         text = frame(key, self.language)
-        return _BRACES.sub(lambda match: fill.get(match[1], match[0]), text) if fill else text
+        if not fill:
+            return text
+        gaps, end = template(text, self.language)
+        return "".join([part for gap in gaps for part in (gap.before, fill.get(gap.name, f"{{{gap.name}}}"))]) + end
 
     def listed(self, parts: tuple[str, ...] | list[str]) -> str:
         """Join a list the way the language does."""
@@ -215,28 +256,30 @@ class Speaker:
 
     def can_say(self, wording: Wording, guidance: Guidance, advice: Advice, **extra: Fill) -> bool:
         """Tell whether every brace of a wording has something to be filled with."""
-        nothing = frame("unknown", self.language)
-        names = _BRACES.findall(wording.text(self.language))
-        return all(self._brace(name, guidance, advice, extra) not in {nothing, ""} for name in names)
+        return self.told(wording, guidance, advice, **extra) is not None
+
+    def told(self, wording: Wording, guidance: Guidance, advice: Advice, **extra: Fill) -> str | None:
+        """Say a wording as `say` does; None where a brace has nothing to be filled with."""
+        text = wording.text(self.language)
+        return self._filled(text, guidance, advice, extra, whole=True) if "{" in text else text
 
     def say(self, wording: Wording, guidance: Guidance, advice: Advice | None = None, **extra: Fill) -> str:
         """Say a wording, with its braces filled from the advice, the computed values and the facts."""
         text = wording.text(self.language)
-        if "{" not in text:
-            return text
-        return _BRACES.sub(
-            lambda match: self._without(self._brace(match[1], guidance, advice, extra), text[match.end() :]), text
-        )
+        return self._filled(text, guidance, advice, extra) or "" if "{" in text else text
 
-    def _without(self, said: str, following: str) -> str:
-        """Leave the unit of a number to the sentence where the sentence says it itself ("{life} months")."""
-        if not said[:1].isdigit():
-            return said
-        for ucum in _MEASURED_IN:
-            shown = unit(ucum, self.language)
-            if shown and said.endswith(shown) and following.lstrip().startswith(shown):
-                return said.removesuffix(shown).rstrip()
-        return said
+    def _filled(
+        self, text: str, guidance: Guidance, advice: Advice | None, extra: Mapping[str, Fill], *, whole: bool = False
+    ) -> str | None:
+        nothing = {frame("unknown", self.language), ""} if whole else ()
+        gaps, end = template(text, self.language)
+        parts: list[str] = []
+        for before, name, units in gaps:
+            said = self._brace(name, guidance, advice, extra)
+            if said in nothing:
+                return None
+            parts += (before, _without(said, units))
+        return "".join(parts) + end
 
     def _brace(self, name: str, guidance: Guidance, advice: Advice | None, extra: Mapping[str, Fill]) -> str:
         for source in (extra, advice.fill if advice else {}, advice.values if advice else {}, self.assessment.values):
@@ -396,6 +439,15 @@ class Speaker:
             day=day,
             where=", ".join(fact.resources),
         )
+
+
+def _without(said: str, units: tuple[str, ...]) -> str:
+    """Leave the unit of a number to the sentence where the sentence says it itself ("{life} months")."""
+    if units and said[:1].isdigit():
+        for shown in units:
+            if said.endswith(shown):
+                return said.removesuffix(shown).rstrip()
+    return said
 
 
 def _as_precise(limit: Decimal, value: object) -> str:
