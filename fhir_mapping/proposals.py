@@ -87,54 +87,37 @@ def resource_for(
     """
     if isinstance(item, ChangedOrder):
         return corrected(item, drafts)
-    _check_kind(item, intent, language, counted_in)
-    return _new_order(
-        item,
-        intent=intent,
-        language=language,
-        counted_in=counted_in,
-        subject=f"Patient/{patient_id}",
-        authored=authored,
-        requester=requester,
-        reasons=[name for name in dict.fromkeys(reasons) if _REASON.match(name)],
-    )
+    checked = _checked_kind(item, intent, language, counted_in)
+    own: Json = {"subject": {"reference": f"Patient/{patient_id}"}}
+    if authored is not None:
+        own["authoredOn"] = authored.isoformat()
+    if requester is not None:
+        own["requester"] = {"reference": requester}
+    if why := [{"reference": name} for name in dict.fromkeys(reasons) if _REASON.match(name)]:
+        own["reasonReference"] = why
+    # in the order of the kind; what this order does not have of the patient's own is left out
+    return {name: own.get(name, part) for name, part in checked.items() if name in own or name not in _OWN}
+
+
+_OWN: Mapping[str, Any] = {
+    "subject": {"reference": "Patient/any"},
+    "authoredOn": dt.date.min.isoformat(),
+    "requester": {"reference": "Practitioner/any"},
+    "reasonReference": [{"reference": "Condition/any"}],
+}
+"""What differs from patient to patient: references and a day, of which any is valid."""
 
 
 @lru_cache(maxsize=512)
-def _check_kind(
+def _checked_kind(
     item: NewItem, intent: Literal["proposal", "order"], language: str, counted_in: Property | None
-) -> None:
-    """
-    Have the model check one order of each kind: of what differs from patient to patient, references and a day, any is
-    valid.
-
-    Raises `ProposalError`.
-    """
-    specimen = _new_order(
-        item,
-        intent=intent,
-        language=language,
-        counted_in=counted_in,
-        subject="Patient/any",
-        authored=dt.date.min,
-        requester="Practitioner/any",
-        reasons=["Condition/any"],
-    )
-    validated(specimen)
-
-
-def _new_order(
-    item: NewItem,
-    *,
-    intent: Literal["proposal", "order"],
-    language: str,
-    counted_in: Property | None,
-    subject: str,
-    authored: dt.date | None,
-    requester: str | None,
-    reasons: Sequence[str],
 ) -> Json:
-    made = (
+    """
+    Write one order of each kind, checked by the model, from which all of its kind are made.
+
+    They share its parts: nobody may change them. Raises `ProposalError`.
+    """
+    before, after = (
         _medication(item, language)
         if isinstance(item, ProposedMedication)
         else _service(item, language, counted_in=counted_in)
@@ -146,19 +129,13 @@ def _new_order(
     }
     if isinstance(item, ProposedService):
         resource["priority"] = item.priority
-    before, after = made
     resource |= before
-    resource["subject"] = {"reference": subject}
-    if authored is not None:
-        resource["authoredOn"] = authored.isoformat()
-    if requester is not None:
-        resource["requester"] = {"reference": requester}
+    resource |= {name: _OWN[name] for name in ("subject", "authoredOn", "requester")}
     if isinstance(item, ProposedMedication) and item.indication is not None:
         why = TABLE["indications"][item.indication]
         resource["reasonCode"] = [_concept(why, language, _codings(why))]
-    if reasons:
-        resource["reasonReference"] = [{"reference": name} for name in reasons]
-    return resource | after
+    resource["reasonReference"] = _OWN["reasonReference"]
+    return validated(resource | after)
 
 
 _ANALYTES: Mapping[str, str] = {
