@@ -15,13 +15,13 @@ from hooks.cards.details import Details
 from hooks.cards.repeat import NAMESPACE, content, repeat_key
 from hooks.cards.suggestions import SuggestionBuilder
 from hooks.cards.trace import because, plain, without_empty
-from hooks.cards.undecided import Undecided, would_change
+from hooks.cards.undecided import would_change
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wording import Speaker, recommender_title, shortened
 from recommenders.assessing.decisive import lacking
 from recommenders.assessing.topics import RECOMMENDERS
 from recommenders.vocabulary.facts import Fact
-from recommenders.vocabulary.guidance import override_sets, sources
+from recommenders.vocabulary.guidance import Limit, override_sets, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -163,14 +163,17 @@ class Writer:
 
     def undecided(self, verdict: Verdict) -> dict[str, Any]:
         """Name an undecided rule and what it lacks; in words only where the whole is asked for."""
-        words = would_change(verdict, self.speaker) if self.manner.full else ""
-        return Undecided(verdict.rule, verdict.missing, words).as_json()
+        named: dict[str, Any] = {"rule": verdict.rule}
+        if missing := verdict.missing:
+            named["missing"] = list(missing)
+        if self.manner.full and (words := would_change(verdict, self.speaker)):
+            named["would_change"] = words
+        return named
 
     def card(self, draft: Draft, *, left: int = 0) -> dict[str, Any]:
         """Write one card; `left` findings stand in the dossier only."""
         values = values_of(draft, self.assessment)
-        orders = self.assessment.facts.orders
-        said = content(draft, values, orders)
+        said = content(draft, values, self.assessment.facts.orders)
         call = self.call
         alike = self._said[said]  # two orders of the same drug and dose have a card each, and say the same
         self._said[said] += 1
@@ -188,7 +191,7 @@ class Writer:
                 "selectionBehavior": suggested.selection_behavior,
                 "overrideReasons": self._override_reasons(draft),
                 "links": self._links(draft),
-                "extension": {TRACE: self._trace(draft, values, repeat_key(draft, values, orders), suggested)},
+                "extension": {TRACE: self._trace(draft, values, repeat_key(said), suggested)},
             }
         )
 
@@ -291,11 +294,16 @@ class Writer:
         )
 
     def _conditions(self, draft: Draft) -> Iterator[Condition]:
-        seen: set[tuple[str, str, str]] = set()
+        seen: set[tuple[str, str, object]] = set()
         for said in draft.utterances:
             for condition in said.advice.because.support():
                 fact = condition.evidence
-                key = (condition.fact, condition.relation, str(condition.limit))
+                key = (condition.fact, condition.relation, _mark(condition.limit))
                 if key not in seen and isinstance(fact, Fact) and fact.is_known and fact.resources:
                     seen.add(key)
                     yield condition
+
+
+def _mark(limit: object) -> object:
+    """Tell one limit from another: in words a number of the guidance is long."""
+    return (limit.value, limit.unit, limit.source, limit.name, limit.where) if isinstance(limit, Limit) else str(limit)

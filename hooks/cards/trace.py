@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def without_empty(members: Mapping[str, Any]) -> dict[str, Any]:
     """CDS Hooks allows no empty attribute: a member without content is left out."""
-    return {key: value for key, value in members.items() if value is not None and value not in ("", [], {}, ())}
+    return {key: value for key, value in members.items() if value or value == 0}  # no and zero are content
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from hooks.cards.trace import without_empty
 from hooks.cards.wording import label
 
 if TYPE_CHECKING:
@@ -16,19 +14,6 @@ if TYPE_CHECKING:
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Verdict
     from recommenders.vocabulary.guidance import MissingLine
-
-
-@dataclass(frozen=True, slots=True)
-class Undecided:
-    """An undecided rule in words: the facts it lacks, and what knowing them would change."""
-
-    rule: str
-    missing: tuple[str, ...]
-    would_change: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Give it as the proof has it."""
-        return without_empty({"rule": self.rule, "missing": list(self.missing), "would_change": self.would_change})
 
 
 def _missing_facts(verdict: Verdict) -> Iterator[tuple[str, list[MissingLine]]]:

@@ -27,7 +27,7 @@ from fhir_mapping.terms.exact import ResourceFaultError
 from fhir_mapping.terms.site import SiteMapping, site_mapping
 from hooks.cards.arranging import arrange
 from hooks.cards.cards import values_of
-from hooks.cards.repeat import repeat_key
+from hooks.cards.repeat import content, repeat_key
 from hooks.replay.parting import NO_CALL
 from hooks.replay.patients import Chart, chart_of, delivery
 from hooks.services import audience, services_of
@@ -357,7 +357,7 @@ class _Teller:
     def _card(
         self, call: str, arm: str, service: Service, place: int, draft: Draft, assessment: Assessment
     ) -> dict[str, Any]:
-        key = repeat_key(draft, values_of(draft, assessment), assessment.facts.orders)
+        key = repeat_key(content(draft, values_of(draft, assessment), assessment.facts.orders))
         self.shown[arm, service.id, key] += 1
         return {
             "run": self.judge.run,
