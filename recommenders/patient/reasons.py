@@ -150,8 +150,16 @@ def lesion_of(case: Case, advice: Advice) -> Lesion | None:
     """Give the lesion that an advice is about: the newest entry of that bone."""
     if advice.about is None:
         return case.facts.lesions.items[0] if len(case.facts.lesions) == 1 else None
-    mine = [lesion for lesion in case.facts.lesions if bone_key(lesion) == advice.about]
-    return max(mine, key=lambda lesion: lesion.date or dt.date.min, default=None)
+    return case.once(_newest_of_each_bone).get(advice.about)
+
+
+def _newest_of_each_bone(case: Case) -> Mapping[str | None, Lesion]:
+    found: dict[str | None, Lesion] = {}
+    for lesion in case.facts.lesions:
+        key = bone_key(lesion)
+        if key not in found or (lesion.date or dt.date.min) > (found[key].date or dt.date.min):
+            found[key] = lesion
+    return found
 
 
 def _of_study(case: Case, modality: str) -> Reason | None:

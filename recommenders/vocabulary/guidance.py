@@ -116,7 +116,8 @@ class Ask(_Data):
 
     def wording(self) -> Wording | None:
         """Give its words, where the rule has its own."""
-        return Wording.model_validate({"en": self.en, "zh-CN": self.zh}) if self.en and self.zh else None
+        # made of what was checked when the file was read
+        return Wording.model_construct(en=self.en, zh=self.zh) if self.en and self.zh else None
 
 
 class Button(Wording):
