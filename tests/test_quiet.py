@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
 from hooks.application import create_app
 from hooks.reference.samples import request_for
 from hooks.settings import Settings
+from hooks.store.quiet import TRACE, Quiet
 from hooks.store.store import open_store
 from tests.wire import DAY
 
@@ -84,6 +86,23 @@ def test_an_alert_is_never_quiet_unless_its_reason_has_a_period_of_its_own(tmp_p
     assert card["summary"] in [each["summary"] for each in called(site, ALARMED_SAMPLE, "2")["cards"]]
     other = client(tmp_path, quiet_reasons={"being-corrected": 3})
     assert card["summary"] not in [each["summary"] for each in called(other, ALARMED_SAMPLE, "3")["cards"]]
+
+
+@pytest.mark.parametrize("reasons", [{}, {"other": 3}])
+def test_an_alert_is_not_quiet_because_the_callers_clock_is_ahead(tmp_path: Path, reasons: dict[str, float]) -> None:
+    site = client(tmp_path, quiet_reasons=reasons)
+    card = next(each for each in called(site, ALARMED_SAMPLE)["cards"] if each["indicator"] == "critical")
+    answer(site, card, "overridden", "being-corrected", days_ago=-1)
+    assert card["summary"] in [each["summary"] for each in called(site, ALARMED_SAMPLE, "2")["cards"]]
+
+
+def test_the_store_is_not_asked_of_what_cannot_be_quiet(tmp_path: Path) -> None:
+    card = {"uuid": "1", "indicator": "critical", "extension": {TRACE: {"voice": "alert"}}}
+    store = open_store(f"sqlite:///{tmp_path / 'quiet.sqlite'}")
+    for days, reasons, asked in ((30, {}, 0), (30, {"other": 3}, 1), (0, {}, 0)):
+        with patch.object(store, "answers", return_value={}) as answers:
+            assert Quiet(store, days, reasons).heard("open", {"1": "key"}, [card]) == [card]
+        assert answers.call_count == asked
 
 
 def test_what_did_not_come_is_said_however_often_it_was_answered(tmp_path: Path) -> None:

@@ -49,19 +49,24 @@ class Quiet:
 
     def heard(self, tenant: str, keys: Mapping[str, str], cards: Sequence[Card]) -> list[Card]:
         """Give the cards that are not quiet; while the store does not answer none is."""
-        if not cards or not (self.days or self.reasons):
+        asked = [keys[card["uuid"]] for card in cards if self._may_be_quiet(card)]
+        if not asked:
             return list(cards)
         try:
-            answers = self.store.answers(tenant, list(keys.values()))
+            answers = self.store.answers(tenant, asked)
         except StoreUnavailable:
             return list(cards)
         now = dt.datetime.now(dt.UTC)
         return [card for card in cards if not self._is_quiet(card, answers.get(keys[card["uuid"]]), now)]
 
-    def _is_quiet(self, card: Card, answered: Answered | None, now: dt.datetime) -> bool:
+    def _may_be_quiet(self, card: Card) -> bool:
         # A card that no rule leads says that something failed or did not come: an empty answer would hide it.
-        if answered is None or "voice" not in card["extension"][TRACE]:
+        led = "voice" in card["extension"][TRACE]
+        return led and bool(self.reasons or (self.days and card["indicator"] != "critical"))
+
+    def _is_quiet(self, card: Card, answered: Answered | None, now: dt.datetime) -> bool:
+        if answered is None:
             return False
         usual = 0.0 if card["indicator"] == "critical" else self.days
         own = self.reasons.get(answered.reason or "", usual) if answered.outcome == "overridden" else usual
-        return now - answered.at < dt.timedelta(days=own)
+        return own > 0 and now - answered.at < dt.timedelta(days=own)  # the caller's clock may be ahead of ours
