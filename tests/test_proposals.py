@@ -93,6 +93,20 @@ def test_every_suggested_order_is_valid_and_for_this_patient(item: Item, languag
 
 
 @pytest.mark.parametrize("item", [*MEDICATIONS, *SERVICES], ids=str)
+def test_an_order_holds_nothing_of_another_patient(item: Item) -> None:
+    full = write(item, requester="Practitioner/one")
+    bare = resource_for(
+        item, patient_id="p2", reasons=(), drafts={}, intent="order", language="en", authored=None, requester=None
+    )
+    own = {"subject", "authoredOn", "requester", "reasonReference"}
+    assert full["requester"] == {"reference": "Practitioner/one"}
+    assert bare["subject"] == {"reference": "Patient/p2"}
+    assert own.isdisjoint(bare.keys() - {"subject"})
+    assert [name for name in full if name not in own] == [name for name in bare if name not in own]
+    assert all(full[name] == bare[name] for name in bare if name not in own)
+
+
+@pytest.mark.parametrize("item", [*MEDICATIONS, *SERVICES], ids=str)
 def test_every_code_stands_in_the_code_table_and_is_the_same_in_both_languages(item: Item) -> None:
     english, chinese = write(item, "en"), write(item, "zh-CN")
     found = codings(english)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hooks.cards.undecided import missing_names
 from hooks.cards.wording import Speaker
 from recommenders.assessing.assessment import assess
 from recommenders.assessing.speaking import utterances
@@ -61,3 +62,10 @@ def _proposed(verdict: Any) -> set[str]:
 
 def _plain(value: Any) -> Any:
     return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("vignette", CASES, ids=str)
+def test_an_answer_names_what_the_tree_of_an_undecided_rule_lacks(vignette: Vignette) -> None:
+    for verdict in assess(vignette.facts, vignette.hook).verdicts.values():
+        if verdict.state == "undecided":
+            assert tuple(missing_names(verdict)) == verdict.missing, verdict.rule

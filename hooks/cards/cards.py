@@ -15,7 +15,7 @@ from hooks.cards.details import Details
 from hooks.cards.repeat import NAMESPACE, content, repeat_key
 from hooks.cards.suggestions import SuggestionBuilder
 from hooks.cards.trace import because, plain, without_empty
-from hooks.cards.undecided import would_change
+from hooks.cards.undecided import missing_names, would_change
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wording import Speaker, recommender_title, shortened
 from recommenders.assessing.decisive import lacking
@@ -164,8 +164,8 @@ class Writer:
     def undecided(self, verdict: Verdict) -> dict[str, Any]:
         """Name an undecided rule and what it lacks; in words only where the whole is asked for."""
         named: dict[str, Any] = {"rule": verdict.rule}
-        if missing := verdict.missing:
-            named["missing"] = list(missing)
+        if names := missing_names(verdict):
+            named["missing"] = names
         if self.manner.full and (words := would_change(verdict, self.speaker)):
             named["would_change"] = words
         return named

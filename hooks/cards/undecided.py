@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from hooks.cards.wording import Speaker
     from recommenders.assessing.assessment import Verdict
     from recommenders.vocabulary.guidance import MissingLine
+    from recommenders.vocabulary.logic import Condition
+
+
+def missing_names(verdict: Verdict) -> list[str]:
+    """Name the facts that keep a rule undecided, as `Verdict.missing` does, without the tree that people read."""
+    found: list[Condition] = []
+    for advice in verdict.advices:
+        advice.because.add_undecided(found)
+        advice.unless.add_undecided(found)
+    return list(dict.fromkeys([name for one in found for name in one.evidence.lacks or (one.fact,)]))
 
 
 def _missing_facts(verdict: Verdict) -> Iterator[tuple[str, list[MissingLine]]]:
