@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import re
 from decimal import Decimal
@@ -19,6 +18,7 @@ from fhir_mapping.writing.parts import (
     TABLE,
     Json,
     ProposalError,
+    copied,
     every_days,
     interval_words,
     plain_number,
@@ -59,7 +59,8 @@ def _copy_of(sent: Mapping[str, Any] | None) -> Json:
         raise ProposalError("The draft order to correct is not among those of the call.")
     if not code_text(sent.get("id")):
         raise ProposalError("The draft order has no id, so it cannot be updated.")
-    return copy.deepcopy(dict(sent))
+    copy: Json = copied(dict(sent))
+    return copy
 
 
 def _context() -> ReadingContext:
