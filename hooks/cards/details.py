@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooks.cards import budgets
-from hooks.cards.wording import Ready, Speaker, label, shortened
+from hooks.cards.wording import LONGEST_SUMMARY, Ready, Speaker, label, shortened
 from recommenders.patient.reasons import reasons, supporting
 from recommenders.vocabulary.facts import Fact
 
@@ -54,9 +54,9 @@ class Details:
     def summary(self, said: Utterance) -> str:
         """Say a card's headline; where its variant cannot be said for want of a value, the rule's own."""
         for wording in (said.summary, said.info.summary, said.also):
-            if self._can_say(said, wording):
-                return self._line(said, wording, self.speaker, headline=True)
-        return self._line(said, said.summary, self.speaker, headline=True)
+            if (text := self._told(said, wording)) is not None:
+                return text if len(text) <= LONGEST_SUMMARY else self._line(said, wording, headline=True)
+        return self._line(said, said.summary, headline=True)
 
     def detail(self, draft: Draft, left: int) -> str:
         """

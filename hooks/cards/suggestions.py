@@ -152,18 +152,20 @@ class SuggestionBuilder:
                 }
             )
         alone = len(proposal.items) == 1
+        requester = self.call.practitioner
         # an order names who gives it (US Core, us-core-21); of anybody else it can only be a proposal
-        ordered = self.call.hook in ORDER_HOOKS and self.call.practitioner is not None
+        ordered = self.call.hook in ORDER_HOOKS and requester is not None
+        reasons = _reasons(proposal, self.assessment)
         for item in proposal.items:
             resource = resource_for(
                 item,
                 patient_id=self.call.patient_id,
-                reasons=_reasons(proposal, self.assessment),
+                reasons=reasons,
                 drafts=self.drafts,
                 intent="order" if ordered else "proposal",
                 language=self.speaker.language,
                 authored=self.assessment.as_of,
-                requester=self.call.practitioner,
+                requester=requester,
                 counted_in=counted_in(item, self.assessment.facts.lab),
             )
             kind = "update" if isinstance(item, ChangedOrder) else "create"
