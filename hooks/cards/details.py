@@ -65,16 +65,19 @@ class Details:
         `left` findings have no line at all; the last line counts them with the lines that had to go.
         """
         parts = self._parts(draft)
-        language = self.speaker.language
         dropped = 0
-        text = self._joined(draft, parts, left)
-        for limit, droppable in ((budgets.USUAL, parts.droppable()), (budgets.LONGEST, [parts.unless, parts.do])):
+        text, length = self._measured(draft, parts, left)
+        for limits, droppable in ((budgets.USUAL, parts.droppable()), (budgets.LONGEST, [parts.unless, parts.do])):
             for part in droppable:
-                while part and budgets.length(text, language) > limit[language]:
+                while part and length > limits[self.speaker.language]:
                     part.pop()
                     dropped += 1
-                    text = self._joined(draft, parts, left + dropped)
+                    text, length = self._measured(draft, parts, left + dropped)
         return text
+
+    def _measured(self, draft: Draft, parts: _Parts, left: int) -> tuple[str, int]:
+        text = self._joined(draft, parts, left)
+        return text, budgets.length(text, self.speaker.language)
 
     def _parts(self, draft: Draft) -> _Parts:
         lead = draft.lead
