@@ -16,15 +16,20 @@ AT_CHART, AT_ORDER = "at-chart", "at-order"
 
 def holds(circumstance: str, advice: Advice, hook: Hook) -> bool:
     """Tell whether a circumstance certainly holds; an unknown one changes no word."""
-    if circumstance in {AT_CHART, AT_ORDER}:
-        return (circumstance == AT_CHART) is (hook in CHART_HOOKS)
+    if circumstance == AT_CHART:
+        return hook in CHART_HOOKS
+    if circumstance == AT_ORDER:
+        return hook not in CHART_HOOKS
     found = advice.holds.get(circumstance)
-    return found is not None and found.yes
+    return found is not None and found.holds is True
 
 
 def variant_of(info: RuleInfo, advice: Advice, hook: Hook) -> Variant | None:
     """Give the first variant of a rule whose circumstance holds."""
-    return next((variant for variant in info.variants if holds(variant.when, advice, hook)), None)
+    for variant in info.variants:
+        if holds(variant.when, advice, hook):
+            return variant
+    return None
 
 
 def voice_of(info: RuleInfo, advice: Advice, hook: Hook) -> Voice:
