@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from fhir_mapping.delivery.notes import usual_name
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.terms import codes, exact, heads
@@ -13,17 +15,13 @@ from fhir_mapping.terms.exact import ResourceFaultError
 if TYPE_CHECKING:
     import datetime as dt
 
-    import msgspec
-
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.terms.dates import Stamp
-    from fhir_mapping.terms.glances import Glance
     from fhir_mapping.terms.heads import Head
     from recommenders.vocabulary.facts import Reason
 
 
-@dataclass(slots=True, eq=False)
-class Item:
+class Item(msgspec.Struct, eq=False, gc=False):
     """
     One resource that carries a fact: its bytes, and its tidy copy once somebody reads it.
 
@@ -107,8 +105,7 @@ class Slot:
     code: str = ""
 
 
-@dataclass(slots=True, eq=False)
-class Candidate:
+class Candidate(msgspec.Struct, eq=False, gc=False):
     """One value that may become a fact: the item, which component of it (None: itself), and its slot."""
 
     item: Item
@@ -127,7 +124,7 @@ class Aside:
     day: dt.date | None
 
 
-def name_of(kind: str, head: Head | Glance) -> str:
+def name_of(kind: str, head: Head) -> str:
     """Give `Type/id` of a resource, without letting odd characters of an id through."""
     number = codes.code_text(head.id)
     if not number:

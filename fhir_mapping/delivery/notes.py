@@ -22,7 +22,8 @@ _COUNTED = frozenset({NOT_READ, SUPERSEDED})
 NAMED_AT_MOST = 100
 """So many resources of one reason are named one by one; the rest is counted."""
 
-_USUAL_NAME = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$")
+is_usual = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$").match
+"""Tells whether a resource's name is as FHIR has it: nothing odd is in its id."""
 
 
 class Notes:
@@ -88,7 +89,7 @@ class Notes:
 
 def usual_name(name: str) -> str:
     """Give a resource's name without letting odd characters of an id through."""
-    if _USUAL_NAME.match(name):
+    if is_usual(name):
         return name
     kind, _, number = name.partition("/")
     if number in {"", "None"}:

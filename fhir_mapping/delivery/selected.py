@@ -24,7 +24,7 @@ READ_AT_MOST = 5_000
 @dataclass(slots=True)
 class Selected:
     """
-    What was found: candidates per target, items per resource type, and what came of each prefetch key.
+    What was found: candidates per target (results), items per resource type (the others), and what came of each key.
 
     `aside` are results that do not count, per fact; `unidentified` the resources, per key, of which nobody can tell
     what they are; `by_name` the items by `Type/id`; `by_reference` what is not read of itself and may be referred to.
@@ -51,7 +51,9 @@ class Selected:
                 if bytes(known.raw) == bytes(item.raw):
                     return None
                 return self._newer(known, item, notes)
-        if item.kind not in {"Observation", "Patient"}:
+        if item.kind == "Observation":
+            return item  # results are looked for by what they may become
+        if item.kind != "Patient":
             self._kept += 1
             if self._kept > READ_AT_MOST:
                 raise TooManyEntriesError(
@@ -66,7 +68,8 @@ class Selected:
             return None
         self.by_name[item.name] = item
         self._replaced.add(item.name)
-        self.items[item.kind].append(item)
+        if item.kind != "Observation":
+            self.items[item.kind].append(item)
         return item
 
     def take_out_replaced(self) -> None:

@@ -19,23 +19,24 @@ from fhir_mapping.delivery.items import (
     relative,
 )
 from fhir_mapping.delivery.masking import may_be_withheld, shown_part
-from fhir_mapping.delivery.notes import NOT_READ, TOO_LONG, Notes
+from fhir_mapping.delivery.notes import NOT_READ, TOO_LONG, Notes, is_usual
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selected import Selected
 from fhir_mapping.delivery.shapes import ELEMENTS
-from fhir_mapping.delivery.timing import COUNTS, PENDING, status_counts, when
+from fhir_mapping.delivery.timing import PENDING, status_counts, when
 from fhir_mapping.terms import codes, dates, decode, dictionary, exact, glances, heads
 from fhir_mapping.terms.decode import Delivered, Entry, TooManyEntriesError
-from fhir_mapping.terms.exact import ResourceFaultError
+from fhir_mapping.terms.exact import BROKEN, SURELY_LITTLE, ResourceFaultError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import msgspec
 
     from fhir_mapping.delivery.index import ObservationIndex
     from fhir_mapping.terms.codes import CodeTable
+    from fhir_mapping.terms.glances import Plain
     from fhir_mapping.terms.heads import Head
 
 MEDICATION_KINDS = frozenset(
@@ -54,6 +55,16 @@ _NAMED_ONLY: Mapping[str, str] = {
 """Resource types that a reader may look for and that never state a fact, and why."""
 _OVER = frozenset({"inactive", "remission", "resolved"})
 _REPORTED = frozenset({"final", "amended", "corrected", "appended"})
+
+
+class _Alike:
+    """Plain results of one code as it was written: what it stands for (None: look closer), and those that are kept."""
+
+    __slots__ = ("items", "slots")
+
+    def __init__(self, slots: tuple[Slot, ...] | None) -> None:
+        self.slots = slots
+        self.items: list[Item] = []
 
 
 class Selection:
@@ -78,7 +89,7 @@ class Selection:
         self.index = index
         self.found = Selected()
         self._subjects: dict[str, bool] = {f"Patient/{patient_id}": True}
-        self._written_subjects: dict[bytes, bool] = {}
+        self._alike: dict[bytes, _Alike] = {}
         self._urns: dict[str, str] = {}
         self._resolved: dict[str, dict[str, Any] | None] = {}
         self.carrying = Carrying(table)
@@ -98,6 +109,9 @@ class Selection:
             self._learn_urns(one.entries)
         for key in sorted(delivered):
             self._key(key, delivered[key])
+        for alike in self._alike.values():
+            for slot in (alike.slots or ()) if alike.items else ():
+                self._may_become(alike.items, slot)
         self.found.take_out_replaced()
         self._tell_undelivered_results()
         self.notes.add_all(self._not_read, NOT_READ)
@@ -119,11 +133,8 @@ class Selection:
 
     def _key(self, key: str, one: Delivered) -> None:
         tell_of_list(key, one, self.timezone, self.notes, self.found)
-        for number, entry in enumerate(one.entries):
+        for number, entry in self._at_a_glance(key, one.entries):
             raw: msgspec.Raw | bytes = entry.resource
-            # most of a chart are results, and most of those are plain: they are dealt with at a glance
-            if self._at_a_glance(key, entry.resource):
-                continue
             try:
                 head = heads.head_of(raw)
             except ResourceFaultError as error:
@@ -244,43 +255,45 @@ class Selection:
 
     # --- results at a glance ---
 
-    def _at_a_glance(self, key: str, raw: msgspec.Raw) -> bool:
+    def _at_a_glance(self, key: str, entries: Sequence[Entry]) -> list[tuple[int, Entry]]:
         """
-        Pass over a result that no rule reads, and keep one that is read; False for whatever needs a closer look.
+        Pass over the results that no rule reads, and put those in their place that are; give what needs a closer look.
 
-        Only what is plain is dealt with here, without a note: this patient's, final, dated, of a code that was seen
-        before in just these bytes.
+        Most of a chart are results, thousands of them, and most of those are plain: what is done for each is done here.
         """
-        glance = glances.glance_at(raw)
-        if glance is None or not glance.is_plain or not self._names_us(bytes(glance.subject)):
-            return False
-        slots = self.index.slots_as_written(bytes(glance.code))
-        if not slots:
-            if slots is not None:
-                self._not_read.append(f"Observation/{glance.id}")
-            return slots is not None
-        stamp = dates.parse(glance.effectiveDateTime, self.timezone)
-        if stamp is None or glance.status not in COUNTS:
-            return False
+        closely: list[tuple[int, Entry]] = []
+        seen, known, is_us = self._alike, self.found.by_name, self._is_us
+        for number, entry in enumerate(entries):
+            raw = entry.resource
+            try:
+                result = glances.glance_at(raw)
+            except BROKEN:
+                closely.append((number, entry))
+                continue
+            written = bytes(result.code)
+            alike = seen.get(written)
+            if alike is None:
+                alike = seen[written] = _Alike(self.index.slots_as_written(written))
+            if alike.slots is None or len(raw) > SURELY_LITTLE or not is_us(result.subject.reference):
+                closely.append((number, entry))
+            elif not alike.slots:
+                self._not_read.append(f"Observation/{result.id}")
+            elif (item := self._plain(key, raw, result)) is None:
+                closely.append((number, entry))
+            elif known.setdefault(item.name, item) is item or self.found.keep(item, self.notes) is not None:
+                alike.items.append(item)
+        return closely
+
+    def _plain(self, key: str, raw: msgspec.Raw, result: Plain) -> Item | None:
+        """Give the item of a plain result; None where its name or its date needs a closer look."""
+        name, told = f"Observation/{result.id}", result.effectiveDateTime
+        stamp = dates.parse(told, self.timezone)
+        if stamp is None or not is_usual(name):
+            return None
         if stamp.day > self._today and stamp.is_future(self.now):  # most are of the past, which a day tells
-            return False
-        name = name_of("Observation", glance)
-        at_once = glance.issued == glance.effectiveDateTime
-        issued = stamp if at_once else dates.parse(glance.issued, self.timezone)
-        item = self.found.keep(
-            Item("Observation", name, key, raw, glance.status, stamp, "effectiveDateTime", issued), self.notes
-        )
-        if item is not None:
-            for slot in slots:
-                self._candidate(item, slot, None)
-        return True
-
-    def _names_us(self, subject: bytes) -> bool:
-        known = self._written_subjects.get(subject)
-        if known is None:
-            reference = glances.reference_of(subject)
-            known = self._written_subjects[subject] = reference is not None and self._is_us(reference)
-        return known
+            return None
+        issued = stamp if result.issued == told else dates.parse(result.issued, self.timezone)
+        return Item("Observation", name, key, raw, result.status, stamp, "effectiveDateTime", issued)
 
     # --- Observations ---
 
@@ -298,11 +311,11 @@ class Selection:
             self._set_aside(raw, head, (*own, *(slot for _, slots in parts for slot in slots)))
             return
         for slot in own:
-            self._candidate(item, slot, None)
+            self._may_become((item,), slot)
         if not any(slot.topic in _WHOLE for slot in own):
             for number, slots in parts:
                 for slot in slots:
-                    self._candidate(item, slot, number)
+                    self._may_become((item,), slot, number)
 
     def _parts(self, head: Head) -> list[tuple[int, tuple[Slot, ...]]]:
         """Give the components that carry a fact, by their place."""
@@ -310,14 +323,15 @@ class Selection:
         slots = ((number, self.index.slots(one.code)) for number, one in enumerate(listed) if one is not None)
         return [(number, found) for number, found in slots if found]
 
-    def _candidate(self, item: Item, slot: Slot, part: int | None) -> None:
-        target = slot.target
+    def _may_become(self, items: Sequence[Item], slot: Slot, part: int | None = None) -> None:
+        """Offer results, or a component of one, for what their code stands for."""
         if slot.topic == "look-alike":
-            self.notes.add(item.name, dictionary.LOOK_ALIKES[target])
+            self.notes.add_each((item.name for item in items), dictionary.LOOK_ALIKES[slot.target])
             return
-        if target in JUDGED_BY_RANGE:
-            item.ranged = True
-        self.found.candidates[target].append(Candidate(item, slot, part, item.stamp))
+        if slot.target in JUDGED_BY_RANGE:
+            for item in items:
+                item.ranged = True
+        self.found.candidates[slot.target] += [Candidate(item, slot, part, item.stamp) for item in items]
 
     def _counted(self, key: str, kind: str, raw: msgspec.Raw | bytes, head: Head) -> Item | None:
         """Give the item when its status and date let it count; None, noted, otherwise."""

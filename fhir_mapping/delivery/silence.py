@@ -79,6 +79,4 @@ def whole_keys(found: Selected) -> set[str]:
 
 def faulty_keys(found: Selected) -> frozenset[str]:
     """Give the keys of which a resource could not be read: it may be the diagnosis or drug that is looked for."""
-    return frozenset(
-        item.key for kind, listed in found.items.items() if kind != "Observation" for item in listed if item.is_faulty
-    )
+    return frozenset(item.key for listed in found.items.values() for item in listed if item.is_faulty)

@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from fhir_mapping.terms.exact import BROKEN, SURELY_LITTLE, ResourceFaultError
-from fhir_mapping.terms.heads import Codeable, Meta, Ref
-
-_ABSENT = msgspec.Raw()
+from fhir_mapping.terms.exact import BROKEN, ResourceFaultError
+from fhir_mapping.terms.heads import Codeable
 
 
-class Glance(msgspec.Struct, gc=False):
+class _Subject(msgspec.Struct, gc=False):
+    reference: str
+
+
+class _Meta(msgspec.Struct, gc=False):
+    security: None = None
+
+
+class Plain(msgspec.Struct, gc=False, tag_field="resourceType", tag="Observation"):
     """
-    What tells at a glance whether a result is read, and of when it is.
+    A result by itself that counts: no panel, nothing that changes its meaning, no label; dated, and of somebody.
 
-    Code and subject stay as they were written: a laboratory writes the same analyte the same way each time.
+    Its code stays as it was written: a laboratory writes the same analyte the same way each time.
     """
 
-    resourceType: str = ""  # noqa: N815 - FHIR's own names
-    id: str | int | None = None
-    meta: Meta | None = None
-    status: str | None = None
-    code: msgspec.Raw = _ABSENT
-    subject: msgspec.Raw = _ABSENT
-    effectiveDateTime: str | None = None  # noqa: N815 - FHIR's own names
+    id: str
+    status: Literal["final", "amended", "corrected"]
+    code: msgspec.Raw
+    subject: _Subject
+    effectiveDateTime: str  # noqa: N815 - FHIR's own names
     issued: str | None = None
-    component: msgspec.Raw = _ABSENT
-    hasMember: msgspec.Raw = _ABSENT  # noqa: N815 - FHIR's own names
-    modifierExtension: msgspec.Raw = _ABSENT  # noqa: N815 - FHIR's own names
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is a result by itself: no panel, nothing that changes its meaning, no label."""
-        return (
-            self.resourceType == "Observation"
-            and self.component is _ABSENT
-            and self.hasMember is _ABSENT
-            and self.modifierExtension is _ABSENT
-            and (self.meta is None or self.meta.security is None)
-        )
+    meta: _Meta | None = None
+    component: None = None
+    hasMember: None = None  # noqa: N815 - FHIR's own names
+    modifierExtension: None = None  # noqa: N815 - FHIR's own names
 
 
-_decode_glance = msgspec.json.Decoder(Glance).decode
+glance_at = msgspec.json.Decoder(Plain).decode
+"""Decode a plain result; raises one of `exact.BROKEN` for whatever must be looked at more closely."""
 _decode_code = msgspec.json.Decoder(Codeable | list[Codeable] | None).decode
-_decode_ref = msgspec.json.Decoder(Ref).decode
-
-
-def glance_at(raw: msgspec.Raw) -> Glance | None:
-    """Decode what a result shows at a glance; None for what must be looked at more closely."""
-    if memoryview(raw).nbytes > SURELY_LITTLE:
-        return None
-    try:
-        return _decode_glance(raw)
-    except BROKEN:
-        return None
 
 
 def code_of(written: bytes) -> Codeable | list[Codeable] | None:
@@ -63,11 +49,3 @@ def code_of(written: bytes) -> Codeable | list[Codeable] | None:
     except BROKEN:
         raise ResourceFaultError("no code") from None
     return found
-
-
-def reference_of(written: bytes) -> str | None:
-    """Decode a Reference as it was written; None when there is none in it."""
-    try:
-        return _decode_ref(written).reference
-    except BROKEN:
-        return None
