@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ MOST_PARTS = 200_000
 PEELED = 12
 """Levels that are taken off one after the other before the depth of the rest is counted: charts have fewer."""
 
+T = TypeVar("T")
 FieldKind = Literal["id", "text", "references", "bundle"]
 CONTEXT_FIELDS: Mapping[Hook, Mapping[str, tuple[FieldKind, bool]]] = {
     "patient-view": {"userId": ("text", True), "patientId": ("id", True), "encounterId": ("id", False)},
@@ -155,8 +156,8 @@ def read_call(body: bytes, hook: Hook) -> Call:
 # --- the body as a whole ------------------------------------------------------------------------------------
 
 
-def _envelope(body: bytes) -> tuple[dict[str, bytes], msgspec.Raw | None]:
-    """Give the members of a body as raw JSON, and its prefetch, which is most of it, without a copy."""
+def _envelope(body: bytes) -> tuple[dict[str, bytes], Any]:
+    """Give the members of a body as raw JSON, and its prefetch, which is most of it, as it was opened."""
     if not body.strip():
         raise Refused(400, "The body is empty; it must be a CDS Hooks request in JSON.", code="structure")
     if not body.isascii():
@@ -167,13 +168,36 @@ def _envelope(body: bytes) -> tuple[dict[str, bytes], msgspec.Raw | None]:
     # each has two brackets: a body of fewer bytes need not be counted
     if len(body) > 2 * MOST_OBJECTS and len(body.translate(None, _NOT_OPENING)) > MOST_OBJECTS:
         raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
-    named = _named(mended(body), "The body")
+    named = _opened(mended(body))
     # The resources of the prefetch are bounded by who reads them, and all others by the decoder.
     prefetch = named.pop("prefetch", None)
-    members = {name: bytes(value) for name, value in named.items()}
+    members = {name: _written(value) for name, value in named.items()}
     if any(is_deeper(raw, DEEPEST - 1) for raw in members.values()):
         raise _too_deep("The body")
     return members, prefetch
+
+
+def _opened(body: bytes) -> dict[str, Any]:
+    """Give the members of a body, of those that are objects their members, in one pass over megabytes."""
+    try:
+        named = _once_each(_BODY.decode(body), "The body")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _named(body, "The body")  # a list among the members, or no JSON at all: it is said what is wrong
+    for name, value in named.items():
+        if isinstance(value, dict) and len(value) > MOST_MEMBERS and name != "prefetch":
+            return _named(body, "The body")
+    return named
+
+
+def _written(value: Any) -> bytes:  # noqa: ANN401 - what `_opened` gives
+    """Give the JSON of a member."""
+    if isinstance(value, msgspec.Raw):
+        return bytes(value)
+    if not isinstance(value, dict):
+        return msgspec.json.encode(value)
+    return (
+        b"{" + b",".join(msgspec.json.encode(str(name)) + b":" + bytes(inner) for name, inner in value.items()) + b"}"
+    )
 
 
 def _too_deep(what: str) -> Refused:
@@ -197,6 +221,11 @@ def _named(raw: bytes | msgspec.Raw, what: str) -> dict[str, msgspec.Raw]:
         place = re.search(r"\(byte \d+\)", str(error))
         where = f" {place[0]}" if place else ""
         raise Refused(400, f"{what} is not valid JSON{where}.", code="structure") from None
+    return _once_each(decoded, what)
+
+
+def _once_each(decoded: Mapping[_Name, T], what: str) -> dict[str, T]:
+    """Give members by their names; refuse one that stands there twice."""
     if len(decoded) > MOST_MEMBERS:
         raise Refused(400, f"{what} holds more than {MOST_MEMBERS} members.", code="too-long")
     members = {str(name): value for name, value in decoded.items()}
@@ -216,6 +245,9 @@ class _Name(str):
 
 
 _OBJECT = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=lambda _, name: _Name(name))
+_BODY = msgspec.json.Decoder(
+    dict[_Name, dict[_Name, msgspec.Raw] | str | int | float | bool | None], dec_hook=lambda _, name: _Name(name)
+)
 
 
 def mended(body: bytes) -> bytes:
@@ -342,10 +374,11 @@ def _check_id(value: str, field: str) -> None:
         _wrong(field, "is no FHIR id: letters, digits, hyphens and dots, at most 64, not dots only")
 
 
-def _prefetch(raw: msgspec.Raw | None) -> dict[str, bytes]:
-    if raw is None or memoryview(raw)[:5].tobytes() == b"null":
-        return {}
-    return _members(raw, "prefetch")
+def _prefetch(opened: Any) -> dict[str, bytes]:  # noqa: ANN401 - what `_opened` gives
+    if not isinstance(opened, dict):
+        raw = _written(opened)
+        return {} if raw == b"null" else _members(raw, "prefetch")
+    return {name: bytes(value) for name, value in _once_each(opened, "prefetch").items()}
 
 
 def _authorization(members: Mapping[str, bytes]) -> Authorization | None:
