@@ -212,7 +212,7 @@ class _Chart:
                 unavailable.add(key)
                 self.notes.add(f"prefetch/{key}", f"unavailable: {value.reason}")
             else:
-                delivered[key] = decode.open_key(value)
+                delivered[key] = decode.opened(value)
         self.selection.run(delivered)
         self.context = replace(
             self.context,

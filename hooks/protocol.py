@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 
+from fhir_mapping.terms.exact import MOST_OBJECTS, are_too_many
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wishes import Wishes, wishes_in
 from hooks.errors import Refused
@@ -27,8 +28,6 @@ LONGEST_TEXT = 2048
 LONGEST_TOKEN = 16 * 1024
 MOST_MEMBERS = 1000
 """Of one object of the envelope; CDS Hooks knows a handful."""
-MOST_OBJECTS = 1_000_000
-"""Objects and lists of a whole body: more are in 16 MB only when they hold nothing."""
 MOST_PARTS = 200_000
 """Elements of context, extension or authorization, counted by the commas between them."""
 PEELED = 12
@@ -61,7 +60,6 @@ _ESCAPE = re.compile(
 )
 _STRUCTURE = bytes(set(range(256)) - set(b'"{}[]'))
 _STEP = tuple(1 if chr(byte) in "{[" else -1 if chr(byte) in "}]" else 0 for byte in range(256))
-_NOT_OPENING = bytes(set(range(256)) - set(b"{["))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +163,12 @@ def _envelope(body: bytes) -> tuple[dict[str, bytes], Any]:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise Refused(400, "The body is not valid UTF-8.", code="structure") from None
-    # each has two brackets: a body of fewer bytes need not be counted
-    if len(body) > 2 * MOST_OBJECTS and len(body.translate(None, _NOT_OPENING)) > MOST_OBJECTS:
-        raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
     named = _opened(mended(body))
     # The resources of the prefetch are bounded by who reads them, and all others by the decoder.
     prefetch = named.pop("prefetch", None)
     members = {name: _written(value) for name, value in named.items()}
+    if are_too_many([*members.values()]):
+        raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
     if any(is_deeper(raw, DEEPEST - 1) for raw in members.values()):
         raise _too_deep("The body")
     return members, prefetch

@@ -101,6 +101,11 @@ def inside(text: bytes) -> bytes:
     return whole.replace(MARK, MARK + b', "x": ' + text, 1)
 
 
+def bundled(entry: bytes) -> bytes:
+    """Results that are so many times this entry."""
+    return with_results().replace(b'"entry": []', b'"entry": [' + b",".join([entry] * (SIZE // 3)) + b"]", 1)
+
+
 SHAPES: dict[str, Callable[[], bytes]] = {
     "codings of one result": lambda: with_results(creatinine("o1", code={"coding": [CODING] * (SIZE // 60)})),
     "codings of many results": lambda: with_results(
@@ -132,6 +137,11 @@ SHAPES: dict[str, Callable[[], bytes]] = {
     "members of the context": lambda: json.dumps(
         call_body() | {"context": call_body()["context"] | {f"m{n}": 1 for n in range(SIZE // 13)}}
     ).encode(),
+    "entries of nothing": lambda: bundled(b"{}"),
+    "entries that are no objects": lambda: bundled(b"[]"),
+    "lists in many results of odd shape": lambda: with_results(
+        *(creatinine(f"o{n}", subject="Patient/p-1", x="@") for n in range(800))
+    ).replace(b'"@"', b"[" + b",".join([b"[" * 60 + b"]" * 60] * 150) + b"]"),
     "prefetch keys": lambda: json.dumps(
         call_body() | {"prefetch": {f"m{n}": None for n in range(SIZE // 16)}}
     ).encode(),
@@ -154,6 +164,15 @@ def test_a_request_of_fifteen_megabytes_costs_a_second_at_the_most(client: Flask
     if answered.status_code == 200 and shape.startswith(("codings", "components", "notes", "dosages", "diagnoses")):
         notes = answered.get_json()["extension"]["org.oncobone.evaluation"]["notes"]
         assert any("too-long" in note["reason"] for note in notes), "what was not read is said"
+
+
+@pytest.mark.parametrize(
+    "shape", ["entries of nothing", "entries that are no objects", "lists in many results of odd shape"]
+)
+def test_more_objects_than_can_mean_anything_are_refused_as_too_large(client: FlaskClient, shape: str) -> None:
+    answered = client.post("/cds-services/oncobone-patient-view", data=SHAPES[shape](), headers=JSON)
+    assert answered.status_code == 413
+    assert "objects and lists" in answered.get_json()["issue"][0]["diagnostics"]
 
 
 def peak(server: Server) -> int:

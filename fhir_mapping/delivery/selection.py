@@ -107,8 +107,11 @@ class Selection:
             raise TooManyEntriesError(f"More than {decode.MAX_ENTRIES} entries in one call; send fewer at a time.")
         for one in delivered.values():
             self._learn_urns(one.entries)
-        for key in sorted(delivered):
-            self._key(key, delivered[key])
+        closely = {key: self._at_a_glance(key, delivered[key].entries) for key in sorted(delivered)}
+        if exact.are_too_many([entry.resource for entries in closely.values() for _, entry in entries]):
+            raise TooManyEntriesError(f"More than {exact.MOST_OBJECTS} objects and lists; send fewer at a time.")
+        for key, entries in closely.items():
+            self._key(key, delivered[key], entries)
         for alike in self._alike.values():
             for slot in (alike.slots or ()) if alike.items else ():
                 self._may_become(alike.items, slot)
@@ -131,10 +134,13 @@ class Selection:
         for owner, count in missing.items():
             self.notes.add(owner, f"{count} of its results were not delivered")
 
-    def _key(self, key: str, one: Delivered) -> None:
+    def _key(self, key: str, one: Delivered, closely: Sequence[tuple[int, Entry]]) -> None:
+        outcomes = decode.take_out_outcomes(one, [entry for _, entry in closely])
         tell_of_list(key, one, self.timezone, self.notes, self.found)
-        for number, entry in self._at_a_glance(key, one.entries):
+        for number, entry in closely:
             raw: msgspec.Raw | bytes = entry.resource
+            if id(entry) in outcomes:
+                continue
             try:
                 head = heads.head_of(raw)
             except ResourceFaultError as error:

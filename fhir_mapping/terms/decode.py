@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fhir_mapping.terms.exact import BROKEN, plainly
+from fhir_mapping.terms.exact import BROKEN, MOST_OBJECTS, are_too_many, plainly
 from fhir_mapping.terms.heads import Meta, meta_of, string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MAX_ENTRIES = 20_000
 
@@ -28,7 +28,7 @@ class _Search(msgspec.Struct, gc=False):
 class Entry(msgspec.Struct, gc=False):
     """One entry of a Bundle; the resource stays bytes (none, when it is missing or null)."""
 
-    resource: msgspec.Raw = msgspec.Raw()
+    resource: msgspec.Raw
     fullUrl: str | None = None  # noqa: N815 - FHIR's own names
     search: _Search | None = None
 
@@ -78,14 +78,27 @@ def is_nothing(raw: msgspec.Raw) -> bool:
 
 
 def open_key(raw: bytes) -> Delivered:
-    """Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`."""
-    raw = bytes(raw)
+    """
+    Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`.
+
+    Raises `TooManyEntriesError` for one that holds a million objects.
+    """
+    found = opened(raw)
+    take_out_outcomes(found, found.entries)
+    return found
+
+
+def opened(raw: bytes) -> Delivered:
+    """Open the value of one prefetch key as `open_key` does; an OperationOutcome among its entries is left there."""
+    if len(raw) > MOST_OBJECTS * _SMALLEST_ENTRY:
+        _refuse_too_many(raw)
     start = raw.lstrip()[:1]
     if raw.strip() == b"null":
         return Delivered()
     if start == b"[":
+        _refuse_too_many(raw)
         try:
-            return _without_outcomes(Delivered(entries=[Entry(resource=item) for item in _decode_list(raw)]))
+            return Delivered(entries=[Entry(resource=item) for item in _decode_list(raw)])
         except BROKEN:
             return Delivered(outcome=True, faults=["not JSON"])
     if start != b"{":
@@ -98,8 +111,16 @@ def open_key(raw: bytes) -> Delivered:
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if envelope.resourceType != "Bundle":
         return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
-    found = _delivered(envelope.entry or [], envelope.total, envelope.link or [], envelope.meta)
-    return _without_outcomes(found) if b"OperationOutcome" in raw else found
+    return _delivered(envelope.entry or [], envelope.total, envelope.link or [], envelope.meta)
+
+
+_SMALLEST_ENTRY = len(b'{"resource":{}},')
+"""Bytes of an entry that is decoded at once."""
+
+
+def _refuse_too_many(raw: bytes) -> None:
+    if are_too_many((raw,)):
+        raise TooManyEntriesError(f"More than {MOST_OBJECTS} objects and lists in one list; send fewer at a time.")
 
 
 NOT_FOLLOWED = "urn:oncobone:not-followed"
@@ -111,8 +132,8 @@ _NEWEST_FIRST = re.compile(r"[?&]_sort=-date(?:&|$)")
 
 def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link], meta: Meta | None) -> Delivered:
     found = Delivered(entries=entries)
-    matches = sum(entry.search is None or entry.search.mode not in {"outcome", "include"} for entry in entries)
-    found.truncated = total is not None and total > matches
+    beside = [entry for entry in entries if entry.search is not None and entry.search.mode in {"outcome", "include"}]
+    found.truncated = total is not None and total > len(entries) - len(beside)
     for link in links:
         if link.relation == "next":
             found.truncated = True
@@ -174,18 +195,22 @@ def is_remark(raw: msgspec.Raw | bytes, *, as_outcome: bool) -> bool:
     return as_outcome or bool(codes & _NOTHING_FOUND)
 
 
-def _without_outcomes(found: Delivered) -> Delivered:
-    """Take remarks out of a list; what is no mere remark makes the list one of which nobody knows what it lacks."""
-    kept: list[Entry] = []
-    for entry in found.entries:
+def take_out_outcomes(found: Delivered, among: Sequence[Entry]) -> frozenset[int]:
+    """
+    Take remarks out of a list; what is no mere remark makes the list one of which nobody knows what it lacks.
+
+    They are looked for `among` some of its entries; gives the identities of those that were taken out.
+    """
+    if not any(b"OperationOutcome" in bytes(entry.resource) for entry in among):
+        return frozenset()
+    outcomes: set[int] = set()
+    for entry in among:
         as_outcome = entry.search is not None and entry.search.mode == "outcome"
         if as_outcome or _says_outcome(entry.resource):
-            if not is_remark(entry.resource, as_outcome=as_outcome):
-                found.outcome = True
-        else:
-            kept.append(entry)
-    found.entries = kept
-    return found
+            outcomes.add(id(entry))
+            found.outcome = found.outcome or not is_remark(entry.resource, as_outcome=as_outcome)
+    found.entries = [entry for entry in found.entries if id(entry) not in outcomes]
+    return frozenset(outcomes)
 
 
 def _says_outcome(raw: msgspec.Raw) -> bool:
@@ -199,6 +224,7 @@ def _says_outcome(raw: msgspec.Raw) -> bool:
 
 def _open_broken(raw: bytes) -> Delivered:
     """Open a Bundle of which some element is not of its type, piece by piece."""
+    _refuse_too_many(raw)
     try:
         members = _decode_object(raw)
     except BROKEN:
@@ -230,7 +256,7 @@ def _open_broken(raw: bytes) -> Delivered:
     links = links if isinstance(links, list) else [links]
     told = [_Link(string(one.get("relation")), string(one.get("url"))) for one in links if isinstance(one, dict)]
     meta = meta_of(plainly(members.get("meta")))
-    found = _without_outcomes(_delivered(entries, total if isinstance(total, int) else None, told, meta))
+    found = _delivered(entries, total if isinstance(total, int) else None, told, meta)
     found.faults = faults + found.faults
     return found
 

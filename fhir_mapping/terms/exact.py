@@ -6,9 +6,12 @@ import json
 import math
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_DEPTH = 64
 MAX_DIGITS = 40
@@ -22,6 +25,8 @@ NEW_WORDS = 40
 _DOSED = 2.5
 """How much more an element of a medication costs than others: doses, times and rates are computed from it."""
 SURELY_LITTLE = 2 * MAX_WORK
+MOST_OBJECTS = 1_000_000
+"""Objects and lists of all that is looked at closely: more are in 16 MB only when they hold nothing."""
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding may raise on bytes that are not what they should be (ValidationError is a DecodeError)."""
@@ -54,15 +59,26 @@ def work(raw: msgspec.Raw | bytes) -> int:
 
 
 def work_of_a_call(kind: str, raw: msgspec.Raw | bytes) -> int:
-    """Tell what reading a resource whole takes of a call's share: its work, and a little for text."""
-    text = memoryview(raw).nbytes // 250
-    return text + int(work(raw) * (_DOSED if kind.startswith("Medication") else 1))
+    """Tell what reading a resource whole takes of a call's share: its work, and a little for text and for lists."""
+    beside = memoryview(raw).nbytes // 250 + bytes(raw).count(b"[") // 25
+    return beside + int(work(raw) * (_DOSED if kind.startswith("Medication") else 1))
 
 
 def refuse_too_long(raw: msgspec.Raw | bytes) -> None:
     """Raise `ResourceFaultError` for a resource of more work than one may cost."""
     if memoryview(raw).nbytes > SURELY_LITTLE and work(raw) > MAX_WORK:
         raise ResourceFaultError("too-long: more elements than a resource may hold")
+
+
+def are_too_many(raws: Sequence[msgspec.Raw | bytes]) -> bool:
+    """Tell whether pieces of JSON hold more than `MOST_OBJECTS` objects and lists."""
+    # each has two brackets: fewer bytes need not be counted
+    if sum(map(len, raws)) <= 2 * MOST_OBJECTS:
+        return False
+    return sum(len(bytes(raw).translate(None, _NOT_OPENING)) for raw in raws) > MOST_OBJECTS
+
+
+_NOT_OPENING = bytes(byte for byte in range(256) if byte not in b"{[")
 
 
 # --- depth --------------------------------------------------------------------------------------------------
