@@ -132,15 +132,15 @@ class ObservationReader:
     def _name_older(self, candidates: Sequence[Candidate], found: Fact | None) -> None:
         if found is None:
             return
-        day, moment, used = found.date, found.moment, found.resources
-        older = (
+        day, moment = found.date, found.moment
+        older = [
             one.item.name
             for one in candidates
-            if one.stamp is None
-            or (day is not None and one.stamp.day < day)
-            or (moment is not None and one.stamp.moment is not None and one.stamp.moment < moment)
-        )
-        self.notes.add_each((name for name in older if name not in used), SUPERSEDED)
+            if (stamp := one.stamp) is None
+            or (day is not None and stamp.day < day)
+            or (moment is not None and stamp.moment is not None and stamp.moment < moment)
+        ]
+        self.notes.add_each([name for name in older if name not in found.resources], SUPERSEDED)
 
     def take(self, path: str, fact: Fact | None, candidates: Sequence[Candidate]) -> None:
         """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""

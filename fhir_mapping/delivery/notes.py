@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.context import Note
@@ -19,6 +20,7 @@ NOT_READ = "not read: no code that a rule uses"
 SUPERSEDED = "superseded by a newer result"
 TOO_LONG = "too-long: only the beginning of its text was read"
 _COUNTED = frozenset({NOT_READ, SUPERSEDED})
+_NAMELESS = " without id"
 NAMED_AT_MOST = 100
 """So many resources of one reason are named one by one; the rest is counted."""
 
@@ -40,18 +42,20 @@ class Notes:
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
         self._found.setdefault(reason, set()).add(resource)
-        if resource.endswith(" without id"):
+        if resource.endswith(_NAMELESS):
             self._nameless[resource, reason] += 1
 
     def add_each(self, resources: Iterable[str], reason: str) -> None:
         """Note one reason for each of several resources."""
-        for resource in resources:
-            self.add(resource, reason)
+        named = list(resources)
+        if named:
+            self._found.setdefault(reason, set()).update(named)
+            self._nameless.update((name, reason) for name in named if name.endswith(_NAMELESS))
 
     def add_all(self, resources: Iterable[str], reason: str) -> None:
         """Note one reason for many resources: the first hundred by name, the others counted."""
-        names = sorted(set(resources))
-        for name in names[:NAMED_AT_MOST]:
+        names = set(resources)
+        for name in nsmallest(NAMED_AT_MOST, names):
             self.add(usual_name(name), reason)
         self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
 
@@ -74,10 +78,10 @@ class Notes:
         counted: list[Note] = []
         more = Counter[str](self._counts)
         for reason in sorted(self._found):
-            resources = sorted(self._found[reason])
+            resources = self._found[reason]
             more[reason] += max(0, len(resources) - NAMED_AT_MOST)
             said = counted if reason in _COUNTED else named
-            said += [Note(resource, self._times(resource, reason)) for resource in resources[:NAMED_AT_MOST]]
+            said += [Note(name, self._times(name, reason)) for name in nsmallest(NAMED_AT_MOST, resources)]
         named.sort(key=lambda note: (note.resource, note.reason))
         rest = [Note("prefetch", f"{more[reason]} more resources: {reason}") for reason in sorted(more) if more[reason]]
         return (*named, *counted, *rest)
