@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from heapq import nsmallest
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.context import Note
@@ -24,8 +25,9 @@ _NAMELESS = " without id"
 NAMED_AT_MOST = 100
 """So many resources of one reason are named one by one; the rest is counted."""
 
-is_usual = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$").match
-"""Tells whether a resource's name is as FHIR has it: nothing odd is in its id."""
+_USUAL_NAME = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$")
+_OF_IDS = f"{ascii_letters}{digits}-._|"
+_LONGEST_ID = 128
 
 
 class Notes:
@@ -91,9 +93,14 @@ class Notes:
         return f"{reason} ({count} times)" if count > 1 else reason
 
 
+def is_usual_id(number: str) -> bool:
+    """Tell whether an id is as FHIR has it: a name with it needs no `usual_name`."""
+    return not number.strip(_OF_IDS) and 0 < len(number) <= _LONGEST_ID and number != "None"
+
+
 def usual_name(name: str) -> str:
     """Give a resource's name without letting odd characters of an id through."""
-    if is_usual(name):
+    if _USUAL_NAME.match(name):
         return name
     kind, _, number = name.partition("/")
     if number in {"", "None"}:

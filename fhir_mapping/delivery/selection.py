@@ -19,7 +19,7 @@ from fhir_mapping.delivery.items import (
     relative,
 )
 from fhir_mapping.delivery.masking import may_be_withheld, shown_part
-from fhir_mapping.delivery.notes import NOT_READ, TOO_LONG, Notes, is_usual
+from fhir_mapping.delivery.notes import NOT_READ, TOO_LONG, Notes, is_usual_id
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.selected import Selected
 from fhir_mapping.delivery.shapes import ELEMENTS
@@ -268,19 +268,17 @@ class Selection:
         Most of a chart are results, thousands of them, and most of those are plain: what is done for each is done here.
         """
         closely: list[tuple[int, Entry]] = []
-        seen, known, is_us = self._alike, self.found.by_name, self._is_us
+        glance, seen, known, ours = glances.glance_at, self._alike, self.found.by_name, self._subjects
         for number, entry in enumerate(entries):
             raw = entry.resource
             try:
-                result = glances.glance_at(raw)
+                result = glance(raw)
             except BROKEN:
                 closely.append((number, entry))
                 continue
-            written = bytes(result.code)
-            alike = seen.get(written)
-            if alike is None:
-                alike = seen[written] = _Alike(self.index.slots_as_written(written))
-            if alike.slots is None or len(raw) > SURELY_LITTLE or not is_us(result.subject.reference):
+            alike = seen.get(bytes(result.code)) or self._alike_of(bytes(result.code))
+            subject = result.subject.reference
+            if alike.slots is None or len(raw) > SURELY_LITTLE or not (ours.get(subject) or self._is_us(subject)):
                 closely.append((number, entry))
             elif not alike.slots:
                 self._not_read.append(f"Observation/{result.id}")
@@ -290,16 +288,23 @@ class Selection:
                 alike.items.append(item)
         return closely
 
+    def _alike_of(self, written: bytes) -> _Alike:
+        """Begin to gather the results of a code."""
+        found = self._alike[written] = _Alike(self.index.slots_as_written(written))
+        return found
+
     def _plain(self, key: str, raw: msgspec.Raw, result: Plain) -> Item | None:
         """Give the item of a plain result; None where its name or its date needs a closer look."""
-        name, told = f"Observation/{result.id}", result.effectiveDateTime
+        told = result.effectiveDateTime
         stamp = dates.parse(told, self.timezone)
-        if stamp is None or not is_usual(name):
+        if stamp is None or not is_usual_id(result.id):
             return None
         if stamp.day > self._today and stamp.is_future(self.now):  # most are of the past, which a day tells
             return None
         issued = stamp if result.issued == told else dates.parse(result.issued, self.timezone)
-        return Item("Observation", name, key, raw, result.status, stamp, "effectiveDateTime", issued)
+        return Item(
+            "Observation", f"Observation/{result.id}", key, raw, result.status, stamp, "effectiveDateTime", issued
+        )
 
     # --- Observations ---
 

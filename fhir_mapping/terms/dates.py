@@ -56,6 +56,8 @@ def parse(value: object, timezone: dt.tzinfo) -> Stamp | None:
     """
     if not isinstance(value, str):
         return None
+    if len(value) <= LONGEST:
+        return _parse(value, timezone)
     text = value.strip()
     return _parse(text, timezone) if len(text) <= LONGEST else None
 
@@ -67,6 +69,7 @@ LONGEST = 40
 
 @lru_cache(maxsize=8192)
 def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
+    text = text.strip()
     found = _DATE.match(text) if text.isascii() else None
     if found is None:
         return None
