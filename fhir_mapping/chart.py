@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fhir_mapping.delivery.items import Item
-    from fhir_mapping.terms.decode import Delivered
+    from fhir_mapping.terms.decode import Delivered, Json
 
 PREFETCH_KEYS = (
     "patient",
@@ -73,7 +73,7 @@ class Mapped:
 
 
 def read_chart(
-    prefetch: Mapping[str, bytes | Unavailable | None],
+    prefetch: Mapping[str, Json | Unavailable | None],
     *,
     patient_id: str,
     now: dt.datetime,
@@ -122,7 +122,7 @@ class _Chart:
 
     def read(
         self,
-        prefetch: Mapping[str, bytes | Unavailable | None],
+        prefetch: Mapping[str, Json | Unavailable | None],
         draft_bytes: bytes | None,
         selections: Sequence[str] | None,
     ) -> Mapped:
@@ -200,7 +200,7 @@ class _Chart:
 
     # --- what came ---
 
-    def _select(self, prefetch: Mapping[str, bytes | Unavailable | None]) -> set[str]:
+    def _select(self, prefetch: Mapping[str, Json | Unavailable | None]) -> set[str]:
         """Open each key and pass over its entries; give the keys that could not be had."""
         delivered: dict[str, Delivered] = {}
         unavailable: set[str] = set()

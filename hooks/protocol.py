@@ -18,6 +18,7 @@ from hooks.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fhir_mapping.terms.decode import Json
     from recommenders.vocabulary.guidance import Hook
 
 DEEPEST = 64
@@ -84,8 +85,8 @@ class Call:
     """
     One call, its envelope checked.
 
-    `prefetch` holds the raw JSON of each delivered key (`b"null"` included); `draft_orders` that of the
-    Bundle, on order hooks. `encounter_id` is None when the hook has none.
+    `prefetch` holds the raw JSON of each delivered key (`null` included), where it stands in the body; `draft_orders`
+    that of the Bundle, on order hooks. `encounter_id` is None when the hook has none.
     """
 
     hook: Hook
@@ -93,7 +94,7 @@ class Call:
     user_id: str
     patient_id: str
     encounter_id: str | None
-    prefetch: Mapping[str, bytes]
+    prefetch: Mapping[str, Json]
     draft_orders: bytes | None = None
     selections: tuple[str, ...] | None = None
     fhir_server: str | None = None
@@ -371,11 +372,11 @@ def _check_id(value: str, field: str) -> None:
         _wrong(field, "is no FHIR id: letters, digits, hyphens and dots, at most 64, not dots only")
 
 
-def _prefetch(opened: Any) -> dict[str, bytes]:  # noqa: ANN401 - what `_opened` gives
+def _prefetch(opened: Any) -> Mapping[str, Json]:  # noqa: ANN401 - what `_opened` gives
     if not isinstance(opened, dict):
         raw = _written(opened)
         return {} if raw == b"null" else _members(raw, "prefetch")
-    return {name: bytes(value) for name, value in _once_each(opened, "prefetch").items()}
+    return {name: memoryview(value) for name, value in _once_each(opened, "prefetch").items()}
 
 
 def _authorization(members: Mapping[str, bytes]) -> Authorization | None:

@@ -110,7 +110,7 @@ def fetched(server: Laboratory, how: results.Search = "two", seconds: float = 5.
     return results.together(found, Unavailable("not-sent"))
 
 
-def creatinine_in(came: bytes | Unavailable) -> Reading:
+def creatinine_in(came: bytes | memoryview | Unavailable) -> Reading:
     sent = {"patient": json.dumps(patient()).encode(), "conditions": b"null", "observations": came}
     facts = read_chart(sent, patient_id=PATIENT_ID, now=NOW, timezone=dt.UTC).facts
     return facts.lab.creatinine

@@ -14,6 +14,8 @@ from fhir_mapping.terms.heads import Meta, meta_of, string
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+Json = bytes | memoryview
+"""JSON as it came: by itself, or where it stands in a body of megabytes, which is not copied."""
 MAX_ENTRIES = 20_000
 
 
@@ -77,7 +79,7 @@ def is_nothing(raw: msgspec.Raw) -> bool:
     return memoryview(raw).nbytes <= 4 and bytes(raw) in {b"", b"null"}
 
 
-def open_key(raw: bytes) -> Delivered:
+def open_key(raw: Json) -> Delivered:
     """
     Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`.
 
@@ -88,12 +90,12 @@ def open_key(raw: bytes) -> Delivered:
     return found
 
 
-def opened(raw: bytes) -> Delivered:
+def opened(raw: Json) -> Delivered:
     """Open the value of one prefetch key as `open_key` does; an OperationOutcome among its entries is left there."""
     if len(raw) > MOST_OBJECTS * _SMALLEST_ENTRY:
         _refuse_too_many(raw)
-    start = raw.lstrip()[:1]
-    if raw.strip() == b"null":
+    start = bytes(raw[:_BLANKS]).lstrip()[:1] or bytes(raw).lstrip()[:1]
+    if start == b"n" and bytes(raw).strip() == b"null":
         return Delivered()
     if start == b"[":
         _refuse_too_many(raw)
@@ -114,11 +116,13 @@ def opened(raw: bytes) -> Delivered:
     return _delivered(envelope.entry or [], envelope.total, envelope.link or [], envelope.meta)
 
 
+_BLANKS = 64
+"""So many may stand before a value, usually."""
 _SMALLEST_ENTRY = len(b'{"resource":{}},')
 """Bytes of an entry that is decoded at once."""
 
 
-def _refuse_too_many(raw: bytes) -> None:
+def _refuse_too_many(raw: Json) -> None:
     if are_too_many((raw,)):
         raise TooManyEntriesError(f"More than {MOST_OBJECTS} objects and lists in one list; send fewer at a time.")
 
@@ -222,7 +226,7 @@ def _says_outcome(raw: msgspec.Raw) -> bool:
         return False
 
 
-def _open_broken(raw: bytes) -> Delivered:
+def _open_broken(raw: Json) -> Delivered:
     """Open a Bundle of which some element is not of its type, piece by piece."""
     _refuse_too_many(raw)
     try:

@@ -70,7 +70,7 @@ def refuse_too_long(raw: msgspec.Raw | bytes) -> None:
         raise ResourceFaultError("too-long: more elements than a resource may hold")
 
 
-def are_too_many(raws: Sequence[msgspec.Raw | bytes]) -> bool:
+def are_too_many(raws: Sequence[msgspec.Raw | bytes | memoryview]) -> bool:
     """Tell whether pieces of JSON hold more than `MOST_OBJECTS` objects and lists."""
     # each has two brackets: fewer bytes need not be counted
     if sum(map(len, raws)) <= 2 * MOST_OBJECTS:

@@ -29,6 +29,7 @@ from hooks.fhir_server.scopes import allows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from fhir_mapping.terms.decode import Json
     from fhir_mapping.terms.site import SiteMapping
     from hooks.fhir_server.breaker import Breakers
     from hooks.fhir_server.fetch import Fetched
@@ -56,7 +57,7 @@ class Gathered:
     unavailable. `notes` say what was not done. `fetched` tells what came of each fetch, by key.
     """
 
-    prefetch: Mapping[str, bytes | Unavailable]
+    prefetch: Mapping[str, Json | Unavailable]
     notes: tuple[Note, ...] = ()
     fetched: Mapping[str, str] = field(default_factory=dict)
 
@@ -125,7 +126,7 @@ def _unasked(asked: Call, found: Gathered) -> Iterator[Note]:
 
 def _completed(
     asked: Call,
-    prefetch: dict[str, bytes | Unavailable],
+    prefetch: Mapping[str, Json | Unavailable],
     queries: Mapping[str, str],
     settings: Settings,
     client: Client | None,
@@ -137,13 +138,14 @@ def _completed(
     if base is None:
         if settings.strict:
             raise Refused(403, f"fhirServer: {sentence('not-listed')}", field="fhirServer")
-        unlisted: dict[str, bytes | Unavailable] = {
+        unlisted: dict[str, Json | Unavailable] = {
             key: Unavailable("not-listed") if isinstance(found, Unavailable) and found.reason == "not-sent" else found
             for key, found in prefetch.items()
         }
         _tell({"fhirServer": "not-listed"})
         return Gathered(unlisted, (Note("fhirServer", f"not-listed: {sentence('not-listed')}"),))
-    found = Reading(asked, base, settings, client, mapping).complete(prefetch, queries)
+    sent = {key: found if isinstance(found, Unavailable) else bytes(found) for key, found in prefetch.items()}
+    found = Reading(asked, base, settings, client, mapping).complete(sent, queries)
     _tell(found.fetched)
     return replace(found, notes=tuple(_said(found.fetched)))
 
@@ -299,7 +301,7 @@ def filled(template: str, asked: Call) -> str | None:
     return None if lacking else query
 
 
-def delivered(raw: bytes | None) -> bytes | Unavailable:
+def delivered(raw: Json | None) -> Json | Unavailable:
     """Tell missing, null, an error in the place of the data, and data apart (CDS Hooks 2.0.1, prefetch)."""
     if raw is None:
         return Unavailable("not-sent")
@@ -312,7 +314,7 @@ def delivered(raw: bytes | None) -> bytes | Unavailable:
     return raw
 
 
-def _is_outcome(raw: bytes) -> bool:
+def _is_outcome(raw: Json) -> bool:
     """Whether it is an OperationOutcome, or a Bundle of nothing else; mere remarks are an empty list."""
     try:
         found = _BUNDLE.decode(raw)

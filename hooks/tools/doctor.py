@@ -218,7 +218,7 @@ class Doctor:
             search.answered += 1
             if came.fetched.get(key, "ok") not in GOOD:
                 search.problems[came.fetched[key]] += 1
-            listed = entries_of(json.loads(found))
+            listed = entries_of(json.loads(bytes(found)))
             search.resources += len(listed)
             entries += listed
         medications = came.fetched.get("medicationReference", "ok")

@@ -147,7 +147,7 @@ def _with(raw: bytes | None, resources: Sequence[dict[str, Any]], today: dt.date
     found = delivered(raw)
     if isinstance(found, Unavailable):
         bundle["link"] = [{"relation": "next", "url": NOT_FOLLOWED}]
-    elif found.strip() != b"null":
+    elif bytes(found).strip() != b"null":
         bundle = msgspec.json.decode(found, type=dict[str, Any])
     if isinstance(bundle.get("link"), list):
         bundle["link"] = [*bundle["link"], {"relation": "whole-from", "url": f"{WHOLE_FROM}{today.isoformat()}"}]
