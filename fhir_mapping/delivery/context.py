@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from fhir_mapping.terms.codes import STANDARD, CodeTable, Match
 from fhir_mapping.terms.site import NO_SITE, SiteMapping
 from recommenders.vocabulary.dictionary import Facts
@@ -29,16 +31,14 @@ KEY_OF: Mapping[str, str] = {
 """Resource type -> the prefetch key whose list it belongs to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True, gc=False):
     """Why something that came was not used, or how it had to be read; never a patient's value or words."""
 
     resource: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(msgspec.Struct, frozen=True, gc=False):
     """
     Where a fact came from: resource, place in it, what matched, unit as sent and the factor that converted it,
     and the element that told the date.

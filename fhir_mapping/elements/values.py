@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from fhir_mapping.terms import dictionary, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
@@ -25,8 +26,7 @@ OWN_UNIT = "*"
 MASKED = frozenset({"masked", "not-permitted"})
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True, gc=False):
     """
     A number as sent: its ends, which of them are open, the UCUM unit (`""` none, None unreadable), the words.
 

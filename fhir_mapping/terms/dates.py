@@ -7,10 +7,11 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
+
+import msgspec
 
 from fhir_mapping.terms import units
 from fhir_mapping.terms.exact import is_number
@@ -26,8 +27,7 @@ STATUS_RANK = {"final": 1, "amended": 2, "corrected": 3, "appended": 2}
 """Same time, several results: corrected before amended before final."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """
     When something was: `day` its first possible day, `last` its last, `moment` the time when one was told.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from fhir_mapping.terms.codes import UCUM, normal_system
 
@@ -23,8 +24,7 @@ _ANNOTATION = re.compile(r"\{[^}]*\}$")
 _PER_AREA = re.compile(r"ml/\(?(min|s)[/*.·x]\{?1[.,]73")
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True, gc=False):
     """
     A number in a fact's own unit.
 
@@ -107,11 +107,13 @@ def ucum(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) 
     (folded form -> UCUM). A reference range may explain a missing unit, but never supplies it.
     """
     code, unit, system = quantity.get("code"), quantity.get("unit"), quantity.get("system")
-    if not aliases and all(
-        each is None or (isinstance(each, str) and len(each) <= LONGEST_UNIT) for each in (code, unit, system)
-    ):
+    if not aliases and _is_usual(code) and _is_usual(unit) and _is_usual(system):
         return _as_usual(code, unit, system)
     return _ucum(code, unit, system, aliases or {})
+
+
+def _is_usual(text: Any) -> bool:  # noqa: ANN401 - any JSON
+    return text is None or (text.__class__ is str and len(text) <= LONGEST_UNIT)
 
 
 def _ucum(code: object, unit: object, system: object, aliases: Mapping[str, str]) -> str | None:
