@@ -149,7 +149,7 @@ class Desk:
             raise Refused(413, str(error), code="too-costly") from None
         except ResourceFaultError as error:
             raise Refused(400, f"context.draftOrders: {error}.", field="context.draftOrders") from None
-        return replace(mapped, notes=(*mapped.notes, *gathered.notes))
+        return replace(mapped, notes=(*mapped.notes, *gathered.notes)) if gathered.notes else mapped
 
     def words(self, service: Service, judged: Judged, language: Language) -> dict[str, Any]:
         """Put an assessment into cards."""

@@ -42,6 +42,8 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     Words beside a code that names a place or a class only decide what it is; beside a code that says something else
     they raise a question, unless they say what the code says and more.
     """
+    if rule.signs.isdisjoint(diagnosis.signs):
+        return None
     coded = bool(diagnosis.concepts & rule.concepts) or any(match.code in rule.codes for match in diagnosis.matches)
     verdicts = [diagnosis.spoken[term] for term in rule.terms if term in diagnosis.spoken]
     claim: Verdict | None = None

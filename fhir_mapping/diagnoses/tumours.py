@@ -65,8 +65,7 @@ DOUBTS = frozenset({"suspected", "absent", "hypothetical", "other", "contradicto
 
 def is_doubted(one: Diagnosis) -> bool:
     """Tell whether a Condition's own words doubt or deny every malignancy that they name."""
-    terms = {term for rule in (*dictionary.DIAGNOSES, MM) if rule.malignant for term in rule.terms}
-    told = [verdict for term, verdict in one.spoken.items() if term in terms]
+    told = [verdict for term, verdict in one.spoken.items() if term in _CANCER_TERMS]
     return bool(told) and all(verdict in DOUBTS for verdict in told)
 
 
@@ -218,7 +217,7 @@ def is_cancer(one: Diagnosis, context: ReadingContext) -> bool | None:
     if _IN_REMISSION & one.concepts and not one.concepts & MALIGNANT:
         return False  # its words name the cancer that is gone
     told = bool(one.concepts & (MALIGNANT | METASTATIC | _OTHER_CANCERS)) or gist or is_of_cancer_chapter(one, context)
-    spoken = {one.spoken.get(word) for word in ("cancer_word", *_CANCER_TERMS)}
+    spoken = {verdict for word, verdict in one.spoken.items() if word == "cancer_word" or word in _CANCER_TERMS}
     if told or "present" in spoken:
         return None if one.state == "suspected" or one.reported else True
     return None if "suspected" in spoken else False
@@ -238,6 +237,4 @@ _OTHER_CANCERS = frozenset(
     {"malignancy_unspecified", "sarcoma_nos", "bone_sarcoma_nos", "ewing_sarcoma", "chondrosarcoma", "waldenstrom"}
     | {"lymph_node_metastasis", "skin_metastasis"}
 )
-_CANCER_TERMS = tuple(
-    dict.fromkeys(term for rule in (*dictionary.DIAGNOSES, MM) if rule.malignant for term in rule.terms)
-)
+_CANCER_TERMS = frozenset(term for rule in (*dictionary.DIAGNOSES, MM) if rule.malignant for term in rule.terms)

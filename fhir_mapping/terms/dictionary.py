@@ -86,6 +86,13 @@ class DiagnosisRule:
     dated_by_onset: bool = False
     stale_after: int | None = None
     yes_only: bool = False
+    signs: frozenset[str] = field(init=False)
+    """Concepts, codes and terms of which a Condition must show one to speak of the fact at all."""
+
+    def __post_init__(self) -> None:
+        """Gather the signs."""
+        told = (*self.concepts, *self.suspect_concepts, *self.codes, *self.terms, *self.suspect_terms)
+        object.__setattr__(self, "signs", frozenset(told))
 
 
 def _load() -> dict[str, Any]:

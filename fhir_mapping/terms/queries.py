@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -51,12 +52,20 @@ def templates(hook: Hook, narrow: Mapping[str, Mapping[str, str]] | None = None)
     is not of that kind.
     """
     del hook  # every hook may need every kind of data: an order is judged by the chart, the chart by its orders
+    return dict(_usual()) if narrow is None else _narrowed(narrow)
+
+
+@cache
+def _usual() -> Mapping[str, str]:
+    return _narrowed({})
+
+
+def _narrowed(narrow: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     found = {"patient": "Patient/{{context.patientId}}"}
-    narrowed = dict(narrow or {})
-    if unknown := sorted(set(narrowed) - set(_SEARCHES)):
+    if unknown := sorted(set(narrow) - set(_SEARCHES)):
         raise QueryError(f"prefetch: {unknown[0]!r} cannot be narrowed; use one of {', '.join(_SEARCHES)}.")
     for key, kind in _SEARCHES.items():
-        parameters = {**_SORTED.get(key, {})} | dict(_checked(key, narrowed.get(key, {})))
+        parameters = {**_SORTED.get(key, {})} | dict(_checked(key, narrow.get(key, {})))
         extra = "".join(f"&{name}={value}" for name, value in parameters.items())
         found[key] = f"{kind}?patient={{{{context.patientId}}}}{extra}"
     return found

@@ -107,7 +107,8 @@ def gather(asked: Call, settings: Settings, client: Client | None = None, mappin
     queries = templates(asked.hook)
     prefetch = {key: delivered(asked.prefetch.get(key)) for key in queries}
     found = _completed(asked, prefetch, queries, settings, client, mapping)
-    return replace(found, notes=(*found.notes, *_unasked(asked, found)))
+    unasked = tuple(_unasked(asked, found))
+    return replace(found, notes=(*found.notes, *unasked)) if unasked else found
 
 
 def _unasked(asked: Call, found: Gathered) -> Iterator[Note]:
