@@ -15,7 +15,6 @@ from hooks.dossier import pages as reference_pages
 from hooks.settings import MIB
 from hooks.store import feedback, quiet
 from hooks.store.database import StoreUnavailable
-from hooks.trust import tokens as trust
 from hooks.trust.gate import RateLimits, Strangers, refuse_overload
 from hooks.trust.launching import is_on
 from hooks.watching import observability, telemetry
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from hooks.settings import Settings
     from hooks.store.store import Store
+    from hooks.trust.clients import Client
 
 FORM_PER_SECOND = 5.0
 FORM_AT_ONCE = 2
@@ -179,8 +179,7 @@ def create_operator_app(app: Flask) -> Flask:
 
 def _gatekeeper(settings: Settings, store: Store | None) -> Callable[[], None]:
     limits = RateLimits()
-    # Tokens are checked against the real clock, whatever day the evaluation is set to.
-    authenticate = trust.gate(settings, store, lambda: dt.datetime.now(dt.UTC)) if settings.auth == "signed" else None
+    authenticate = _authentication(settings, store) if settings.auth == "signed" else None
 
     def gatekeeper() -> None:
         """Before any work on a CDS route: is there time for it, who is it, and does it call too often?"""
@@ -192,3 +191,10 @@ def _gatekeeper(settings: Settings, store: Store | None) -> Callable[[], None]:
             limits.check(g.client.issuer, g.client.calls_per_second)
 
     return gatekeeper
+
+
+def _authentication(settings: Settings, store: Store | None) -> Callable[[str], Client]:
+    from hooks.trust import tokens  # noqa: PLC0415 - who asks nobody for a token starts without reading it
+
+    # Tokens are checked against the real clock, whatever day the evaluation is set to.
+    return tokens.gate(settings, store, lambda: dt.datetime.now(dt.UTC))

@@ -79,6 +79,19 @@ def test_help_and_names_are_told_before_the_rules_are_read() -> None:
         assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_service_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
+    """Tokens are not checked, no FHIR server is asked, no table is to be changed: each is read where it is needed."""
+    never = ("alembic", "jwt", "requests", "sqlalchemy.dialects.postgresql", "urllib3")
+    script = "import sys; from hooks.tools import starting; from hooks.configuration import load\n"
+    script += "from hooks.running.warming import make_app; make_app(load())\n"
+    script += f"print([n for n in {never} if n in sys.modules])"
+    env = os.environ | {"ONCOBONE_DATABASE_URL": f"sqlite:///{tmp_path / 'store.sqlite'}"}
+    command = [sys.executable, "-c", script]
+    for _ in range(2):  # at the first start the tables are made
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)  # noqa: S603 - our own Python
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_version_takes_less_than_three_tenths_of_a_second() -> None:
     def cost() -> float:
         process = subprocess.Popen(oncobone("--version"), stdout=subprocess.DEVNULL)  # noqa: S603 - our own command

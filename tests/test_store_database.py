@@ -23,7 +23,7 @@ from hooks.store import database
 from hooks.store.database import StoreError, engine_for, migrate
 from hooks.store.issued import FeedbackItem
 from hooks.store.store import Store, open_store
-from hooks.store.tables import metadata
+from hooks.store.tables import REVISION, metadata
 from tests.conftest import ROOT
 from tests.postgres import Cluster
 from tests.stores import issued
@@ -159,7 +159,9 @@ def test_the_migrations_make_the_tables_that_the_code_uses(database_url: str) ->
     engine = engine_for(database_url)
     migrate(engine)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == REVISION
     engine.dispose()
 
 

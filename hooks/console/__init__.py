@@ -13,7 +13,6 @@ from hooks.console.refusals import place_of
 from hooks.console.texts import texts
 from hooks.dossier.page import fragment, whole_page
 from hooks.dossier.pages import reader, secured, shared
-from hooks.dossier.whole import dossier_of
 from hooks.errors import Refused
 from hooks.reference import safe, samples
 from hooks.settings import is_loopback
@@ -130,6 +129,8 @@ def _viewed(posted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dossier(desk: Desk) -> Response | str:
+    from hooks.dossier.whole import dossier_of  # noqa: PLC0415 - read when the first dossier is asked for
+
     language = reader(desk.settings)
     if request.is_json:
         return fragment(dossier_of(desk, _posted()["request"].encode(), language))

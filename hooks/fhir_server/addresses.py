@@ -6,9 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
-
 from hooks.settings import is_loopback
 
 LONGEST_URL: Final = 8 * 1024
@@ -64,6 +61,9 @@ def _parts(url: str) -> tuple[Base, str] | None:
     head, _, query = url.partition("?")
     if len(url) > LONGEST_URL or _ODD.search(head) or re.search(r"[^\x21-\x7e]|[\\#]", query):
         return None
+    from urllib3.exceptions import LocationParseError  # noqa: PLC0415 - a site without FHIR servers never reads it
+    from urllib3.util import parse_url  # noqa: PLC0415 - the same
+
     try:
         # urllib3's parser, since it is urllib3 that connects: a check with another one would check another host.
         parsed = parse_url(head)

@@ -21,9 +21,10 @@ from fhir_mapping.chart import Unavailable
 from fhir_mapping.terms.decode import NOT_FOLLOWED
 from hooks.fhir_server.addresses import next_query
 from hooks.fhir_server.breaker import Breakers, CallHealth, about
-from hooks.fhir_server.download import MAX_RESPONSE, FetchError, Reason, download, in_parallel
+from hooks.fhir_server.download import MAX_RESPONSE, download, in_parallel
 from hooks.fhir_server.includes import METADATA
 from hooks.fhir_server.pages import NewestFirst, Together, cut_links, decoded, is_sorted, next_link
+from hooks.fhir_server.watches import FetchError, Reason
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fhir_mapping.terms.decode import NOT_FOLLOWED, WHOLE_FROM
-from hooks.fhir_server.download import FetchError
+from hooks.fhir_server.watches import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

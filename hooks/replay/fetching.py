@@ -19,9 +19,10 @@ from fhir_mapping.terms import exact
 from fhir_mapping.terms.queries import templates
 from hooks.fhir_server.addresses import base_of, next_query
 from hooks.fhir_server.breaker import Breakers
-from hooks.fhir_server.download import FetchError, download
+from hooks.fhir_server.download import download
 from hooks.fhir_server.fetch import fetch_missing
 from hooks.fhir_server.reasons import sentence
+from hooks.fhir_server.watches import FetchError
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import FIRST_OF
 

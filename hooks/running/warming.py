@@ -9,6 +9,7 @@ import msgspec
 
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES
+from hooks.fhir_server.download import make_ready
 from hooks.running.collecting import COLLECT_AFTER, at_rest
 from hooks.settings import SettingsError
 from hooks.store.chain import AuditKeyError
@@ -45,6 +46,8 @@ def _warm_app(settings: Settings) -> Flask:
         raise SettingsError(str(error)) from None
     try:
         warm_up(app)
+        if settings.auth == "signed" or settings.fhir_servers:
+            make_ready()
     except Exception as error:  # noqa: BLE001 - a fault in one topic must not keep the others from being served
         observability.log_failure(error, "the warm-up call failed")
     store.close()  # it opens again at its first use, in the process that uses it

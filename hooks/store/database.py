@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 from hooks.configuration import load
 from hooks.settings import SettingsError
 from hooks.store.file import DatabaseFile, FileChangedError
+from hooks.store.tables import REVISION
 from hooks.terminal import config_option, patience
 
 if TYPE_CHECKING:
@@ -141,7 +142,11 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
     `revision` is `head`, a revision, or a step back (`-1`). Raises `StoreError` for a database made by a newer version.
     """
-    # Alembic takes a while to import and is needed at the start only.
+    if revision == "head":
+        with engine.connect().execution_options(oncobone_read=True) as connection:
+            if _revision_of(connection) == REVISION:
+                return
+    # Alembic takes a while to import, and is needed only where something is to be changed.
     from alembic import command  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
@@ -164,16 +169,20 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 def require_current(engine: Engine) -> None:
     """Raises `StoreError`, with what to do, where the tables are not those of this version; changes nothing."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see migrate
-
     with engine.connect() as connection:
-        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    if found != head:
+        found = _revision_of(connection)
+    if found != REVISION:
         raise StoreError(
-            f"The tables are at revision {found or 'base'}, this version of OncoBone needs {head}."
+            f"The tables are at revision {found or 'base'}, this version of OncoBone needs {REVISION}."
             " oncobone database upgrade brings older ones up to date; nothing was changed."
         )
+
+
+def _revision_of(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found
 
 
 def alembic_config() -> Config:
@@ -251,7 +260,7 @@ def _migrate(revision: str, config: str | None, role: str | None = None) -> None
             with engine.begin() as connection:
                 grant(connection, role)
         with engine.connect() as connection:
-            now_at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            now_at = _revision_of(connection)
     except (SettingsError, StoreError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hooks.store.plain import Plain
-from hooks.store.tables import accepted_suggestions, as_text, cards, feedback
+from hooks.store.tables import accepted_suggestions, as_text, cards, feedback, insert_of
 
 if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.engine import Connection, Dialect
 
 ASKED_AT_ONCE = 500  # cards in one query
@@ -99,7 +99,7 @@ class Issued:
     """The statements on cards and feedback, made once: to make one takes longer than to run it."""
 
     def __init__(self, dialect: Dialect) -> None:
-        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        insert = insert_of(dialect)
         self._new_card = Plain(dialect, insert(cards).on_conflict_do_nothing())
         self._answers = Plain(dialect, _ANSWERS)
         self._known_cards = sa.select(cards.c.uuid, cards.c.suggestions).where(

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
@@ -44,7 +43,7 @@ from hooks.store.database import (
     word_for,
 )
 from hooks.store.issued import FeedbackCount, FeedbackItem, FeedbackOutcome, card_rows
-from hooks.store.tables import as_text, audit_records, write_checks
+from hooks.store.tables import as_text, audit_records, insert_of, write_checks
 from hooks.store.trail import KeptCall
 from hooks.store.used import UsedTokens
 from hooks.store.worker import GivenUpError, Job, Worker
@@ -92,7 +91,7 @@ class Store:
         self._issued = issued.Issued(self._engine.dialect)
         self._tokens = UsedTokens(self._engine.dialect)
         self._trail = trail.Trail(self._engine.dialect, self._issued)
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        insert = insert_of(self._engine.dialect)
         check = insert(write_checks)
         self._check = check.on_conflict_do_update(index_elements=["id"], set_=dict(check.excluded))
         self._worker: Worker | None = None

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.engine import Dialect
+
+REVISION: Final = "0004"
+"""The newest step of the migrations: the revision of these tables."""
 
 metadata = sa.MetaData()
 
@@ -16,6 +25,17 @@ _TIME = sa.String(32)  # UTC, `2026-11-22T12:00:00.000000Z`: sorts as text, alik
 def as_text(moment: datetime) -> str:
     """A point in time as it is stored: UTC, with microseconds, so that text sorts as time does."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def insert_of(dialect: Dialect) -> Callable[[sa.Table], sqlite.Insert | postgresql.Insert]:
+    """Give the INSERT of a dialect, which can say what is done with a row that is there; the other is not read."""
+    if dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite as own  # noqa: PLC0415 - one of the two is never needed
+
+        return own.insert
+    from sqlalchemy.dialects import postgresql as other  # noqa: PLC0415 - the same
+
+    return other.insert
 
 
 cards = sa.Table(

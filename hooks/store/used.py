@@ -8,9 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from hooks.store.tables import used_tokens
+from hooks.store.tables import insert_of, used_tokens
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect
@@ -23,7 +22,7 @@ class UsedTokens:
     """The statements on used tokens, made once."""
 
     def __init__(self, dialect: Dialect) -> None:
-        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        insert = insert_of(dialect)
         # What came in is returned: not every driver tells how many rows an INSERT has made.
         self._new = insert(used_tokens).on_conflict_do_nothing().returning(used_tokens.c.digest)
 

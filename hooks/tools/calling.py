@@ -15,7 +15,7 @@ from hooks.application import create_app
 from hooks.configuration import load
 from hooks.errors import Refused
 from hooks.fhir_server.addresses import as_written
-from hooks.fhir_server.download import is_untrusted
+from hooks.fhir_server.one_get import is_untrusted
 from hooks.reference import explaining
 from hooks.settings import HOOKS, Settings, SettingsError, is_loopback
 from hooks.terminal import (

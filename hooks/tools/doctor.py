@@ -18,10 +18,11 @@ from fhir_mapping.terms.queries import NEEDED, templates
 from hooks.errors import Refused
 from hooks.fhir_server.addresses import as_written, base_of, next_query
 from hooks.fhir_server.breaker import Breakers
-from hooks.fhir_server.download import FetchError, download
+from hooks.fhir_server.download import download
 from hooks.fhir_server.fetch import of_token
 from hooks.fhir_server.gather import GOOD, Reading
 from hooks.fhir_server.reasons import sentence
+from hooks.fhir_server.watches import FetchError
 from hooks.protocol import Authorization, Call
 from hooks.reference.guessing import guess
 from hooks.reference.validating import (

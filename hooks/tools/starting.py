@@ -10,7 +10,6 @@ from hooks.configuration import load
 from hooks.running.serving import serve as serve_for_real
 from hooks.settings import SettingsError
 from hooks.terminal import REFUSED, config_option, json_option, refuse, show_json
-from hooks.tools import checking
 
 
 @click.command()
@@ -41,6 +40,8 @@ def config_check(raw: bool, config: str | None) -> None:
 
     Nothing is started, made or contacted. Exit code 1 when it would not start.
     """
+    from hooks.tools import checking  # noqa: PLC0415 - `serve` starts without reading it
+
     try:
         report = checking.check(load({"config": config}))
     except SettingsError as error:

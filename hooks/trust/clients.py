@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from hooks.fhir_server.addresses import base_of
-from hooks.fhir_server.download import FetchError, download, in_parallel
+from hooks.fhir_server.download import download, in_parallel
+from hooks.fhir_server.watches import FetchError
 from hooks.settings import ClientSettings, SettingsError, is_loopback
 from hooks.trust.gate import TokenBucket
 
