@@ -32,6 +32,9 @@ FORM_AT_ONCE = 2
 FORM_BYTES = 8 * MIB
 """Requests of the form that cost work: a person sends one in some seconds, with the chart that the EHR gave."""
 
+CATCHING_UP_S = 60.0
+"""How long after it was down the store may still lack cards that were shown, of whichever service."""
+
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -162,7 +165,8 @@ def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> Non
             service_ids=lambda: [service.id for service in desk.services],
             body=views.json_body,
             counted=lambda outcome, count: watched.metrics.feedback.labels(outcome).inc(count),
-            catching_up=lambda: auditor.waiting > 0,
+            # Those of other processes and services wait in their memory: a minute after an outage nobody knows better.
+            catching_up=lambda: watched.metrics.audit_waits() or store.failed_within(CATCHING_UP_S),
         )
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy.exc import OperationalError
 
 from hooks.store import backlog
@@ -225,6 +226,46 @@ def test_feedback_on_a_card_that_still_waits_is_told_to_come_again(
     finally:
         server.stop()
         link.close()
+
+
+def test_feedback_on_a_card_that_waits_in_another_process_is_never_told_that_there_is_none(
+    cluster: Cluster, tmp_path: Path, start_server: Callable[..., Any]
+) -> None:
+    """A caller that reads 404 drops what its user said. Which process takes a connection is left to chance."""
+    link = Link(cluster.port)
+    url = cluster.fresh(f"t{uuid.uuid4().hex}").replace(f":{cluster.port}/", f":{link.port}/")
+    key = str(tmp_path / "key")
+    server = start_server("--workers", "2", ONCOBONE_DATABASE_URL=url, ONCOBONE_AUDIT_KEY_FILE=key)
+    path = f"{server.url}/cds-services/oncobone-patient-view"
+    statuses: list[int] = []
+
+    def feedback(card: str) -> int:
+        entry = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-11-22T12:00:00Z"}
+        statuses.append(requests.post(f"{path}/feedback", json={"feedback": [entry]}, timeout=30).status_code)
+        return statuses[-1]
+
+    try:
+        for _ in range(4):
+            link.cut()
+            answers = [
+                requests.post(path, json=call_body(hookInstance=str(uuid.uuid4())), timeout=30) for _ in range(8)
+            ]
+            shown = [answer.json()["cards"][0]["uuid"] for answer in answers]
+            link.mend()
+            wait_until(lambda shown=shown: all(feedback(card) == 200 for card in shown), 20)  # type: ignore[misc]
+        assert set(statuses) <= {200, 503}
+        unknown = str(uuid.uuid4())
+        assert feedback(unknown) == 503, "just after an outage nobody knows"
+    finally:
+        server.stop()
+        link.close()
+
+
+def test_an_unknown_card_is_unknown_while_nothing_is_wrong(start_server: Callable[..., Any]) -> None:
+    server = start_server("--workers", "2")
+    entry = {"card": str(uuid.uuid4()), "outcome": "overridden", "outcomeTimestamp": "2026-11-22T12:00:00Z"}
+    answered = server.request("POST", "/cds-services/oncobone-patient-view/feedback", json={"feedback": [entry]})
+    assert answered.status_code == 404
 
 
 def test_a_server_that_is_stopped_after_an_outage_has_recorded_every_call(

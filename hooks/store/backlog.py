@@ -73,6 +73,7 @@ class Backlog:
         """Takes over calls whose caller has gone: when they are not stored in the end, they wait."""
         with self._changed:
             self._under_way += len(calls)
+            self._tell()
         future.add_done_callback(partial(self._ended, calls))
 
     def flush(self) -> None:

@@ -200,13 +200,15 @@ def handle(
     (`catching_up`). Then nothing is stored.
     """
     items = parse(body)
-    waited = catching_up()  # asked first: what is stored in between is then known
     try:
         result = store.add_feedback(tenant, service_id, items)
+        if result.unknown_cards:
+            if catching_up():
+                raise _later("cards wait to be stored")
+            # Those that waited a moment ago are stored by now.
+            result = store.add_feedback(tenant, service_id, items)
     except StoreUnavailable as error:
         raise _later(error.reason) from None
-    if result.unknown_cards and waited:
-        raise _later("cards wait to be stored")
     if result.unknown_cards:
         path = f"feedback[{result.unknown_cards[0]}].card"
         raise Refused(

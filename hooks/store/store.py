@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -78,6 +79,7 @@ class _State:
     migrated: bool = False
     pause_until: float = 0.0
     last_failure: str | None = None
+    failed_at: float = -math.inf
     next_prune: float = 0.0
 
 
@@ -230,6 +232,10 @@ class Store:
 
         self._run(work, CALL_PATIENCE)
 
+    def failed_within(self, seconds: float) -> bool:
+        """Whether it was found down within so many seconds."""
+        return time.monotonic() - self._state.failed_at < seconds
+
     def close(self) -> None:
         """Ends the work under way (up to 5 s) and closes the connections; a later use opens them again."""
         if self._worker:
@@ -300,6 +306,7 @@ class Store:
 
     def _failed(self, word: str) -> StoreUnavailable:
         self._state.last_failure = word
+        self._state.failed_at = time.monotonic()
         self._state.pause_until = time.monotonic() + PAUSE_AFTER_FAILURE
         log.error("store unavailable", extra={"component": "store", "cause": word})
         return StoreUnavailable(word)
