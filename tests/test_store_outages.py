@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -251,6 +252,21 @@ def test_a_stopped_server_is_missed_at_once_and_found_again_by_itself(on_postgre
         outage(on_postgres, act, CALL_PATIENCE)
     own_cluster.start()
     back(on_postgres, lambda: give_feedback(on_postgres, card.uuid))
+    back(on_postgres, on_postgres.check)
+
+
+@pytest.mark.database
+def test_a_database_that_may_be_written_again_is_found_without_a_restart(
+    on_postgres: Store, own_cluster: Cluster
+) -> None:
+    """A session keeps what its database said when it began: it would go on refusing to write for ever."""
+    issued(on_postgres)
+    with psycopg.connect(own_cluster.url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'oncobone'")
+        outage(on_postgres, on_postgres.check, CALL_PATIENCE)
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
     back(on_postgres, on_postgres.check)
 
 

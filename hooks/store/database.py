@@ -22,12 +22,13 @@ from hooks.terminal import config_option, patience
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///oncobone.sqlite"
 BUSY_TIMEOUT_MS: Final = 5000
 POSTGRES_CONNECT_SECONDS: Final = 2
+READ_ONLY: Final = "25006"  # PostgreSQL's word for a transaction that may only read
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - it is a state of the store, not an error of ours
@@ -132,6 +133,12 @@ def _postgres_engine(url: URL) -> Engine:
                            " SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings"
                            " WHERE name = 'synchronous_commit' AND setting = 'off'")  # fmt: skip
         connection.autocommit = False
+
+    @event.listens_for(engine, "handle_error")
+    def failed(context: ExceptionContext) -> None:
+        # A session that may only read stays so when the database may be written again: the next try needs a new one.
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
 
     return engine
 
