@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from hooks.store import audit
+from hooks.store import audit, purging
 from hooks.store.audit import Auditor, verified
 from hooks.store.issued import FeedbackItem
 from hooks.store.purging import Purged, age, purge
-from hooks.store.store import Store, open_store
+from hooks.store.store import Store, kept_call, open_store
+from hooks.store.tables import as_text
 from hooks.tools.cli import main
 from tests.test_audit import call, tamper
 
@@ -62,10 +65,80 @@ def test_the_chain_holds_and_the_purge_is_on_record(filled: Store) -> None:
     purged(filled)
     assert verified(filled, [*heads, early]).problems == [], "a head that was purged was taken with a record of it"
     told = json.loads(list(filled.audit_entries("a"))[-1].record)["purged"]
-    assert (told["through"], told["cards"]) == (4, 8)
+    assert (told["through"], told["cards"]) == (4, 4), "of its own tenant"
     assert Auditor(filled).record(call(tenant="a"))
     purge(filled._engine, filled.chain, days_ago(100), now=NOW)
     assert filled.verify_audit() == [], "and again"
+
+
+def test_a_purge_that_is_broken_off_has_said_what_it_deleted_and_the_next_goes_on(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "AT_ONCE", 3)
+    steps = iter([True, True])
+
+    def breaks(engine: sa.Engine, work: Any) -> Purged:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return patiently(engine, work)
+
+    patiently = purging._patiently
+    monkeypatch.setattr(purging, "_patiently", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        purged(filled)
+    assert filled.verify_audit() == []
+    told = [json.loads(entry.record).get("purged") for entry in filled.audit_entries("a")]
+    assert sum(each["cards"] for each in told if each) == 20 - count(filled, "cards") == 4
+    monkeypatch.setattr(purging, "_patiently", patiently)
+    assert purged(filled).audit == {"b": 4}
+    assert filled.verify_audit() == []
+    assert (count(filled, "cards"), count(filled, "audit_records")) == (12, 12 + 4), (
+        "two records of each tenant's steps"
+    )
+
+
+def test_cards_that_are_older_than_every_record_are_on_record_too(filled: Store) -> None:
+    purged(filled)
+    filled.remember_cards("a", "s", [("late", ["DOSE-003"], [], "1")])
+    with filled._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE cards SET issued_at = '2020-01-01T00:00:00.000000Z' WHERE uuid = 'late'"))
+    assert purged(filled) == Purged(cards=1)
+    assert json.loads(list(filled.audit_entries("a"))[-1].record)["deleted"]["cards"] == 1
+    assert filled.verify_audit() == []
+
+
+def test_the_service_writes_between_the_steps_of_a_purge(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A purge in one transaction kept feedback out and /readyz red for as long as it took."""
+    monkeypatch.setattr(purging, "AT_ONCE", 20)
+    auditor = Auditor(store)
+    old = [kept_call("a", {"at": as_text(days_ago(400)), "ms": n}) for n in range(200)]
+    store.wait(store.hand_in(old), 30)
+    over = threading.Event()
+    stored: list[bool] = []
+
+    def writes() -> None:
+        while not over.is_set():
+            stored.append(auditor.record(call(tenant="a", at=days_ago(1), milliseconds=float(len(stored)))))
+
+    writer = threading.Thread(target=writes)
+    writer.start()
+    assert purged(store).audit == {"a": 200}
+    over.set()
+    writer.join()
+    auditor.close(10)
+    assert all(stored)
+    assert len(stored) > 10
+    assert store.verify_audit() == []
+
+
+def test_two_purges_at_once_delete_each_thing_once(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purging, "AT_ONCE", 2)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(purged, filled) for _ in range(2)]
+        found = [each.result() for each in both]
+    assert sum(each.cards for each in found) == 8
+    assert sum(sum(each.audit.values()) for each in found) == 8
+    assert filled.verify_audit() == []
 
 
 def test_a_chain_that_somebody_else_has_cut_shows(filled: Store) -> None:

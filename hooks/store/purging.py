@@ -11,12 +11,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hooks.configuration import load
 from hooks.settings import SettingsError
@@ -30,11 +32,16 @@ from hooks.store.used import UsedTokens
 from hooks.terminal import config_option, json_option, patience, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection, Engine
 
     from hooks.store.chain import Chain
 
-AT_ONCE: Final = 5_000  # cards in one transaction, so that nobody waits long for a lock
+AT_ONCE: Final = 1_000  # cards and records of one step, so that nobody waits long for a lock
+MOST_TRIES: Final = 10
+PAUSE_S: Final = 0.1
+"""The least pause between two steps; SQLite has no queue, and whoever waits for it looks again now and then."""
 _AGE = re.compile(r"(\d{1,5})([dmy])")
 _DAYS: Final = {"d": 1, "m": 30, "y": 365}
 SHORTEST_DAYS: Final = 30
@@ -54,76 +61,116 @@ def purge(engine: Engine, chain: Chain, before: dt.datetime, *, now: dt.datetime
     """
     Deletes what is from before a moment, and puts it on record; with `dry` only counts.
 
-    A card goes with its feedback, when both are older. Needs the rights of the tables' owner.
+    A card goes with its feedback, when both are older. It goes on in small steps, each with its record in one
+    transaction: the service writes in between, and what was deleted is on record wherever it is broken off. Needs the
+    rights of the tables' owner.
     """
-    found = Purged()
     edge = as_text(before)
-    while True:
-        with engine.begin() as connection:
-            gone, told = _cards(connection, edge, dry=dry)
-        found.cards += gone
-        found.feedback += told
-        if dry or gone < AT_ONCE:
-            break
+    if dry:
+        with engine.connect() as connection:
+            return _counted(connection, edge)
+    found = Purged()
     with engine.begin() as connection:
-        found.tokens = 0 if dry else UsedTokens.prune(connection)
-        trail = Trail(connection.dialect, Issued(connection.dialect))
-        trail.lock(connection)
-        ends = {tenant: end for tenant in tenants(connection) if (end := _end(connection, tenant, edge))}
-        first = dict(connection.execute(sa.select(audit_records.c.tenant, sa.func.min(audit_records.c.seq))
-                                        .group_by(audit_records.c.tenant)).all())  # fmt: skip
-        found.audit = {tenant: seq - first[tenant] + 1 for tenant, (seq, _) in ends.items()}
-        if dry:
-            return found
-        for tenant, (seq, digest) in ends.items():
-            record = {"at": as_text(now), "purged": {"through": seq, "hash": digest, "before": edge,
-                      "cards": found.cards, "feedback": found.feedback}}  # fmt: skip
-            trail.write(connection, chain, [kept_call(tenant, record)])
-        _without_guard(connection, ends)
+        found.tokens = UsedTokens.prune(connection)
+        named = {*tenants(connection), *connection.execute(sa.select(cards.c.tenant).distinct()).scalars()}
+    for tenant in sorted(named):
+        while True:
+            started = time.monotonic()
+            step = _patiently(engine, partial(_step, chain=chain, tenant=tenant, edge=edge, now=now))
+            if not (step.cards or step.audit):
+                break
+            found.cards += step.cards
+            found.feedback += step.feedback
+            for name, count in step.audit.items():
+                found.audit[name] = found.audit.get(name, 0) + count
+            time.sleep(max(PAUSE_S, time.monotonic() - started))
     return found
 
 
-def _cards(connection: Connection, edge: str, *, dry: bool) -> tuple[int, int]:
+def _counted(connection: Connection, edge: str) -> Purged:
+    found = Purged()
+    found.cards = connection.execute(sa.select(sa.func.count()).select_from(_old(edge).subquery())).scalar() or 0
+    gone = sa.tuple_(feedback.c.tenant, feedback.c.card).in_(_old(edge))
+    found.feedback = connection.execute(sa.select(sa.func.count()).select_from(feedback).where(gone)).scalar() or 0
+    for tenant in list(tenants(connection)):
+        if count := _end(connection, tenant, edge)[0]:
+            found.audit[tenant] = count
+    return found
+
+
+def _patiently(engine: Engine, work: Callable[[Connection], Purged]) -> Purged:
+    """Do a step in a transaction, and again where it met with another writer."""
+    for left in reversed(range(MOST_TRIES)):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except OperationalError:
+            if not left:
+                raise
+            time.sleep(PAUSE_S)
+    raise AssertionError("the last try returns or raises")
+
+
+def _step(connection: Connection, chain: Chain, tenant: str, edge: str, now: dt.datetime) -> Purged:
+    """Delete some of a tenant's oldest cards and audit records, and write down which."""
+    trail = Trail(connection.dialect, Issued(connection.dialect))
+    trail.lock(connection)  # one purge at a time, and no record is added meanwhile
+    step = Purged()
+    step.cards, step.feedback = _cards(connection, tenant, edge)
+    count, end = _end(connection, tenant, edge, AT_ONCE)
+    told: dict[str, object] = {"before": edge, "cards": step.cards, "feedback": step.feedback}
+    if end is not None:
+        step.audit[tenant] = count
+        told |= {"through": end[0], "hash": end[1]}
+    if step.cards or end is not None:
+        # Without records that were taken it says nothing of where the chain begins.
+        record = {"at": as_text(now), "purged" if end is not None else "deleted": told}
+        trail.write(connection, chain, [kept_call(tenant, record)])
+    if end is not None:
+        _without_guard(connection, tenant, end[0])
+    return step
+
+
+def _old(edge: str) -> sa.Select[tuple[str, str]]:
     heard = (
         sa.select(feedback.c.card)
         .where(feedback.c.tenant == cards.c.tenant, feedback.c.card == cards.c.uuid, feedback.c.received_at >= edge)
         .exists()
     )
-    old = sa.select(cards.c.tenant, cards.c.uuid).where(cards.c.issued_at < edge, ~heard)
-    if not dry:
-        old = old.limit(AT_ONCE)
-    chosen = [tuple(row) for row in connection.execute(old)]
+    return sa.select(cards.c.tenant, cards.c.uuid).where(cards.c.issued_at < edge, ~heard)
+
+
+def _cards(connection: Connection, tenant: str, edge: str) -> tuple[int, int]:
+    chosen = [row.uuid for row in connection.execute(_old(edge).where(cards.c.tenant == tenant).limit(AT_ONCE))]
     told = 0
     for start in range(0, len(chosen), 500):
         some = chosen[start : start + 500]
-        of = sa.tuple_(feedback.c.tenant, feedback.c.card).in_(some)
-        told += connection.execute(sa.select(sa.func.count()).select_from(feedback).where(of)).scalar() or 0
-        if not dry:
-            about = sa.tuple_(accepted_suggestions.c.tenant, accepted_suggestions.c.card)
-            connection.execute(sa.delete(accepted_suggestions).where(about.in_(some)))
-            connection.execute(sa.delete(feedback).where(of))
-            connection.execute(sa.delete(cards).where(sa.tuple_(cards.c.tenant, cards.c.uuid).in_(some)))
+        of = (feedback.c.tenant == tenant) & feedback.c.card.in_(some)
+        about = (accepted_suggestions.c.tenant == tenant) & accepted_suggestions.c.card.in_(some)
+        connection.execute(sa.delete(accepted_suggestions).where(about))
+        told += connection.execute(sa.delete(feedback).where(of)).rowcount
+        connection.execute(sa.delete(cards).where((cards.c.tenant == tenant) & cards.c.uuid.in_(some)))
     return len(chosen), told
 
 
-def _end(connection: Connection, tenant: str, edge: str) -> tuple[int, str] | None:
-    """The last of the oldest records that are all from before the edge; never the whole chain without a successor."""
+def _end(connection: Connection, tenant: str, edge: str, most: int | None = None) -> tuple[int, tuple[int, str] | None]:
+    """How many of the oldest records, `most` at the most, are all from before the edge, and the last of them."""
     after: tuple[str, int] | None = None
-    end: tuple[int, str] | None = None
-    while entries := entries_after(connection, after, tenant, 1000):
+    count, end = 0, None
+    while entries := entries_after(connection, after, tenant, min(1000, most or 1000)):
         for entry in entries:
             # A gap has no time of its own; it goes with what is around it.
             if json.loads(entry.record).get("at", "") >= edge:
-                return end
-            end = entry.seq, entry.hash
+                return count, end
+            count, end = count + 1, (entry.seq, entry.hash)
+        if most is not None and count >= most:
+            break
         after = (tenant, entries[-1].seq)
-    return end
+    return count, end
 
 
-def _without_guard(connection: Connection, ends: dict[str, tuple[int, str]]) -> None:
+def _without_guard(connection: Connection, tenant: str, through: int) -> None:
     """Delete audit records, which the tables' own triggers forbid to everybody else."""
-    if not ends:
-        return
     sqlite = connection.dialect.name == "sqlite"
     guard = None
     if sqlite:
@@ -133,9 +180,9 @@ def _without_guard(connection: Connection, ends: dict[str, tuple[int, str]]) -> 
         connection.exec_driver_sql("DROP TRIGGER IF EXISTS audit_records_no_delete")
     else:
         connection.exec_driver_sql("ALTER TABLE audit_records DISABLE TRIGGER audit_records_no_change")
-    for tenant, (seq, _) in ends.items():
-        old = (audit_records.c.tenant == tenant) & (audit_records.c.seq <= seq)
-        connection.execute(sa.delete(audit_records).where(old))
+    connection.execute(
+        sa.delete(audit_records).where((audit_records.c.tenant == tenant) & (audit_records.c.seq <= through))
+    )
     if not sqlite:
         connection.exec_driver_sql("ALTER TABLE audit_records ENABLE TRIGGER audit_records_no_change")
     elif guard:
