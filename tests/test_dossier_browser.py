@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,16 +163,19 @@ def contrast(one: str, other: str) -> float:
 
 SOON_MS = 300
 TRIES = 6
+TIMES_A_SMALL_PAGE = 6
+"""A quiet machine paints a rule's page in 50 ms; on a crowded one both take longer, by the same factor."""
 
 
 @pytest.mark.soak
 def test_pages_come_compressed_and_are_painted_soon(console: Console) -> None:
-    """The best of a few looks: the first warms what is kept. Beside other tests four times as long is allowed."""
+    """The best of a few looks, in turn with a page of one rule: the first warms what is kept."""
     look(console, width=1280, dark=False)
     painted: list[float] = []
+    small: list[float] = []
     for _ in range(TRIES):
         opened(console, heavy())
-        console.until(lambda: first_paint(console) is not None)
+        painted.append(first_paint(console))
         page = console.run(
             "const page = performance.getEntriesByType('navigation')[0];"
             "return {sent: page.transferSize, whole: page.decodedBodySize}"
@@ -182,24 +183,18 @@ def test_pages_come_compressed_and_are_painted_soon(console: Console) -> None:
         assert isinstance(page, dict)
         assert page["sent"] < 400_000
         assert page["sent"] < page["whole"] / 3
-        painted.append(first_paint(console) or 0)
         if painted[-1] < SOON_MS:
             return
-    assert min(painted) < SOON_MS * crowded() * (1 if os.environ.get("ONCOBONE_SOAK") else 4), painted
+        console.open("/rules/DOSE-003")
+        small.append(first_paint(console))
+    assert min(painted) < TIMES_A_SMALL_PAGE * min(small), (painted, small)
 
 
-def first_paint(console: Console) -> float | None:
-    """When the first of the page was seen, ms after it was asked for."""
-    found = console.run("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
-    return float(found) if isinstance(found, int | float) else None
-
-
-def crowded() -> float:
-    """How much longer than on an idle processor a piece of work takes here and now, at least 1."""
-    wall, work = time.perf_counter(), time.process_time()
-    while time.process_time() - work < 0.2:
-        sum(range(1000))
-    return max(1.0, (time.perf_counter() - wall) / 0.2)
+def first_paint(console: Console) -> float:
+    """Wait until the first of the page is seen; give when that was, ms after it was asked for."""
+    script = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+    console.until(lambda: console.run(script) is not None)
+    return float(str(console.run(script)))
 
 
 @pytest.mark.parametrize("path", ["/", "/rules", "/rules/DOSE-003", "/console/dossier"])
