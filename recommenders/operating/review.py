@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recommenders.patient.advice import Case, Fill
+    from recommenders.vocabulary.logic import Criterion
     from recommenders.vocabulary.records import Lesion
 
 
@@ -38,15 +39,15 @@ def synthesis(case: Case) -> Iterator[Advice]:
     by_bone: dict[str | None, list[Reason]] = {}
     for reason in lists.reasons:
         by_bone.setdefault(reason.about, []).append(reason)
-    advices = [_review(case, lists, about, reasons) for about, reasons in by_bone.items()]
-    if any(advice.because.yes for advice in advices):
-        yield from (advice for advice in advices if advice.because.yes)
+    found = {about: asked_together(lists.scope, any_of(one.found for one in own)) for about, own in by_bone.items()}
+    if any(one.yes for one in found.values()):
+        yield from (_review(case, about, one, by_bone[about]) for about, one in found.items() if one.yes)
     else:
         yield Advice(rule="SURG-030", because=lists.found, unless=lists.done)
     yield from _conflicts(case, lists)
 
 
-def _review(case: Case, lists: Surgery, about: str | None, reasons: list[Reason]) -> Advice:
+def _review(case: Case, about: str | None, found: Criterion, reasons: list[Reason]) -> Advice:
     open_ones = [reason for reason in reasons if reason.found.yes and not reason.done.yes]
     own = [reason for reason in open_ones if not reason.led]
     lead = own[0] if own else None
@@ -61,7 +62,6 @@ def _review(case: Case, lists: Surgery, about: str | None, reasons: list[Reason]
             about=None if about == SPINE_KEY else about,
         ),
     )
-    found = asked_together(lists.scope, any_of(reason.found for reason in reasons))
     asked_for = all_asked(case, consult, since) if own else NO
     risk = highest_of(case, about) if about else None
     is_low = documented(risk.total <= case.limits(GUIDANCE).mirels_low) if risk else NO
@@ -136,6 +136,8 @@ def _conflicts(case: Case, lists: Surgery) -> Iterator[Advice]:
         "xray-against-score": reviewed & low_score_or_xray,
         "exactly-three": in_question & documented(exactly),
     }
+    if not case.may_hold(any_of(conflicts.values())):
+        return
     leads = [reason for reason in lists.reasons if reason.found.yes]
     about = next((reason.about for reason in leads if reason.about), None)
     risk = highest_of(case, about) if about else None

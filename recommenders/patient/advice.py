@@ -351,17 +351,15 @@ class Case:
 
         Unknown while that rule is undecided, with what it lacks: nobody can say then that it did not fire.
         """
-        said = self._loudest(rule)
+        said = self._loudest(rule) if rule in self._said else None
         if said is None or said.truth is False or self.is_superseded(rule):
             return NO
         return YES if said.truth else Joined(None, "any", (said.whole,))
 
     def _loudest(self, rule: str) -> Advice | None:
         """What a rule said earlier in this call: the first that holds, else the first that may."""
-        heard = self._said.get(rule)
-        if heard is None:
-            return None
-        return max((advice for advice in heard if not advice.superseded), key=_weight, default=None)
+        said = [advice for advice in self._said.get(rule, ()) if not advice.superseded]
+        return said[0] if len(said) == 1 else max(said, key=_weight, default=None)
 
     def advices(self, rule: str) -> Iterator[Advice]:
         """Yield what a rule said earlier in this call, fired or not."""

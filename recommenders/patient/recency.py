@@ -75,12 +75,14 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
                 changes[path] = now
     changes |= _baseline(facts, int(limits["mm.b2m"]))
     seen = facts.with_facts(changes) if changes else facts
-    return replace(
-        seen,
-        lesions=_lesions_seen(facts, limits),
-        studies=tuple(_study_seen(study, limits, facts.as_of) for study in facts.studies),
-        series=_with_stale(facts, changes),
-    )
+    parts: dict[str, Any] = {}
+    if facts.lesions.items or not facts.lesions.whole:
+        parts["lesions"] = _lesions_seen(facts, limits)
+    if facts.studies:
+        parts["studies"] = tuple(_study_seen(study, limits, facts.as_of) for study in facts.studies)
+    if changes:
+        parts["series"] = _with_stale(facts, changes)
+    return replace(seen, **parts) if parts else seen
 
 
 def _with_stale(facts: Facts, changes: Mapping[str, Fact]) -> Mapping[str, tuple[Reading, ...]]:

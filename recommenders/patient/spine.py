@@ -181,6 +181,10 @@ def instability(case: Case) -> Finding:
 
     Of several vertebrae the least stable counts; a computed range counts as soon as it lies in one class.
     """
+    return case.once(_instability)
+
+
+def _instability(case: Case) -> Finding:
     recorded = case.facts.spine.instability
     if recorded.is_known:
         return recorded
