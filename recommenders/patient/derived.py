@@ -36,9 +36,14 @@ def derive(facts: Facts, site: Mapping[str, Decimal] | None = None, guidance_day
     """
     limits = GUIDANCE.limits(guidance_day or facts.as_of, site)
     facts = facts.with_facts({"patient.age": age_of(facts)})
-    facts = facts.with_facts(_measures(facts))
-    facts = facts.with_facts(_calcium(facts))
-    facts = facts.with_facts({"lab.creatinine_rise": _rise(facts)} | light_chain_facts(facts) | _disease(facts, limits))
+    # none of these is made of another, only of the age; what is judged below is
+    facts = facts.with_facts(
+        _measures(facts)
+        | _calcium(facts)
+        | {"lab.creatinine_rise": _rise(facts)}
+        | light_chain_facts(facts)
+        | _disease(facts, limits)
+    )
     return facts.with_facts(_judgements(facts, limits))
 
 
