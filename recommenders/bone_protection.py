@@ -40,7 +40,7 @@ from recommenders.patient.courses import (
 )
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.myeloma_bone import bone_risk_tier
-from recommenders.patient.myeloma_class import may_have_plasma_cells
+from recommenders.patient.myeloma_class import may_have_plasma_cells, myeloma_class
 from recommenders.patient.precautions import bare, kidneys_failing, trimmed
 from recommenders.patient.renal import zoledronic_dose
 from recommenders.patient.services import ask_together, asked_lately
@@ -75,10 +75,13 @@ def rules(case: Case) -> Iterator[Advice]:
     yield from case.asked(immunotherapy, "BP-035", where=lambda: bone & facts.meds.ici)
     yield from case.asked(hypercalcaemia, "BP-011", "BP-013", where=lambda: case.once(high_calcium).in_cancer)
     if (case.hook in CHART_HOOKS and may_have_plasma_cells(case)) or case.whole:
-        yield from myeloma(case)
-        yield from myeloma_on_treatment(case)
+        told, active = dx.mm | dx.smm | dx.mgus, dx.mm | case.once(myeloma_class).is_active_mm
+        yield from case.asked(myeloma, "BP-020", "BP-024", where=lambda: active)
+        yield from case.asked(
+            myeloma_on_treatment, "BP-023", "BP-026", "BP-027", "BP-030", where=lambda: on_treatment(case)
+        )
         yield from smouldering_or_mgus(case)
-        yield from plasma_cell_disease(case)
+        yield from case.asked(plasma_cell_disease, "BP-028", "BP-029", "BP-031", "BP-033", where=lambda: told)
     yield from case.asked(starting, "BP-008", "BP-009", where=lambda: start_advised(case) | being_ordered(case))
     yield from case.asked(starting_in_myeloma, "BP-032", "BP-036", where=lambda: given(may_have_plasma_cells(case)))
     yield from case.asked(stopping_denosumab, "BP-034", where=lambda: ever_on_treatment(case))

@@ -25,9 +25,14 @@ __all__ = ["GUIDANCE", "concerns", "rules", "values"]
 def rules(case: Case) -> Iterator[Advice]:
     """Yield what each rule of this topic says of the case."""
     yield from class_rules(case)
-    yield from stage_rules(case)
-    yield from risk_rules(case)
-    yield from follow_up(case)
+    yield from case.asked(stage_rules, *STAGES, where=lambda: case.once(staging).applies)
+    yield from case.asked(risk_rules, *RISKS, where=lambda: case.once(smouldering_risk).applies)
+    yield from case.asked(follow_up, *FOLLOW_UP, where=lambda: case.once(smouldering_risk).applies)
+
+
+STAGES = ("MM-010", "MM-011", "MM-012")
+RISKS = ("SMM-001", "SMM-002", "SMM-003", "SMM-004")
+FOLLOW_UP = ("SMM-005", "SMM-006", "SMM-007", "SMM-008", "SMM-009", "SMM-010")
 
 
 # --- values -------------------------------------------------------------------------------------------------
