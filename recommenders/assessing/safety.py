@@ -221,6 +221,7 @@ def _rules(order: Order, others: list[Order], assessment: Assessment, *, absolut
 
 
 def _judged(assessment: Assessment, orders: tuple[Order, ...]) -> Assessment:
+    """Judge these orders, as far as a rule could stop one: what is open stops none, and is not asked for."""
     case = assessment.case.once(_at_order).with_orders(orders)
     return assess_case(case, with_values=False, only=_may_stop())
 

@@ -236,7 +236,8 @@ class Case:
 
     `facts` are as seen in this setting (stale values unknown, derived values filled in). `whole` asks topics to
     speak of every rule, also of those that are certainly not met. `guidance_day` is the day whose limits count
-    (None: the day of the facts). What does not hang on the orders is taken from the `chart`, where there is one.
+    (None: the day of the facts). `certain` asks only for what certainly holds. What does not hang on the orders is
+    taken from the `chart`, where there is one.
     """
 
     def __init__(
@@ -247,12 +248,14 @@ class Case:
         *,
         whole: bool = False,
         guidance_day: dt.date | None = None,
+        certain: bool = False,
         chart: ChartAlone | None = None,
     ) -> None:
         self.facts = facts
         self.hook: Hook = hook
         self.site = site
         self.whole = whole
+        self.certain = certain
         self.guidance_day = guidance_day or facts.as_of
         self.wanted: Set[str] | None = None
         """The rules that are asked for of the topic at hand (None: all)."""
@@ -315,7 +318,7 @@ class Case:
         if not self.whole:
             if self.wanted is not None and self.wanted.isdisjoint(rules):
                 return ()
-            if where is not None and where().criterion().no:
+            if where is not None and not self.may_hold(where().criterion()):
                 return ()
         return section(self) if of is None else section(self, of)
 
@@ -323,9 +326,10 @@ class Case:
         """
         Tell whether a rule of this condition is worth putting into words: it holds or may hold.
 
-        Most rules are certainly not met, and nobody asks for those unless the `whole` is asked for.
+        Most rules are certainly not met, and nobody asks for those unless the `whole` is asked for; nor for what
+        is open where only the `certain` is.
         """
-        return because.holds is not False or self.whole
+        return because.holds or (because.holds is None and not self.certain) or self.whole
 
     def hear(self, advice: Advice, supersedes: tuple[str, ...]) -> None:
         """Note what a rule said, so that later rules can refer to it."""
@@ -394,8 +398,9 @@ class ChartAlone(Case):
         self._of_orders: set[object] = set()
 
     def with_orders(self, orders: tuple[Order, ...]) -> Case:
-        """Give the case with these orders."""
-        return Case(msgspec.structs.replace(self.facts, orders=orders), self.hook, self.site, chart=self)
+        """Give the case with these orders, of which only what is certain is asked."""
+        seen = msgspec.structs.replace(self.facts, orders=orders)
+        return Case(seen, self.hook, self.site, certain=True, chart=self)
 
     def shared(self, case: Case, compute: Callable[[Case], T]) -> T:
         """Compute something about a case `with_orders`: once for all of them where it does not hang on orders."""
