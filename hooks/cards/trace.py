@@ -39,8 +39,8 @@ def because(condition: Condition) -> dict[str, Any]:
         limit = limit.value
     if isinstance(fact, Reading):
         of_unit = fact.unit
-        if fact.rounded is not None:
-            value = plain(fact.rounded)
+        if (rounded := fact.rounded) is not None:
+            value = plain(rounded)
         elif fact.low is not None and fact.high is not None:
             value = [plain(fact.low), plain(fact.high)]
     elif isinstance(fact, Moment):

@@ -22,7 +22,8 @@ def missing_names(verdict: Verdict) -> list[str]:
     found: list[Condition] = []
     for advice in verdict.advices:
         advice.because.add_undecided(found)
-        advice.unless.add_undecided(found)
+        if advice.unless.holds is None:
+            advice.unless.add_undecided(found)
     return list(dict.fromkeys([name for one in found for name in one.evidence.lacks or (one.fact,)]))
 
 

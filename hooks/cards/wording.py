@@ -171,8 +171,8 @@ def fixed(reading: Reading) -> str:
     """Write a reading's number with the decimals it is compared with; an interval as `a–b`, `≥ a` or `< b`."""
     if not reading.is_known or reading.low is None or reading.high is None:
         return ""
-    if reading.rounded is not None:
-        return number(reading.rounded) if reading.decimals is None else format(reading.rounded, f".{reading.decimals}f")
+    if (rounded := reading.rounded) is not None:
+        return number(rounded) if reading.decimals is None else format(rounded, f".{reading.decimals}f")
     low, high = number(round(reading.low, 2)), number(round(reading.high, 2))
     if reading.low == 0:
         return f"{'<' if reading.high_open else '≤'} {high}"
@@ -380,14 +380,14 @@ class Speaker:
     def compact(self, reading: Reading) -> str:
         """Write a reading without needless zeros: 45 mL/min, 4 mg, but 2.30 mmol/L."""
         shown = unit(reading.unit, self.language)
-        if (reading.decimals == 1 or reading.unit.startswith("mg")) and reading.rounded is not None:
-            return f"{number(reading.rounded)} {shown}".strip() if shown != "%" else f"{number(reading.rounded)}%"
+        if (reading.decimals == 1 or reading.unit.startswith("mg")) and (rounded := reading.rounded) is not None:
+            return f"{number(rounded)} {shown}".strip() if shown != "%" else f"{number(rounded)}%"
         return self.value(reading)
 
     def plain(self, fact: Fact) -> str:
         """Write a fact's value for a sentence that has its unit: 4, not 4.00."""
-        if isinstance(fact, Reading) and fact.rounded is not None:
-            return number(fact.rounded)
+        if isinstance(fact, Reading) and (rounded := fact.rounded) is not None:
+            return number(rounded)
         return self.value(fact, with_unit=False)
 
     def _rivals(self, reading: Reading) -> list[str]:

@@ -48,9 +48,11 @@ def reasons(case: Case, advice: Advice, names: Iterable[str], values: Mapping[st
     the rule gives itself.
     """
     limits = {name: limit for name, limit in _limits(advice).items() if not name.startswith("order.")}
-    found = (_reason(case, advice, name, values) for name in names)
+    found = ((name, _reason(case, advice, name, values)) for name in names)
     return tuple(
-        replace(reason, limit=limits.get(name)) for name, reason in zip(names, found, strict=True) if reason is not None
+        replace(reason, limit=limits[name]) if name in limits else reason
+        for name, reason in found
+        if reason is not None
     )
 
 

@@ -145,7 +145,8 @@ class Reading(Fact, frozen=True, kw_only=True):
     @property
     def rounded(self) -> Decimal | None:
         """The exact value as it is compared and shown; None when unknown or an interval."""
-        return None if self.value is None else self._round(self.value)
+        value = self.value
+        return None if value is None else self._round(value)
 
     def _round(self, number: Decimal) -> Decimal:
         return number if self.decimals is None else round_half_up(number, self.decimals)
