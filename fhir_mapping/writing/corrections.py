@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.context import ReadingContext
@@ -63,6 +64,7 @@ def _copy_of(sent: Mapping[str, Any] | None) -> Json:
     return copy
 
 
+@cache
 def _context() -> ReadingContext:
     # only words and numbers of the order itself are read here: no date, no other resource
     return ReadingContext(patient_id="", now=dt.datetime(2000, 1, 1, tzinfo=dt.UTC), timezone=dt.UTC)
