@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fhir_mapping.delivery.items import Item, Slot
     from fhir_mapping.delivery.notes import Notes
     from fhir_mapping.delivery.selected import Selected
+    from fhir_mapping.joining.one_time import Days
     from fhir_mapping.terms.dictionary import ReadingRule
 
 
@@ -99,7 +100,10 @@ class ObservationReader:
 
         A result without a value ("hemolyzed") leaves the time to the others, and yields nothing alone.
         """
-        for group in one_time.by_time(candidates):
+        return self._over(one_time.by_day(candidates), read, highest=highest)
+
+    def _over(self, days: Days, read: Callable[[Candidate], Fact | None], *, highest: bool) -> Iterator[Fact]:
+        for group in one_time.by_time(days):
             told = self._told(group, read)
             if told:
                 yield one_time.settled(told, self.notes, highest=highest, resource_of=self.copy_of)
@@ -125,22 +129,24 @@ class ObservationReader:
         self, candidates: Sequence[Candidate], read: Callable[[Candidate], Fact | None], *, highest: bool = False
     ) -> Fact | None:
         """Give the newest of a list of candidates; the older ones are named."""
-        found = next(self.timeline(candidates, read, highest=highest), None)
-        self._name_older(candidates, found)
+        days = one_time.by_day(candidates)
+        found = next(self._over(days, read, highest=highest), None)
+        if found is not None:
+            self._name_older(days, found)
         return found
 
-    def _name_older(self, candidates: Sequence[Candidate], found: Fact | None) -> None:
-        if found is None:
-            return
-        day, moment = found.date, found.moment
-        older = [
-            one.item.name
-            for one in candidates
-            if (stamp := one.stamp) is None
-            or (day is not None and stamp.day < day)
-            or (moment is not None and stamp.moment is not None and stamp.moment < moment)
-        ]
-        self.notes.add_each([name for name in older if name not in found.resources], SUPERSEDED)
+    def _name_older(self, days: Days, found: Fact) -> None:
+        """Name those of an earlier day or time as superseded, and those without a date."""
+        day, moment = found.date or one_time.UNDATED, found.moment
+        older = [one for told, listed in days.items() if told < day or told == one_time.UNDATED for one in listed]
+        if moment is not None:
+            older += [
+                one
+                for one in days.get(day, ())
+                if (stamp := one.stamp) is not None and stamp.moment is not None and stamp.moment < moment
+            ]
+        names = [one.item.name for one in older]
+        self.notes.add_each([name for name in names if name not in found.resources], SUPERSEDED)
 
     def take(self, path: str, fact: Fact | None, candidates: Sequence[Candidate]) -> None:
         """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""

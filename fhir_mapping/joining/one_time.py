@@ -23,15 +23,29 @@ Told = tuple["Candidate", Fact]
 # --- which are of one time ----------------------------------------------------------------------------------
 
 
-def by_time(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+Days = dict[dt.date, list["Candidate"]]
+"""Candidates by their day, of which there may be hundreds; those without one at the first day there is."""
+UNDATED = dt.date.min
+
+
+def by_day(candidates: Sequence[Candidate]) -> Days:
+    """Give candidates by their day."""
+    days: Days = {}
+    for one in candidates:
+        day = UNDATED if one.stamp is None else one.stamp.day
+        if day in days:
+            days[day].append(one)
+        else:
+            days[day] = [one]
+    return days
+
+
+def by_time(days: Days) -> Iterator[list[Candidate]]:
     """
     Yield candidates in groups of one time, the newest first; the best of a group stands first.
 
     Only the days that somebody asks for are put in order: of most facts that is the newest.
     """
-    days: dict[dt.date, list[Candidate]] = {}
-    for one in candidates:
-        days.setdefault(one.stamp.day if one.stamp else dt.date.min, []).append(one)
     for day in sorted(days, reverse=True):
         rest = days[day] if len(days[day]) == 1 else sorted(days[day], key=order, reverse=True)
         while rest:
