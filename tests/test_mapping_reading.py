@@ -198,10 +198,32 @@ def test_a_time_without_zone_is_local() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["", "yesterday", "2026-13-01", "2026-02-30", "20261120", 5, None, "2026-11-20T25:00:00Z"]
+    "odd",
+    [
+        "",
+        "yesterday",
+        "2026-13-01",
+        "2026-02-30",
+        "20261120",
+        5,
+        None,
+        "2026-11-20T25:00:00Z",
+        "2026-W47-5T08:00:00Z",
+        "2026-11-20T08:00:00+01.00",
+        "2026-11-20T08:00:00+24:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-11-20T08:00:00٠Z",
+    ],
 )
 def test_what_is_no_date_is_none(odd: object) -> None:
     assert dates.parse(odd, dt.UTC) is None
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-11-20T23:59:60Z", "2026-11-20 23:59:59Z", " 2026-11-20T23:59:59.5z ", "2026-11-21T00:59:59+0100"]
+)
+def test_a_time_is_the_same_however_it_is_written(written: str) -> None:
+    assert dates.parse(written, SHANGHAI) == dates.parse("2026-11-20T23:59:59Z", SHANGHAI)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ _DATE = re.compile(
     r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?\s*"
     r"(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?)?)?$"
 )
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+"""The form of most times, which Python reads at once."""
 _A_DAY = dt.timedelta(hours=24)
 _EARLIEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 STATUS_RANK = {"final": 1, "amended": 2, "corrected": 3, "appended": 2}
@@ -70,6 +72,11 @@ LONGEST = 40
 @lru_cache(maxsize=8192)
 def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
     text = text.strip()
+    if _INSTANT.fullmatch(text):
+        try:
+            return _at(dt.datetime.fromisoformat(text).astimezone(timezone))
+        except (ValueError, OverflowError):
+            pass  # a leap second, or no time at all
     found = _DATE.match(text) if text.isascii() else None
     if found is None:
         return None
@@ -86,11 +93,14 @@ def _parse(text: str, timezone: dt.tzinfo) -> Stamp | None:
         second = min(int(found["second"] or 0), 59)  # a leap second is the end of its minute
         local = dt.datetime(date.year, date.month, date.day, int(found["hour"]), int(found["minute"]), second)  # noqa: DTZ001 - the zone is added next
         zone = _zone(found["zone"]) or timezone
-        moment = local.replace(tzinfo=zone).astimezone(timezone)
+        return _at(local.replace(tzinfo=zone).astimezone(timezone))
     except (ValueError, OverflowError):
         return None
-    minute = moment.astimezone(dt.UTC).replace(second=0)
-    return Stamp(moment.date(), moment.date(), moment, "time", minute)
+
+
+def _at(moment: dt.datetime) -> Stamp:
+    day = moment.date()
+    return Stamp(day, day, moment, "time", moment.astimezone(dt.UTC).replace(second=0))
 
 
 _WRITTEN = re.compile(
