@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from hooks.store import audit, backlog
 from hooks.store.audit import Auditor, CallRecord, about_patient
 from hooks.store.chain import AuditKeyError, Chain
 from hooks.store.database import StoreUnavailable
-from hooks.store.store import Store, open_store
+from hooks.store.store import PAUSE_AFTER_FAILURE, Store, open_store
 from tests.wire import PATIENT, call_body
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -249,6 +250,29 @@ def test_what_there_was_no_room_for_is_recorded_as_a_gap(store: Store, monkeypat
     mend()
     auditor.flush()
     assert [record.get("gap", record.get("ms")) for record in records(store)] == [2, 2.0, 3.0, 4.0]
+
+
+def test_a_machine_without_a_thread_to_spare_is_a_store_that_is_down(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.close()  # the next use starts a thread of its own
+    auditor = Auditor(store)
+
+    def refuses(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuses)
+        assert not auditor.record(call(milliseconds=1.0))
+        with pytest.raises(StoreUnavailable):
+            auditor.flush()
+        with pytest.raises(StoreUnavailable):
+            store.check()
+    assert auditor.waiting == 1
+    time.sleep(PAUSE_AFTER_FAILURE)
+    auditor.record(call(milliseconds=2.0))
+    assert auditor.close(10) == 0
+    assert sorted(json.loads(entry.record)["ms"] for entry in store.audit_entries()) == [1.0, 2.0]
 
 
 def test_a_flush_that_fails_loses_nothing(store: Store) -> None:

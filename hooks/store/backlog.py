@@ -108,7 +108,10 @@ class Backlog:
         """Sees to it that the thread runs; it ends when nothing waits. A fork has none and gets its own."""
         if (self._waiting or self._dropped) and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._work, name="backlog", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # the machine has no thread left: they wait until the next one comes
+                self._thread = None
 
     def _work(self) -> None:
         while True:
@@ -137,7 +140,13 @@ class Backlog:
             return calls
 
     def _write(self, calls: list[KeptCall]) -> None:
-        future = self._store.hand_in(calls, insist=True)
+        try:
+            future = self._store.hand_in(calls, insist=True)
+        except StoreUnavailable:
+            with self._changed:
+                self._under_way -= len(calls)
+                self._waiting.extendleft(reversed(calls))
+            raise
         too_much = False
         while not future.done():
             try:

@@ -315,7 +315,10 @@ class Store:
         if self._worker is None:
             with self._start_lock:
                 if self._worker is None:
-                    self._worker = Worker(self._transaction)
+                    try:
+                        self._worker = Worker(self._transaction)
+                    except RuntimeError:  # the machine has no thread left
+                        raise self._failed("no thread") from None
         return self._worker
 
     def _after_fork(self) -> None:
