@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ from tests.conftest import Server, environment, oncobone, wait_until
 from tests.wire import call_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 BODY = json.dumps(call_body()).encode()
 HEAD = (
@@ -338,6 +339,55 @@ def test_a_reload_reads_the_settings_again_and_cuts_off_no_call(
         answered = fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30)
     assert answered.headers["Content-Language"] == "zh-CN", "the last settings that were good hold"
     assert running.stop() == 0
+
+
+@linux
+def test_a_reload_answers_those_who_call_again_and_again_on_one_connection(start_server: Callable[..., Server]) -> None:
+    """A connection between two calls is not closed under the next one: that is answered, and told to be the last."""
+    running = start_server("--workers", "2")
+    over, broken, answered = threading.Event(), [], []
+
+    def ask(pause: float) -> None:
+        with connect_again(running) as raw:
+            while not over.wait(pause):
+                try:
+                    answered.append(raw())
+                except (OSError, ValueError) as error:
+                    broken.append(repr(error))
+
+    threads = [threading.Thread(target=ask, args=(0.01 * number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        before = children(running)
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda before=before: len(children(running)) == 2 and not children(running) & before, 20)  # type: ignore[misc]
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert broken == []
+    assert set(answered) == {200}
+
+
+@contextlib.contextmanager
+def connect_again(server: Server) -> Iterator[Callable[[], int]]:
+    """A caller that keeps its connection until it is told to close it, and never sends a call twice."""
+    where = urlsplit(server.url)
+    held: list[http.client.HTTPConnection] = []
+
+    def call() -> int:
+        if not held:
+            held.append(http.client.HTTPConnection(where.hostname or "", where.port, timeout=30))
+        held[0].request("POST", "/cds-services/oncobone-patient-view", BODY, {"Content-Type": "application/json"})
+        response = held[0].getresponse()
+        response.read()
+        if response.will_close:
+            held.pop().close()
+        return response.status
+
+    yield call
+    for each in held:
+        each.close()
 
 
 @linux

@@ -50,7 +50,7 @@ FILES_OF_OURS = 512
 IDLE_S = 20
 HEADER_S = 10.0
 BODY_S = 20.0
-JUST_CONNECTED_S = 1.0
+JUST_HEARD_S = 1.0
 TICK_S = 0.25
 BACKLOG = 1024
 STUCK_S = 22.0
@@ -131,10 +131,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     held: list[bytes] | None = None
     """The parts of an answer that is being made; who dies in the middle of it has sent nothing yet."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as waitress calls it
-        self.born = time.monotonic()
-        super().__init__(*arguments, **named)
-
     @property
     def last_activity(self) -> float:
         """When something last happened here, by a clock that nobody sets: a jump of the other one cuts nobody off."""
@@ -171,10 +167,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         return taken
 
     def expects(self, now: float) -> bool:
-        """Tell whether a request is under way here, or on its way: who has just connected is about to send one."""
+        """Tell whether a request is under way here, or on its way: who has just connected or called may send one."""
         if self.requests or self.total_outbufs_len or self.request is not None:
             return True
-        return self.queued_at is None and now - self.born < JUST_CONNECTED_S
+        return now - self.last_activity < JUST_HEARD_S
 
     def dawdles(self, now: float) -> bool:
         """Tell whether a request takes too long to arrive: a byte now and then keeps no connection alive."""
