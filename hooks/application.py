@@ -56,6 +56,14 @@ class Json(JSONProvider):
         return msgspec.json.decode(s)
 
 
+class _App(Flask):
+    """Nothing of ours is a coroutine; Flask would look whether it is, at each step of each call."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the function."""
+        return func
+
+
 def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     """
     Make the WSGI application of one site.
@@ -63,7 +71,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Flask:
     `store` keeps issued cards, feedback, used tokens and the audit record (None: nothing is kept, and feedback
     is not offered). Raises SettingsError for clients in signed mode that cannot be used as they are set.
     """
-    app = Flask("hooks", static_folder=None)
+    app = _App("hooks", static_folder=None)
     app.json = Json(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
@@ -127,16 +135,21 @@ def _bound_the_form(app: Flask, doors: Iterable[str]) -> None:
 
 def _compress(app: Flask) -> None:
     """Send pages and their files compressed to browsers that ask for it; what CDS Hooks answers stays as it is."""
-    app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "image/svg+xml"]
+    kinds = frozenset({"text/html", "text/css", "text/javascript", "image/svg+xml"})
+    app.config["COMPRESS_MIMETYPES"] = sorted(kinds)
     app.config["COMPRESS_MIN_SIZE"] = 1000
-    Compress(app)
+    app.config["COMPRESS_REGISTER"] = False
+    compress = Compress(app)
 
-    @app.after_request  # runs before the compression, which would leave the file of a stream open
-    def whole(response: Response) -> Response:
-        if response.is_streamed and response.mimetype in app.config["COMPRESS_MIMETYPES"]:
+    @app.after_request
+    def compressed(response: Response) -> Response:
+        if response.mimetype not in kinds:
+            views.vary(response, "Accept-Encoding")
+            return response
+        if response.is_streamed:  # the compression would leave the file of a stream open
             response.direct_passthrough = False
             response.make_sequence()
-        return response
+        return compress.after_request(response)
 
 
 def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> None:
@@ -187,12 +200,13 @@ def _gatekeeper(settings: Settings, store: Store | None) -> Callable[[], None]:
 
     def gatekeeper() -> None:
         """Before any work on a CDS route: is there time for it, who is it, and does it call too often?"""
-        if not views.is_cds(request.path) or request.method == "OPTIONS":
+        asked, known = observability.at_hand()
+        if not views.is_cds(asked.path) or asked.method == "OPTIONS":
             return
-        refuse_overload(request.environ, settings.queue_seconds)
-        g.client = authenticate(request.path) if authenticate else None
-        if g.client is not None:
-            limits.check(g.client.issuer, g.client.calls_per_second)
+        refuse_overload(asked.environ, settings.queue_seconds)
+        client = known.client = authenticate(asked.path) if authenticate else None
+        if client is not None:
+            limits.check(client.issuer, client.calls_per_second)
 
     return gatekeeper
 

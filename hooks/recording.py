@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 
 from hooks.store.audit import Auditor, CallRecord
 from hooks.store.issued import IssuedCard
@@ -16,6 +16,8 @@ from hooks.watching import observability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from flask.ctx import _AppCtxGlobals
 
     from hooks.views import Judged
 
@@ -32,22 +34,23 @@ def record_calls(app: Flask, store: Store) -> Auditor:
 
     def recorded(response: Response) -> Response:
         # Strangers and calls that were turned away at the door are counted and logged; they must not fill the record.
-        if request.endpoint == "cds.call" and request.method == "POST" and "client" in g:
-            made = issued(g.get("answered") or {}, g.get("quiet_keys") or {})
-            auditor.record(_record(response.status_code), made)
+        asked, known = observability.at_hand()
+        if asked.endpoint == "cds.call" and asked.method == "POST" and "client" in known:
+            made = issued(known.get("answered") or {}, known.get("quiet_keys") or {})
+            auditor.record(_record(response.status_code, known), made)
         return response
 
     app.after_request(recorded)
     return auditor
 
 
-def _record(status: int) -> CallRecord:
-    client = g.get("client")
-    judged: Judged | None = g.get("judged")
-    known: dict[str, Any] = {}
+def _record(status: int, known: _AppCtxGlobals) -> CallRecord:
+    client = known.get("client")
+    judged: Judged | None = known.get("judged")
+    found: dict[str, Any] = {"hook": "", "hook_instance": ""}
     if judged is not None:
         assessment = judged.assessment
-        known = {
+        found = {
             "hook": judged.call.hook,
             "hook_instance": judged.call.hook_instance,
             "as_of": assessment.as_of.isoformat(),
@@ -58,17 +61,17 @@ def _record(status: int) -> CallRecord:
             "fired": assessment.of("fired"),
             "suppressed": assessment.of("suppressed"),
             "undecided": assessment.of("undecided"),
-            "cards": [card["uuid"] for card in g.answered["cards"]],
+            "cards": [card["uuid"] for card in known.answered["cards"]],
             "fetched": judged.gathered.fetched,
         }
     return CallRecord(
-        **{"hook": "", "hook_instance": ""} | known,
+        **found,
         at=dt.datetime.now(dt.UTC),
         tenant=tenant(),
         client=client.issuer if client is not None else OPEN_TENANT,
-        service_id=g.get("service_label", "unknown"),
+        service_id=known.get("service_label", "unknown"),
         status=status,
-        milliseconds=(time.perf_counter() - g.started) * 1000,
+        milliseconds=(time.perf_counter() - known.started) * 1000,
     )
 
 

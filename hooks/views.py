@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, current_app, g
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from fhir_mapping.chart import read_chart
@@ -32,6 +32,9 @@ from recommenders.assessing.assessment import assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from flask import Request
+    from flask.ctx import _AppCtxGlobals
 
     from fhir_mapping.chart import Mapped
     from hooks.cards.wording import Language
@@ -231,20 +234,22 @@ def blueprint(desk: Desk) -> Blueprint:
     @bp.post(f"{ROOT}/<service_id>")
     def call(service_id: str) -> dict[str, Any]:
         """Run one CDS service and return its cards."""
+        asked, known = observability.at_hand()
         candidates = find_services(desk.services, service_id)
-        g.service_label = candidates[0].id
-        service, judged = desk.judge(json_body(), candidates, g.get("client"), _tell_fetches)
-        g.language = reader_language(request.headers.get("Accept-Language"), desk.settings.language)
+        known.service_label = candidates[0].id
+        client: Client | None = known.get("client")
+        service, judged = desk.judge(json_body(), candidates, client, _tell_fetches)
+        known.language = reader_language(asked.headers.get("Accept-Language"), desk.settings.language)
         watch = StopWatch()
-        answered = desk.words(service, judged, g.language)
-        answered = _without_quiet(answered, judged)
+        answered = desk.words(service, judged, known.language)
+        answered = _without_quiet(answered, judged, known)
         shown = answered["cards"]
-        if desk.is_shadowed(service, g.get("client")):
+        if desk.is_shadowed(service, client):
             answered = shadowed(answered)
         watch.lap("words")
-        g.judged, g.answered = judged, answered
-        g.steps = (*judged.steps, *watch.laps)
-        _tell(service, judged, shown)
+        known.judged, known.answered = judged, answered
+        known.steps = (*judged.steps, *watch.laps)
+        known.told = _tell(service, judged, shown, known.language)
         return answered
 
     return bp
@@ -256,37 +261,38 @@ def json_body() -> bytes:
 
     Raises Refused (415) for another type or any compression; Flask refuses a body that is too large (413).
     """
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+    asked, _ = observability.at_hand()
+    if asked.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise Refused(415, "Content-Encoding: send the body as it is, without compression.", field="ContentEncoding")
-    if not request.is_json:
+    if not asked.is_json:
         raise Refused(415, "Content-Type must be application/json.")
-    return _body()
+    return _body(asked)
 
 
-def _body() -> bytes:
+def _body(asked: Request) -> bytes:
     """Give the body in one piece, where its length is told: Flask copies it together from small ones."""
-    length, most = request.content_length, request.max_content_length
+    length, most = asked.content_length, asked.max_content_length
     if length is None:
-        return request.get_data(cache=False)
+        return asked.get_data(cache=False)
     if most is not None and length > most:
         raise RequestEntityTooLarge
-    stream = request.environ["wsgi.input"]
-    if isinstance(stream, io.BytesIO) and stream.tell() == 0 and stream.getbuffer().nbytes == length:
-        return stream.getvalue()  # what is in memory already is handed over, not copied
+    stream = asked.environ["wsgi.input"]
+    if isinstance(stream, io.BytesIO) and stream.tell() == 0 and len(whole := stream.getvalue()) == length:
+        return whole  # what is in memory already is handed over, not copied
     body: bytes = stream.read(length)
     return body
 
 
-def _without_quiet(answered: dict[str, Any], judged: Judged) -> dict[str, Any]:
+def _without_quiet(answered: dict[str, Any], judged: Judged, known: _AppCtxGlobals) -> dict[str, Any]:
     """Leave out the cards that were answered for this patient a while ago; the evaluation counts them."""
     quiet: Quiet | None = current_app.extensions.get(QUIET)
     cards = answered["cards"]
     if quiet is None or not cards:
         return answered
-    client = g.get("client")
+    client = known.get("client")
     tenant = str(client.tenant) if client is not None else OPEN_TENANT
-    g.quiet_keys = quiet.keys(tenant, judged.call.patient_id, cards)
-    heard = quiet.heard(tenant, g.quiet_keys, cards)
+    keys = known.quiet_keys = quiet.keys(tenant, judged.call.patient_id, cards)
+    heard = quiet.heard(tenant, keys, cards)
     if len(heard) == len(cards):
         return answered
     left = len(cards) - len(heard)
@@ -308,14 +314,16 @@ def _tell_fetches(outcomes: Mapping[str, str]) -> None:
     g.told = {"fetches": dict(outcomes)}
 
 
-def _tell(service: Service, judged: Judged, cards: Sequence[dict[str, Any]]) -> None:
-    """Count the call, and give the log what it may know: rule ids and counts, never a value."""
+def _tell(
+    service: Service, judged: Judged, cards: Sequence[dict[str, Any]], language: Language
+) -> Mapping[str, object]:
+    """Count the call, and give what the log may know of it: rule ids and counts, never a value."""
     assessment = judged.assessment
     metrics = observability.of(current_app).metrics
     metrics.assessed(service.id, assessment, cards)
-    g.told = {
+    return {
         "hook": judged.call.hook,
-        "language": g.language,
+        "language": language,
         "in_scope": assessment.in_scope,
         "cards": len(cards),
         "indicators": dict(Counter(card["indicator"] for card in cards)),
@@ -349,40 +357,53 @@ def is_cds(path: str) -> bool:
 def finish(settings: Settings) -> Callable[[Response], Response]:
     """Make the last step of every answer: language, caching and CORS headers."""
 
+    for_all = settings.auth == "open" and settings.loopback
+
     def finished(response: Response) -> Response:
-        if request.method == "OPTIONS" and response.status_code == 200:
+        asked, known = observability.at_hand()
+        headers = response.headers
+        if asked.method == "OPTIONS" and response.status_code == 200:
             response.status_code = 204
-            response.headers.pop("Content-Type", None)
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        if settings.console and "steps" in g:
+            headers.pop("Content-Type", None)
+        headers.setdefault("Cache-Control", "no-store")
+        headers["X-Content-Type-Options"] = "nosniff"
+        if settings.console and (steps := known.get("steps")):
             # The console shows it, and so does any browser's network panel.
-            response.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.2f}" for name, took in g.steps)
-        if is_cds(request.path):
-            response.headers["Content-Language"] = g.get("language", "en")
-            response.vary.add("Accept-Language")
-            _allow_origin(response, settings)
+            headers["Server-Timing"] = ", ".join([f"{name};dur={took:.2f}" for name, took in steps])
+        if is_cds(asked.path):
+            headers["Content-Language"] = known.get("language", "en")
+            vary(response, "Accept-Language")
+            _allow_origin(asked, response, settings, for_all=for_all)
         return response
 
     return finished
 
 
-def _allow_origin(response: Response, settings: Settings) -> None:
+def vary(response: Response, name: str) -> None:
+    """Say that an answer depends on a header of the request."""
+    told = response.headers.get("Vary")
+    if not told:
+        response.headers["Vary"] = name
+    elif name.lower() not in told.lower():
+        response.headers["Vary"] = f"{told}, {name}"
+
+
+def _allow_origin(asked: Request, response: Response, settings: Settings, *, for_all: bool) -> None:
     """Let browser clients in: anybody on this machine in open mode, else the configured origins only."""
-    origin = request.headers.get("Origin")
-    if settings.auth == "open" and settings.loopback:
+    origin = asked.headers.get("Origin")
+    if for_all:
         allowed = "*"
     else:
-        response.vary.add("Origin")
+        vary(response, "Origin")
         if origin not in settings.cors_origins:
             return
         allowed = origin
     response.headers["Access-Control-Allow-Origin"] = allowed
     response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-    if request.method == "OPTIONS":
+    if asked.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
         response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
         response.headers["Access-Control-Max-Age"] = "600"
-        if settings.loopback and request.headers.get("Access-Control-Request-Private-Network") == "true":
+        if settings.loopback and asked.headers.get("Access-Control-Request-Private-Network") == "true":
             # A page from the internet (the public sandbox) may ask a server on this machine only with this.
             response.headers["Access-Control-Allow-Private-Network"] = "true"

@@ -57,6 +57,8 @@ STUCK_S = 22.0
 """No call takes so long: fetching ends after 8 s at the most, feedback after 6 s, the queue after 1 s."""
 ACCEPT_PAUSE_S = 0.5
 ACCEPT_ERROR_EVERY_S = 60.0
+SETTLE_S = 1.0
+"""So often the counters that other processes show get what this one has noted."""
 ANSWER_AT_ONCE = MIB
 """An answer of so many bytes leaves when it is whole, and not piece by piece as it is made."""
 _TRANSFER_CODING = re.compile(rb"\ntransfer[-_]encoding[ \t]*:", re.IGNORECASE)
@@ -246,6 +248,7 @@ class Front:
     under_way: dict[int, float] = field(default_factory=dict)  # calls at work -> since when
     channels: dict[int, Any] = field(default_factory=dict)
     servers: list[Any] = field(default_factory=list)
+    next_settling: float = 0.0
 
     @property
     def stopping(self) -> bool:
@@ -282,6 +285,7 @@ class Front:
             beat()
 
     def _last_words(self) -> None:
+        observability.of(self.app).metrics.settle()
         for each in observability.of(self.app).at_end:
             each()
 
@@ -323,6 +327,9 @@ class Front:
         for channel in self._connections():
             if channel.dawdles(now):
                 channel.will_close = True
+        if now >= self.next_settling:
+            self.next_settling = now + SETTLE_S
+            observability.of(self.app).metrics.settle()
 
     def _turn_until(self, deadline: float | None, or_else: Callable[[], bool], beat: Callable[[], None]) -> None:
         while (deadline is None or time.monotonic() < deadline) and not or_else():

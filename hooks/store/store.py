@@ -83,6 +83,9 @@ class _State:
     next_prune: float = 0.0
 
 
+_RECORD: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
+
 class Store:
     """An open store. Safe to use from many threads; a fork gets connections of its own."""
 
@@ -337,7 +340,7 @@ def kept_call(tenant: str, record: Mapping[str, object] | None, rows: Sequence[d
     """A call as it is kept; the text of its record is fixed here, since that is what is hashed."""
     text = None
     if record is not None:
-        text = json.dumps(record, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        text = _RECORD.encode(record)
     return KeptCall(tenant, text, rows)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import datetime as dt
 import json
 import logging
 import os
 import re
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -16,7 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from flask import Blueprint, Flask, Response, current_app, g, has_request_context, request
+from flask import Blueprint, Flask, Response, current_app, has_request_context
+from flask.globals import app_ctx, request_ctx
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -32,6 +35,9 @@ from hooks.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from flask import Request
+    from flask.ctx import _AppCtxGlobals
 
     from recommenders.assessing.assessment import Assessment
 
@@ -126,14 +132,25 @@ def log_failure(error: BaseException, event: str = "unexpected error") -> None:
     LOG.error(event, extra={"request_id": request_id(), "error": type(error).__name__, "where": places(error)})
 
 
+def at_hand() -> tuple[Request, _AppCtxGlobals]:
+    """
+    Give the request at hand, and what is known of it so far (`g`).
+
+    They are the things themselves: Flask's stand-ins look them up anew at each use, dozens of times in a call.
+    """
+    return request_ctx.request, app_ctx.g
+
+
 def request_id() -> str | None:
     """Give the id of the request at hand: the caller's, if it has a safe form, else one of ours."""
     if not has_request_context():
         return None
-    if "request_id" not in g:
-        sent = request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
-    return str(g.request_id)
+    asked, known = at_hand()
+    found: str | None = known.get("request_id")
+    if found is None:
+        sent = asked.headers.get("X-Request-Id", "")
+        found = known.request_id = sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+    return found
 
 
 # --- metrics ------------------------------------------------------------------------------------------------
@@ -157,6 +174,7 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 4, 8),
             registry=self.registry,
         )
+        self._calls, self._seconds = cache(self.calls.labels), cache(self.seconds.labels)
         self.cards = Counter(
             "oncobone_cards", "Cards shown.", ("service", "recommender", "indicator"), registry=self.registry
         )
@@ -167,6 +185,8 @@ class Metrics:
             "oncobone_rules", "Rules by what became of them.", ("service", "rule", "state"), registry=self.registry
         )
         self._rule = cache(self.rules.labels)
+        self._noted: collections.Counter[tuple[str, str, str]] = collections.Counter()
+        self._noting = threading.Lock()
         self.failures = Counter(
             "oncobone_topic_failures", "Rule topics that failed.", ("topic",), registry=self.registry
         )
@@ -201,14 +221,34 @@ class Metrics:
 
     def assessed(self, service: str, assessment: Assessment, cards: Iterable[Mapping[str, Any]]) -> None:
         """Count what one call came to."""
-        for state in STATES:
-            for rule in assessment.of(state):  # type: ignore[arg-type] # STATES are all states but "not met"
-                self._rule(service, rule, state).inc()
+        with self._noting:
+            for state in STATES:
+                of_state = assessment.of(state)  # type: ignore[arg-type] # STATES are all states but "not met"
+                self._noted.update((service, rule, state) for rule in of_state)
         for topic in assessment.failed:
             self.failures.labels(topic).inc()
         for card in cards:
             recommender = card["extension"]["org.oncobone.trace"]["recommender"]
             self.cards.labels(service, recommender, card["indicator"]).inc()
+
+    def settle(self) -> None:
+        """
+        Count the rules that were noted since; done when metrics are read, and every second where they are shared.
+
+        Forty rules a call are undecided: to count each in its place takes ten times as long as to note them.
+        """
+        with self._noting:
+            noted, self._noted = self._noted, collections.Counter()
+        for labels, count in noted.items():
+            self._rule(*labels).inc(count)
+
+    def answered(self, service: str, status: int) -> None:
+        """Count an answer."""
+        self._calls(service, str(status)).inc()
+
+    def took(self, service: str, seconds: float) -> None:
+        """Note how long a call took."""
+        self._seconds(service).observe(seconds)
 
     def checked(self, health: Health) -> None:
         """Ask every check of health, and note which components work."""
@@ -229,6 +269,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Give all metrics in the Prometheus text form, of all processes together."""
+        self.settle()
         if not os.environ.get(SHARED_METRICS):
             return generate_latest(self.registry)
         together = CollectorRegistry()
@@ -319,36 +360,42 @@ def watch(app: Flask) -> None:
 
     @app.before_request
     def _started() -> None:
-        g.started = time.perf_counter()
-        g.told = {}
+        _, known = at_hand()
+        known.started = time.perf_counter()
+        known.told = {}
         request_id()
 
     @app.after_request
     def _ended(response: Response) -> Response:
-        took = time.perf_counter() - g.get("started", time.perf_counter())
-        service = g.get("service_label", "none")
+        asked, known = at_hand()
+        took = time.perf_counter() - known.get("started", time.perf_counter())
+        service = known.get("service_label", "none")
         response.headers["X-Request-Id"] = request_id() or ""
-        if request.method != "OPTIONS" and (request.endpoint in _COUNTED or response.status_code >= 400):
+        if asked.method != "OPTIONS" and (asked.endpoint in _COUNTED or response.status_code >= 400):
             metrics = of(app).metrics
-            if request.blueprint in _CALLED:
-                metrics.calls.labels(service, str(response.status_code)).inc()
-            if request.endpoint == "cds.call":
-                metrics.seconds.labels(service).observe(took)
-            route = request.url_rule.rule if request.url_rule else "unknown"
-            LOG.info(
-                "request",
-                extra={
-                    "request_id": request_id(),
-                    "method": request.method if request.method in _METHODS else "other",
-                    "route": route,
-                    "service": service,
-                    "status": response.status_code,
-                    "ms": round(took * 1000, 1),
-                    "cause": g.get("refusal"),
-                    **g.get("told", {}),
-                },
-            )
+            if asked.blueprint in _CALLED:
+                metrics.answered(service, response.status_code)
+            if asked.endpoint == "cds.call":
+                metrics.took(service, took)
+            if LOG.isEnabledFor(logging.INFO):
+                _log(asked, known, service, response.status_code, took)
         return response
+
+
+def _log(asked: Request, known: _AppCtxGlobals, service: str, status: int, took: float) -> None:
+    LOG.info(
+        "request",
+        extra={
+            "request_id": request_id(),
+            "method": asked.method if asked.method in _METHODS else "other",
+            "route": asked.url_rule.rule if asked.url_rule else "unknown",
+            "service": service,
+            "status": status,
+            "ms": round(took * 1000, 1),
+            "cause": known.get("refusal"),
+            **known.get("told", {}),
+        },
+    )
 
 
 _COUNTED = frozenset({"cds.call", "cds.services", "feedback.receive"})
