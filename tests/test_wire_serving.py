@@ -58,6 +58,26 @@ def test_idle_slow_and_half_sent_connections_do_not_hold_up_others(server: Serve
             each.close()
 
 
+def test_a_few_large_bodies_at_a_time_are_held_in_memory() -> None:
+    held = [front._Large.of(front.LARGE + 1) for _ in range(front.LARGE_AT_ONCE)]
+    assert None not in held
+    assert front._Large.of(front.LARGE + 1) is None, "the next goes into a file"
+    held.clear()
+    assert front._Large.of(front.LARGE + 1) is not None
+
+
+def test_large_bodies_are_read_whole_in_memory_as_from_a_file(server: Server) -> None:
+    whole = BODY + b" " * front.LARGE
+    head = HEAD.replace(b"Content-Length: %d" % len(BODY), b"Content-Length: %d\r\nConnection: close" % len(whole))
+    sockets = [connect(server) for _ in range(front.LARGE_AT_ONCE + 2)]
+    for each in sockets:  # all are under way at once: some must go into files
+        each.sendall(head + b"\r\n" + whole[:-1])
+    for each in sockets:
+        each.sendall(whole[-1:])
+        with each, each.makefile("rb") as answer:
+            assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
 def chunked(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
 

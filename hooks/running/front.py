@@ -16,13 +16,15 @@ import select
 import socket
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
+from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
@@ -59,10 +61,28 @@ ACCEPT_PAUSE_S = 0.5
 ACCEPT_ERROR_EVERY_S = 60.0
 SETTLE_S = 1.0
 """So often the counters that other processes show get what this one has noted."""
+LARGE = 4 * MIB
+LARGE_AT_ONCE = 4
+"""So many bodies above that size are received into memory at a time, by a process; further ones into files."""
 ANSWER_AT_ONCE = MIB
 """An answer of so many bytes leaves when it is whole, and not piece by piece as it is made."""
 _TRANSFER_CODING = re.compile(rb"\ntransfer[-_]encoding[ \t]*:", re.IGNORECASE)
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class _Large(OverflowableBuffer):  # type: ignore[misc] # waitress has no types
+    """A large body in memory, of which there are few at a time; by way of a file it takes twice as long to receive."""
+
+    alive: ClassVar[weakref.WeakSet[_Large]] = weakref.WeakSet()
+
+    @classmethod
+    def of(cls, length: int) -> _Large | None:
+        """Make one for so many bytes; None when there are enough of them."""
+        if len(cls.alive) >= LARGE_AT_ONCE:
+            return None
+        made = cls(length + 1)
+        cls.alive.add(made)
+        return made
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
@@ -73,6 +93,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
+        if LARGE < self.content_length < self.adj.max_request_body_size:
+            large = _Large.of(self.content_length)
+            if large is not None:
+                self.body_rcv.buf = large
         # Waitress takes the header away, and an empty or misspelt one with it: what counts is that it was sent.
         coded = _TRANSFER_CODING.search(header_plus) is not None
         if coded and (not self.chunked or "CONTENT_LENGTH" in self.headers):
@@ -300,7 +324,7 @@ class Front:
                 channel_timeout=IDLE_S,
                 cleanup_interval=5,
                 recv_bytes=256 * 1024,
-                inbuf_overflow=4 * MIB,  # a body above it goes to an unnamed temporary file
+                inbuf_overflow=LARGE,  # a body above it may go to an unnamed temporary file
                 outbuf_overflow=4 * MIB,
                 max_request_body_size=self.settings.max_body_bytes + MIB,
                 expose_tracebacks=False,
