@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import cache, cached_property
 from statistics import median
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from recommenders.patient.scope import scope_of
 from recommenders.vocabulary.facts import Finding, Moment, Reading, exactly, replace
@@ -47,8 +48,7 @@ def _in_order(classes: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(classes))
 
 
-@dataclass(frozen=True)
-class DrugSet:
+class DrugSet(msgspec.Struct, frozen=True, dict=True):
     """
     The classes of bone-modifying agents that are, for instance, current.
 
@@ -59,7 +59,7 @@ class DrugSet:
     name: str
     courses: tuple[Course, ...] = ()
     possible: tuple[Course, ...] = ()
-    listed: Courses = field(default_factory=Courses)
+    listed: Courses = msgspec.field(default_factory=Courses)
 
     @property
     def classes(self) -> frozenset[str]:
@@ -92,8 +92,7 @@ class DrugSet:
         return self.includes(ANY_AGENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Bma:
+class Bma(msgspec.Struct, frozen=True):
     """
     §1.8: `current` (oncologic strength), `any` (osteoporosis strength too), `overlap` (for duplicates), `past`.
 

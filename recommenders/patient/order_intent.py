@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.scope import scope_of
@@ -19,8 +20,7 @@ OSTEOPOROSIS_STRENGTHS: frozenset[str] = frozenset(
 """Classes that are made for osteoporosis; that one is ordered says so only where no cancer in bone is on record."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderIntent:
+class OrderIntent(msgspec.Struct, frozen=True):
     """
     What one order of a bone-modifying agent is for; each answer is never unknown, since it exempts from a safety rule.
 

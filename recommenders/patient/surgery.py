@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.patient.lesions import (
     LONG_BONES,
@@ -48,8 +50,7 @@ Treated = tuple[Logical, Criterion]
 """One finding that a line rests on, and whether it was dealt with since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """
     One line of the consensus lists: whether it was found, and whether all that was found was dealt with since.
 
@@ -63,8 +64,7 @@ class Item:
     still_open: Criterion
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """
     One reason for a surgeon's review of one bone.
 
@@ -202,7 +202,7 @@ def surgical_class(case: Case) -> SurgicalClass | None:
 
 
 def _item(rule: str, kind: Kind, *findings: Treated) -> Item:
-    found, done = any_of(finding for finding, _ in findings), all_done(findings)
+    found, done = any_of([finding for finding, _ in findings]), all_done(findings)
     return Item(rule, kind, found, done, found & ~done if done.yes else found)
 
 

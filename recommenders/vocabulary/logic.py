@@ -91,14 +91,19 @@ class Criterion(msgspec.Struct, Logical, frozen=True, eq=False, gc=False):
 
     def __and__(self, other: Logical) -> Criterion:
         two = other.criterion()
-        return Joined(both(self.holds, two.holds), "all", (self, two))
+        one, another = self.holds, two.holds  # as `both`, of which a call has hundreds
+        holds = False if one is False or another is False else None if one is None or another is None else True
+        return Joined(holds, "all", (self, two))
 
     def __or__(self, other: Logical) -> Criterion:
         two = other.criterion()
-        return Joined(either(self.holds, two.holds), "any", (self, two))
+        one, another = self.holds, two.holds
+        holds = True if one is True or another is True else None if one is None or another is None else False
+        return Joined(holds, "any", (self, two))
 
     def __invert__(self) -> Criterion:
-        return Joined(turned(self.holds), "not", (self,))
+        holds = self.holds
+        return Joined(None if holds is None else not holds, "not", (self,))
 
     @property
     def yes(self) -> bool:
@@ -216,10 +221,6 @@ _OPEN = Joined(None, "given")
 
 def both(one: Truth, two: Truth) -> Truth:
     return False if one is False or two is False else None if one is None or two is None else True
-
-
-def either(one: Truth, two: Truth) -> Truth:
-    return True if one is True or two is True else None if one is None or two is None else False
 
 
 def turned(one: Truth) -> Truth:
