@@ -37,7 +37,7 @@ from recommenders.patient.earlier_doses import (
 )
 from recommenders.patient.order_intent import cancer_in_bone, intent_of
 from recommenders.patient.renal import ibandronate_dose
-from recommenders.vocabulary.facts import round_half_up
+from recommenders.vocabulary.facts import replace, round_half_up
 from recommenders.vocabulary.logic import NO, any_of, documented, given, known
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
@@ -105,7 +105,7 @@ def _shortest_interval(order: Order, limits: Limits, intent: OrderIntent) -> tup
 
 
 def _less(limit: Limit, by: Decimal) -> Limit:
-    return limit.model_copy(update={"value": limit.value - by})
+    return replace(limit, value=limit.value - by)
 
 
 def _days(limit: Limit) -> dt.timedelta:
@@ -156,7 +156,7 @@ def overdosed(case: Case, order: Order) -> Iterator[Advice]:
 
 
 def _times(limit: Limit, factor: int) -> Limit:
-    return limit.model_copy(update={"value": limit.value * factor})
+    return replace(limit, value=limit.value * factor)
 
 
 def _how_many_times(dose: Decimal | None, maximum: Limit) -> Fill:

@@ -10,7 +10,7 @@ from recommenders.patient.advice import Phrase, Proposal, ProposedMedication
 from recommenders.patient.courses import is_active
 from recommenders.patient.remarks import plain
 from recommenders.patient.services import asked
-from recommenders.vocabulary.facts import Finding
+from recommenders.vocabulary.facts import Finding, replace
 from recommenders.vocabulary.guidance import ORDER_HOOKS, guidance
 from recommenders.vocabulary.logic import NO, Condition, Criterion, all_of, documented, given, leaf
 from recommenders.vocabulary.records import DENOSUMAB
@@ -71,7 +71,7 @@ def overdose(case: Case, order: Order, *, for_bone_loss: bool = False) -> Criter
 
 def overdose_limit(maximum: Limit, limits: Limits) -> Limit:
     """Give the dose above which a single dose is an overdose: the maximum with its margin."""
-    return maximum.model_copy(update={"value": maximum.value * limits.overdose_factor.value})
+    return replace(maximum, value=maximum.value * limits.overdose_factor.value)
 
 
 def shortest_infusion(case: Case, order: Order) -> Limit | None:

@@ -25,7 +25,7 @@ from recommenders.patient.remarks import plain
 from recommenders.patient.renal import GUIDANCE as RENAL
 from recommenders.patient.renal import renal_deterioration, zoledronic_dose
 from recommenders.patient.services import ask_together
-from recommenders.vocabulary.facts import Reading, exactly
+from recommenders.vocabulary.facts import Reading, exactly, replace
 from recommenders.vocabulary.logic import NO, Criterion, documented, given
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
@@ -137,7 +137,7 @@ def _free_for_denosumab(case: Case) -> Criterion:
 
 
 def _less_one_day(limit: Limit) -> Limit:
-    return limit.model_copy(update={"value": limit.value - 1})
+    return replace(limit, value=limit.value - 1)
 
 
 def _creatinine_risen(case: Case, order: Order) -> Iterator[Advice]:
@@ -264,7 +264,7 @@ def _compared_with_table(
     dose = order.dose_mg
 
     def near(value: Decimal, by: Decimal) -> Limit:
-        return lowest_of_all.model_copy(update={"value": value + by})
+        return replace(lowest_of_all, value=value + by)
 
     if table.exact is not None:
         above = dose > near(table.exact, rounding.value)

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recommenders.vocabulary.attributes import Attributes
@@ -235,7 +236,7 @@ class TopicFile(_Data):
     rules: dict[str, RuleInfo] = {}
 
 
-class Limit(_Data):
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """A number in force on the day of the call, with its unit and where it comes from."""
 
     name: str
