@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -391,11 +391,13 @@ class ChartAlone(Case):
     To look at the orders, or at what rules said, raises NotOfTheChartError: nothing that hangs on either is shared.
     """
 
+    _of_orders: ClassVar[set[object]] = set()
+    """The functions that once looked at either: they are asked of each case by itself, in every call."""
+
     def __init__(self, facts: Facts, hook: Hook, site: Mapping[str, Decimal] | None = None) -> None:
         nothing: Any = _NotThere()
         super().__init__(msgspec.structs.replace(facts, orders=nothing), hook, site)
         self._said = self._superseded_by = nothing
-        self._of_orders: set[object] = set()
 
     def with_orders(self, orders: tuple[Order, ...]) -> Case:
         """Give the case with these orders, of which only what is certain is asked."""
