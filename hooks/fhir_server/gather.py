@@ -329,7 +329,7 @@ def _is_outcome(raw: Json) -> bool:
 
 def is_part(raw: bytes) -> bool:
     """Tell whether it is a list of which the server has more: it goes on, or its total is larger than what came."""
-    return (b'"next"' in raw or b'"total"' in raw) and decode.open_key(raw).truncated
+    return (b'"next"' in raw or b'"total"' in raw) and decode.opened(raw).truncated
 
 
 def _has_more(raw: bytes) -> bool:
