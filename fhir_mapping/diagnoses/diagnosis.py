@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.notes import TOO_LONG
@@ -47,12 +47,6 @@ class Diagnosis:
     reported: bool
     titled: bool = False
     """Whether the concepts are those of an official title among the words, not of a code."""
-    signs: frozenset[str] = field(init=False)
-    """Its concepts, its codes and what its words name, whatever they say of it."""
-
-    def __post_init__(self) -> None:
-        """Gather the signs."""
-        self.signs = self.concepts.union((match.code for match in self.matches), self.spoken)
 
     @property
     def is_trap(self) -> bool:

@@ -42,7 +42,7 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     Words beside a code that names a place or a class only decide what it is; beside a code that says something else
     they raise a question, unless they say what the code says and more.
     """
-    if rule.signs.isdisjoint(diagnosis.signs):
+    if not _shows_a_sign(rule, diagnosis):
         return None
     coded = bool(diagnosis.concepts & rule.concepts) or any(match.code in rule.codes for match in diagnosis.matches)
     verdicts = [diagnosis.spoken[term] for term in rule.terms if term in diagnosis.spoken]
@@ -60,6 +60,14 @@ def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = 
     if claim is None:
         return None
     return in_state(claim, diagnosis, from_text=from_text, rule=rule, remission_counts=remission_counts)
+
+
+def _shows_a_sign(rule: DiagnosisRule, diagnosis: Diagnosis) -> bool:
+    """Tell whether a Condition can speak of a fact: a concept, a code or a word of the rule is in it."""
+    signs = rule.signs
+    if not (signs.isdisjoint(diagnosis.concepts) and signs.isdisjoint(diagnosis.spoken)):
+        return True
+    return any(match.code in rule.codes for match in diagnosis.matches)
 
 
 def _coded(verdicts: Sequence[Verdict]) -> Verdict:
