@@ -18,6 +18,11 @@ SAMPLE = 10_000
 TRIES = 3
 
 
+def measured(what: str) -> None:
+    """Print what was measured, for who asks with `pytest -s`; each figure of the operations page has such a line."""
+    print(f"\n{what}")  # noqa: T201
+
+
 def second() -> float:
     """Give the CPU seconds in which this machine, as busy as it is now, does a quiet core's work of one second."""
     return OBJECTS / SAMPLE * statistics.median(_sample() for _ in range(7))

@@ -13,6 +13,7 @@ import pytest
 
 from hooks.running.front import CONNECTIONS, FILES_OF_OURS
 from tests import conftest
+from tests.floors import measured
 from tests.wire import call_body
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_two_thousand_connections_are_held_and_a_call_beside_them_is_answered(
         with connected(server, CONNECTIONS - 10):
             assert server.call(call_body()).status_code == 200
             held = open_files(server) - before
-        print(f"\n{held} connections held beside an answered call")  # noqa: T201
+        measured(f"{held} connections held beside an answered call")
         assert held >= CONNECTIONS - 10
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

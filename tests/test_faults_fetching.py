@@ -14,6 +14,7 @@ import pytest
 from hooks.reference.samples import KEY_OF, Sample, request_for, samples
 from tests import fhir_servers
 from tests.conftest import Server, start
+from tests.floors import measured
 from tests.wire import call_body, check_outcome
 
 AUTHORIZATION = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 300, "scope": "x", "subject": "y"}
@@ -140,6 +141,7 @@ def test_a_fault_of_the_fhir_server_is_named_in_time_and_never_taken_for_an_empt
         started = time.monotonic()
         answered = server.call(body, headers={"Accept-Language": "en"})
         took = time.monotonic() - started
+        measured(f"{fault}, {kind}: answered after {took:.2f} s of a budget of {BUDGET_S:g} s")
         assert took < BUDGET_S + SLACK_S + 5 * floor, (kind, took, floor)
         if kind == "Observation":
             assert answered.status_code == 200

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from hooks.store.audit import verified
 from hooks.store.store import Store, open_store
+from tests.floors import measured
 from tests.postgres import Cluster, needed
 from tests.stores import issued
 from tests.wire import call_body
@@ -107,6 +108,8 @@ def test_no_acknowledged_feedback_or_audit_record_is_lost_when_the_server_is_kil
     missing = [instance for instance in calls if instance not in recorded]
     assert len(feedback) > 10 * KILLS
     assert calls
+    kept_of = f"{len(feedback)} acknowledged entries of feedback and {len(calls)} calls"
+    measured(f"{KILLS} kills, {kept_of}: {len(lost)} and {len(missing)} lost")
     assert (lost, missing) == ([], [])
     assert verified(store).problems == []
     store.close()

@@ -23,7 +23,7 @@ from hooks.errors import Refused
 from hooks.running.collecting import COLLECT_AFTER
 from hooks.trust.gate import Strangers
 from tests.conftest import Server
-from tests.floors import seconds_of
+from tests.floors import measured, seconds_of
 from tests.wire import DAY, bundle, call_body, observation
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_a_request_of_fifteen_megabytes_costs_a_second_at_the_most(client: Flask
     cost = seconds_of(asked, CPU_S)
     answered = answers[-1]
     assert answered.status_code in {200, 400, 413}
-    print(f"\n{shape}: {cost:.2f} s of CPU, {len(body) / MB:.0f} MB")  # noqa: T201
+    measured(f"{shape}: {cost:.2f} s of CPU, {len(body) / MB:.0f} MB")
     assert cost <= CPU_S, f"{cost:.2f} s"
     if answered.status_code == 200 and shape.startswith(("codings", "components", "notes", "dosages", "diagnoses")):
         notes = answered.get_json()["extension"]["org.oncobone.evaluation"]["notes"]
@@ -188,7 +188,7 @@ def test_it_takes_no_more_memory_than_was_promised(start_server: Callable[..., S
     before = peak(server)
     for shape in ("codings of many results", "notes of many results", "members"):
         server.send(SHAPES[shape]())
-    print(f"\n{(peak(server) - before) / MB:.0f} MB more at the most")  # noqa: T201
+    measured(f"{(peak(server) - before) / MB:.0f} MB more at the most")
     assert peak(server) - before < MEMORY
 
 

@@ -17,6 +17,7 @@ from hooks.tools.cli import main
 from hooks.trust.keys import new_key, public_jwk, signed_token
 from tests import fhir_servers
 from tests.conftest import Server, start
+from tests.floors import measured
 from tests.site import ISSUER, KEY, PUBLIC
 from tests.wire import IN_SCOPE, bundle, call_body, check_outcome, patient
 
@@ -133,6 +134,7 @@ def test_no_spelling_leads_to_a_server_that_is_not_listed(
         assert TOKEN not in answered.text
     assert canary.connections == 0
     assert listed.connections == asked_before
+    measured(f"{len(tried)} spellings tried, {canary.connections} contacts outside of the list")
 
 
 def test_no_redirect_is_followed(ask: Any, listed: fhir_servers.Server, canary: fhir_servers.Server) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Server
-from tests.floors import cpu_of
+from tests.floors import cpu_of, measured
 
 SOAK = os.environ.get("ONCOBONE_SOAK") == "1"
 SEEDS = 5 if SOAK else 1
@@ -84,11 +84,13 @@ def test_no_hostile_request_makes_a_5xx_a_stall_or_an_echo(
         statuses[answered.status_code] += 1
         if answered.status_code == 200:
             reached.add(sent.family)
+    grown = memory_mib(server) - before
+    measured(f"{REQUESTS} requests to {hook}, seed {seed}: {dict(statuses)}, {grown:.0f} MiB more, none over the limit")
     assert statuses[200] > REQUESTS / 5, "the mutations reach past the envelope"
     assert statuses[400] > 0
     assert "markup_everywhere" in reached
     assert "regex_bait" in reached
-    assert memory_mib(server) - before < GROWTH_MIB
+    assert grown < GROWTH_MIB
     assert [server.call(call_body(each)).json()["cards"] for each in SERVICE_OF] == good
     assert server.lines() == [], "nothing failed inside, and nothing was caught that should not have been raised"
 

@@ -19,6 +19,7 @@ from hooks.services import find_services
 from hooks.views import Desk
 from tests.conftest import ROOT
 from tests.fhir import ICD10_CM, LOCAL, SNOMED
+from tests.floors import measured
 from tests.wire import ATC, DAY, IN_SCOPE, PATIENT, RESULTS, UCUM, bundle, call_body, observation
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def try_each(request: dict[str, Any]) -> None:
         assert isinstance(DESK.words(chosen, judged, "en")["cards"], list)
         answered += 1
     assert statuses <= {400, 412}
+    measured(f"{len(tried)} of {len(tried) * EVERY} changes tried, {answered} answered, the others {statuses}")
     assert answered > len(tried) / 2, "most of what can be wrong in a chart keeps nobody from an answer"
 
 

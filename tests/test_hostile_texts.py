@@ -9,7 +9,7 @@ import pytest
 
 from hooks.application import create_app
 from hooks.settings import Settings
-from tests.floors import seconds_of
+from tests.floors import measured, seconds_of
 from tests.wire import SERVICE_OF, bundle, call_body
 
 MEGABYTE = 1_000_000
@@ -93,7 +93,7 @@ def test_no_text_of_a_megabyte_holds_up_a_call(made: Any) -> None:
             answers.append(client.post(path, data=raw, headers={"Content-Type": "application/json"}))
 
         cost = seconds_of(asked, 1.0)
-        print(f"\n{piece!r}: {cost:.2f} s of CPU")  # noqa: T201
+        measured(f"{piece!r}: {cost:.2f} s of CPU")
         assert cost <= 1.0, f"{piece!r}: {cost:.2f} seconds of a quiet core"
         answered = answers[-1]
         assert answered.status_code in {200, 400, 412}, piece

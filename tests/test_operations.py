@@ -46,6 +46,18 @@ def test_the_page_says_what_the_code_does(sentence: str) -> None:
     assert sentence in PAGE
 
 
+def test_each_promise_with_a_figure_prints_what_it_measured() -> None:
+    """A file mode and the name of a status are no figures."""
+    rows = re.findall(r"^\| (.+) \| `pytest (.+)` \|$", PAGE.partition("## Figures")[2], re.MULTILINE)
+    figures = [
+        (what, files) for what, files in rows if re.search(r"(?<!0)\b\d", re.sub(r"\b(5xx|0600|503)\b", "", what))
+    ]
+    assert len(figures) > 10
+    for what, files in figures:
+        sources = [(ROOT / name).read_text(encoding="utf-8") for name in shlex.split(files) if name.endswith(".py")]
+        assert any("measured(" in source for source in sources), what
+
+
 def test_each_promise_has_a_command_that_is_there() -> None:
     rows = re.findall(r"^\| .+ \| `(.+)` \|$", PAGE.partition("## Figures")[2], re.MULTILINE)
     assert len(rows) > 20

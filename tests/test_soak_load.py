@@ -24,7 +24,7 @@ import pytest
 import requests
 
 from tests.conftest import Server
-from tests.floors import cpu_of
+from tests.floors import cpu_of, measured
 from tests.wire import bundle, call_body, observation
 
 SOAK = os.environ.get("ONCOBONE_SOAK") == "1"
@@ -125,7 +125,7 @@ def test_a_steady_load_is_answered_in_time_and_leaves_nothing_behind(start_serve
     grown = f"memory {memory:.0f} -> {memory_after:.0f} MiB"
     cpu = f"CPU a call {cost:.1f} ms, {alone:.1f} one after the other"
     told = f"{told}, {cpu}, {grown}, files {files} -> {files_after}, quiet: {quiet}"
-    print(f"\n{len(load.ms)} calls at {PER_SECOND}/s: {told}")  # noqa: T201
+    measured(f"{len(load.ms)} calls at {PER_SECOND}/s: {told}")
     assert load.statuses[200] == SECONDS * PER_SECOND, load.statuses
     assert memory_after < memory * 1.1 + 20
     assert files_after <= files + 40  # connections of the load's own clients are still open
