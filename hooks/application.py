@@ -158,6 +158,8 @@ def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> Non
     app.extensions[quiet.EXTENSION] = quiet.Quiet.of(settings, store)
 
     def trouble() -> str | None:
+        if (free := store.disk_free()) is not None:
+            watched.metrics.disk_free.labels("store").set(free)
         try:
             store.check()
         except StoreUnavailable as error:

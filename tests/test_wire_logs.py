@@ -113,6 +113,13 @@ def test_what_an_alert_waits_for_is_there_at_nought_before_it_happens() -> None:
     assert text.count("oncobone_topic_failures_total{") == len(NAMES)
 
 
+def test_how_full_the_disk_under_a_database_file_is_can_be_seen(server: Server) -> None:
+    found = re.search(r'oncobone_disk_free_share\{component="store"\} (\S+)', server.get("/metrics").text)
+    assert found
+    assert 0 < float(found[1]) <= 1
+    assert "oncobone_disk_free_share{" not in create_app(Settings()).test_client().get("/metrics").text
+
+
 def test_a_probe_is_no_call() -> None:
     """A proxy asks for the services now and then, or whether we are ready: alerts look at what clinicians get."""
     app = create_app(Settings())

@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import threading
 import time
 import weakref
@@ -234,6 +235,17 @@ class Store:
             connection.execute(sa.update(write_checks).values(padding=""))
 
         self._run(work, CALL_PATIENCE)
+
+    def disk_free(self) -> float | None:
+        """Which share of the disk under a SQLite file is free; None where the database lies elsewhere."""
+        path = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        if not path or path == ":memory:":
+            return None
+        try:
+            usage = shutil.disk_usage(Path(path).resolve().parent)
+        except OSError:
+            return None
+        return usage.free / usage.total
 
     def failed_within(self, seconds: float) -> bool:
         """Whether it was found down within so many seconds."""

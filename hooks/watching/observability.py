@@ -201,6 +201,13 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="mostrecent",
         )
+        self.disk_free = Gauge(
+            "oncobone_disk_free_share",
+            "Free share of the disk under a database file.",
+            ("component",),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
         self.audit_waiting = Gauge(
             "oncobone_audit_waiting",
             "Audit records in memory that wait for the store.",
