@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,10 @@ from hooks.errors import Refused
 from hooks.services import find_services
 from hooks.settings import Settings
 from hooks.views import Desk
+from recommenders.assessing.assessment import seen_at
+from recommenders.assessing.decisive import with_answers
 from recommenders.vocabulary.facts import Reading
+from recommenders.vocabulary.guidance import Hook
 from tests.fhir import LOINC, bundle, chart, coded, condition, observation, quantity, reasons
 
 if TYPE_CHECKING:
@@ -128,6 +131,10 @@ def test_a_cut_list_of_lesions_has_no_count_and_no_isolated_metastasis() -> None
     assert part.lesions.any(lambda x: x.nature.is_("myeloma")).unknown
     assert part.lesions.all(lambda x: x.nature.is_("metastasis")).unknown
     assert part.lesions.any(lambda x: x.nature.is_("metastasis")).yes
+    for hook in get_args(Hook):  # ageing makes no whole list of a part
+        assert not seen_at(part, hook).lesions.whole
+        assert seen_at(whole, hook).lesions.whole
+    assert not with_answers(part, {}).lesions.whole
 
 
 def test_the_onset_is_not_known_from_a_part_of_the_problem_list() -> None:

@@ -96,7 +96,7 @@ def with_answers(facts: Facts, answers: Mapping[Item, Fact]) -> Facts:
             by_lesion.setdefault(item.lesion, {})[item.component] = fact
     lesions = [replace(one, **by_lesion.pop(one.id, {})) for one in facts.lesions]
     added = [Lesion(id=name, date=facts.as_of, **parts) for name, parts in by_lesion.items()]
-    return replace(facts.with_facts(plain), lesions=Lesions((*added, *lesions)))
+    return replace(facts.with_facts(plain), lesions=Lesions((*added, *lesions), whole=facts.lesions.whole))
 
 
 # --- what keeps rules open ----------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
                     if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
                         changes[name] = fact.forget("stale" if day is not None else "undated")
         seen.append(replace(lesion, **changes) if changes else lesion)
-    return Lesions(tuple(seen))
+    return Lesions(tuple(seen), whole=facts.lesions.whole)
 
 
 def _components(path: str) -> tuple[str, ...]:
