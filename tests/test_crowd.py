@@ -49,11 +49,10 @@ def allowed(crowd: Crowd, about: int = 1, threads: int = THREADS) -> float:
     [
         ((), WHOLE_S),
         ([0.1] * 7, WHOLE_S),  # many at once, of a server in good health
-        ([2.9] * 3, WHOLE_S),  # few, however long
-        ([LONG_S + 0.1] * 4, SHORT_S),
-        ([2.1, 0.1, 0.1, 0.1], SHORT_S),
-        ([1.9, 0.7, 0.7, 0.7], WHOLE_S),
+        ([2.9] * 5, WHOLE_S),  # threads are not short, however long they wait
         ([LONG_S + 0.1] * 6, SHORT_S),
+        ([2.1, *[0.1] * 5], SHORT_S),
+        ([1.9, *[0.7] * 5], WHOLE_S),
         ([LONG_S + 0.1] * 7, 0.0),  # the last thread is for calls that wait for nobody
     ],
 )

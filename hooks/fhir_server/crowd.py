@@ -1,11 +1,11 @@
 """
 How many calls of a process may wait for FHIR servers: a slow one must not take every thread from everybody else.
 
-A call that waits holds a thread. While fewer than half of the threads wait, each call has its whole time. When half of
-them do, and all of these for long or one of them for nearly all of its time, the next calls get a short time, which is
-enough for a server in good health and for all that a slow one has at hand; when hardly a thread is left, none. While
-three calls about one patient wait, and not since just now, no fourth one asks; of many that come at once the later
-ones have a short time.
+A call that waits holds a thread. While fewer than three quarters of the threads wait, each call has its whole time:
+a server that takes two seconds for everybody must not cost data before threads are short. When so many do, and all of
+them for long or one of them for nearly all of its time, the next calls get a short time, which is enough for a server
+in good health and for all that a slow one has at hand; when hardly a thread is left, none. While three calls about one
+patient wait, and not since just now, no fourth one asks; of many that come at once the later ones have a short time.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Crowd:
         same = [each.since for each in self._inside if each.about == about]
         if len(same) >= OF_ONE_PATIENT and now - min(same) > AT_ONCE_S:
             return 0.0
-        half = max(1, threads // 2)
+        most = max(1, min(threads * 3 // 4, threads - 2))
         waited = sorted((now - each.since for each in self._inside), reverse=True)
-        crowded = len(waited) >= half and (waited[half - 1] > LONG_S or waited[0] > seconds * NEARLY_ALL)
-        if not crowded and len(same) < max(OF_ONE_PATIENT, half):
+        crowded = len(waited) >= most and (waited[most - 1] > LONG_S or waited[0] > seconds * NEARLY_ALL)
+        if not crowded and len(same) < max(OF_ONE_PATIENT, threads // 2):
             return seconds
         full = crowded and len(waited) >= threads - max(1, threads // KEPT_FREE)
         return 0.0 if full else min(SHORT_S, seconds)
