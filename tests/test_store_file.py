@@ -16,7 +16,7 @@ import pytest
 
 from hooks.store.database import StoreUnavailable
 from hooks.store.issued import FeedbackItem
-from hooks.store.store import Store, open_store
+from hooks.store.store import Store, kept_call, open_store
 from tests.conftest import Server, wait_until
 from tests.stores import issued
 from tests.wire import call_body
@@ -90,6 +90,18 @@ def test_a_file_that_is_moved_away_is_missed_and_found_again_when_it_is_back(on_
     on_file._state.pause_until = 0
     on_file.check()
     assert on_file.add_feedback("open", "oncobone-order-sign", [item(card.uuid)]).stored == 1
+
+
+def test_tries_that_do_not_wait_say_once_that_the_store_is_down(
+    on_file: Store, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last words of a stop try again and again; the log of a stop in an outage is read in a hurry."""
+    issued(on_file)
+    shutil.move(file, file.with_name("elsewhere"))
+    for _ in range(5):
+        tried = on_file.hand_in([kept_call("open", {"n": 1})], insist=True)
+        refused(lambda tried=tried: on_file.wait(tried, 5.0))  # type: ignore[misc] # mypy knows no defaults of lambdas
+    assert [each.getMessage() for each in caplog.records].count("store unavailable") == 1
 
 
 def test_another_file_in_its_place_is_not_taken_for_it(on_file: Store, file: Path) -> None:

@@ -320,10 +320,13 @@ class Store:
             raise StoreUnavailable("timeout")
 
     def _failed(self, word: str) -> StoreUnavailable:
+        now = time.monotonic()
+        told = now < self._state.pause_until and word == self._state.last_failure  # the last words do not wait
         self._state.last_failure = word
-        self._state.failed_at = time.monotonic()
-        self._state.pause_until = time.monotonic() + PAUSE_AFTER_FAILURE
-        log.error("store unavailable", extra={"component": "store", "cause": word})
+        self._state.failed_at = now
+        self._state.pause_until = now + PAUSE_AFTER_FAILURE
+        if not told:
+            log.error("store unavailable", extra={"component": "store", "cause": word})
         return StoreUnavailable(word)
 
     def _running(self) -> Worker:
