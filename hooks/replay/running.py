@@ -71,6 +71,7 @@ def run(
     to.mkdir(parents=True, exist_ok=True)
     _claim(to, plan, key)
     if (to / results.RUN_FILE).exists():
+        shutil.rmtree(to / PARTS, ignore_errors=True)  # killed after its last word, before it had tidied up
         return _finished(to)
     spool = to / results.SPOOL
     shutil.rmtree(spool, ignore_errors=True)
