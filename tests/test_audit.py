@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from hooks.store import audit, backlog
 from hooks.store.audit import Auditor, CallRecord, about_patient
+from hooks.store.backlog import Backlog
 from hooks.store.chain import AuditKeyError, Chain
 from hooks.store.database import StoreUnavailable
 from hooks.store.store import PAUSE_AFTER_FAILURE, Store, open_store
@@ -243,10 +244,37 @@ def test_records_wait_for_the_store_and_are_written_in_their_order(store: Store)
 
 def test_what_there_was_no_room_for_is_recorded_as_a_gap(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "SPOOL", 3)
+    monkeypatch.setattr(Backlog, "_start", lambda _: None)  # nobody else writes: the order is ours
     auditor = Auditor(store)
     mend = down(store)
     for n in range(5):
         auditor.record(call(milliseconds=float(n)))
+    mend()
+    auditor.flush()
+    assert [record.get("gap", record.get("ms")) for record in records(store)] == [2, 2.0, 3.0, 4.0]
+
+
+def test_what_comes_back_unwritten_takes_no_more_room_than_there_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "SPOOL", 3)
+    monkeypatch.setattr(Backlog, "_start", lambda _: None)
+    auditor = Auditor(store)
+    mend = down(store)
+    refuses = store.hand_in
+
+    def fills_up_meanwhile(*_: object, insist: bool = False) -> Future[None]:
+        monkeypatch.setattr(store, "hand_in", refuses)
+        for n in range(3, 5):
+            auditor.record(call(milliseconds=float(n)))
+        return refuses([], insist=True)
+
+    for n in range(3):
+        auditor.record(call(milliseconds=float(n)))
+    monkeypatch.setattr(store, "hand_in", fills_up_meanwhile)
+    with pytest.raises(StoreUnavailable):
+        auditor.flush()
+    assert auditor.waiting == 3
     mend()
     auditor.flush()
     assert [record.get("gap", record.get("ms")) for record in records(store)] == [2, 2.0, 3.0, 4.0]

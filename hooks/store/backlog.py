@@ -62,10 +62,8 @@ class Backlog:
     def add(self, calls: Sequence[KeptCall]) -> None:
         """Keeps calls until they are written."""
         with self._changed:
-            for call in calls:
-                if len(self._waiting) >= SPOOL:
-                    self._drop(self._waiting.popleft())
-                self._waiting.append(call)
+            self._waiting.extend(calls)
+            self._trim()
             self._start()
             self._tell()
 
@@ -145,7 +143,7 @@ class Backlog:
         except StoreUnavailable:
             with self._changed:
                 self._under_way -= len(calls)
-                self._waiting.extendleft(reversed(calls))
+                self._put_back(calls)
             raise
         too_much = False
         while not future.done():
@@ -163,7 +161,7 @@ class Backlog:
                 log.error("a record cannot be stored", extra={"component": "store", "error": type(error).__name__})
                 self._drop(calls[0])
             elif error is not None:
-                self._waiting.extendleft(reversed(calls))
+                self._put_back(calls)
             self._tell()
         if unfit or (error is not None and (too_much or word_for(error) in TOO_SLOW)):
             self._batch = max(1, len(calls) // 2)
@@ -171,6 +169,15 @@ class Backlog:
             self._batch = min(LARGEST_BATCH, self._batch * 2)
         if error is not None and not unfit:
             self._store.wait(future, 0)  # says which kind of failure it was, and raises
+
+    def _put_back(self, calls: Sequence[KeptCall]) -> None:
+        """They are the oldest again; others may have come meanwhile and filled their room."""
+        self._waiting.extendleft(reversed(calls))
+        self._trim()
+
+    def _trim(self) -> None:
+        while len(self._waiting) > SPOOL:
+            self._drop(self._waiting.popleft())
 
     def _drop(self, call: KeptCall) -> None:
         self._dropped[call.tenant] = self._dropped.get(call.tenant, 0) + (call.gap or 1)
