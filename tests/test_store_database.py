@@ -19,11 +19,12 @@ from alembic.migration import MigrationContext
 from click.testing import CliRunner
 from sqlalchemy import event
 
-from hooks.store import database
+from hooks.store import database, used
 from hooks.store.database import StoreError, engine_for, migrate
 from hooks.store.issued import FeedbackItem
 from hooks.store.store import Store, open_store
 from hooks.store.tables import REVISION, metadata
+from hooks.trust.tokens import LEEWAY, LONGEST_LIFE
 from tests.conftest import ROOT
 from tests.postgres import Cluster
 from tests.stores import issued
@@ -68,12 +69,68 @@ def test_of_twenty_parallel_uses_of_a_token_one_is_the_first(store: Store) -> No
     assert seen.count(False) == 1
 
 
-def test_expired_token_ids_are_forgotten(store: Store) -> None:
-    store.seen_token("https://ehr.example", "old", int(time.time()) - 1000)
+class Clocks:
+    """The two clocks of a machine, set by hand: seconds since 1970, and those that nobody sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall, self.even = time.time(), time.monotonic()
+        monkeypatch.setattr(used, "time", self)
+
+    def time(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.even
+
+    def go(self, seconds: float) -> None:
+        self.wall += seconds
+        self.even += seconds
+
+
+def prune(store: Store, name: str, exp: float) -> None:
+    """Use another token, at a time at which those that are over are forgotten."""
     store._state.next_prune = 0
-    store.seen_token("https://ehr.example", "new", int(time.time()) + 300)
+    assert not store.seen_token("https://ehr.example", name, int(exp))
+
+
+def test_expired_token_ids_are_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = Clocks(monkeypatch)
+    store._clock = used.SteadyClock()
+    store.seen_token("https://ehr.example", "old", int(clocks.wall) + 300)
+    clocks.go(used.TOKEN_LIFE + 1)
+    prune(store, "new", clocks.wall + 300)
     with store._engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM used_tokens")).scalar() == 1
+
+
+@pytest.mark.parametrize("ahead", [100, 24 * 3600, 20 * 365 * 24 * 3600])
+def test_a_clock_that_was_ahead_for_a_while_makes_no_used_token_good_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """Neither by a service that has run for long, nor by one that starts meanwhile."""
+    clocks = Clocks(monkeypatch)
+    store._clock = used.SteadyClock()
+    clocks.go(2 * used.TOKEN_LIFE)
+    exp = clocks.wall + 300
+    prune(store, "mine", exp)
+    clocks.wall += ahead
+    for second in range(0, 3600, 600):
+        if second == 1200:
+            store._clock = used.SteadyClock()
+        prune(store, f"ahead-{second}", clocks.wall + 300)
+        assert store.was_used("https://ehr.example", "mine"), second
+        clocks.go(600)
+    clocks.wall -= ahead
+    prune(store, "right", clocks.wall + 300)
+    assert store.seen_token("https://ehr.example", "mine", int(exp))
+    clocks.go(used.TOKEN_LIFE + 1)
+    prune(store, "later", clocks.wall + 300)
+    assert not store.was_used("https://ehr.example", "mine"), "in the end it is forgotten all the same"
+
+
+def test_a_token_id_is_kept_for_as_long_as_the_token_can_be_used() -> None:
+    assert used.TOKEN_LIFE > LONGEST_LIFE + 2 * LEEWAY
+    assert used.JUMP < used.TOKEN_GRACE - LEEWAY
 
 
 def _use_token(url: str, key: str, start: float, answers: multiprocessing.SimpleQueue[bool]) -> None:

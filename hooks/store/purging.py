@@ -71,7 +71,7 @@ def purge(engine: Engine, chain: Chain, before: dt.datetime, *, now: dt.datetime
             return _counted(connection, edge)
     found = Purged()
     with engine.begin() as connection:
-        found.tokens = UsedTokens.prune(connection)
+        found.tokens = UsedTokens.prune(connection, before.timestamp())
         named = {*tenants(connection), *connection.execute(sa.select(cards.c.tenant).distinct()).scalars()}
     for tenant in sorted(named):
         while True:

@@ -47,7 +47,7 @@ from hooks.store.database import (
 from hooks.store.issued import FeedbackCount, FeedbackItem, FeedbackOutcome, card_rows
 from hooks.store.tables import as_text, audit_records, insert_of, write_checks
 from hooks.store.trail import KeptCall
-from hooks.store.used import UsedTokens
+from hooks.store.used import SteadyClock, UsedTokens
 from hooks.store.worker import GivenUpError, Job, Worker
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Store:
         self._state = _State()
         self._issued = issued.Issued(self._engine.dialect)
         self._tokens = UsedTokens(self._engine.dialect)
+        self._clock = SteadyClock()
         self._trail = trail.Trail(self._engine.dialect, self._issued)
         insert = insert_of(self._engine.dialect)
         check = insert(write_checks)
@@ -348,7 +349,8 @@ class Store:
     def _prune_tokens(self, connection: Connection) -> None:
         if time.monotonic() >= self._state.next_prune:
             self._state.next_prune = time.monotonic() + PRUNE_EVERY
-            self._tokens.prune(connection)
+            if (now := self._clock.now()) is not None:
+                self._tokens.prune(connection, now)
 
 
 def kept_call(tenant: str, record: Mapping[str, object] | None, rows: Sequence[dict[str, str | None]] = ()) -> KeptCall:

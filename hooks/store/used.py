@@ -16,6 +16,28 @@ if TYPE_CHECKING:
 
 # A token's id is kept a little longer than the token can be used with the largest leeway.
 TOKEN_GRACE: Final = 120
+# So long a token lives at the most, and its id is of use.
+TOKEN_LIFE: Final = 3600 + 2 * TOKEN_GRACE
+# A clock that was set by more than this has jumped.
+JUMP: Final = TOKEN_GRACE / 4
+
+
+class SteadyClock:
+    """
+    The wall clock, once it has gone for as long as a token lives without a jump.
+
+    By one that was ahead for a moment every id would be deleted, and each token be good again when the clock is right.
+    """
+
+    def __init__(self) -> None:
+        self._wall, self._even = time.time(), time.monotonic()
+
+    def now(self) -> float | None:
+        """Seconds since 1970; None while the clock has jumped, or was first read, too short a time ago."""
+        wall, even = time.time(), time.monotonic()
+        if abs((wall - self._wall) - (even - self._even)) > JUMP:
+            self._wall, self._even = wall, even
+        return wall if even - self._even >= TOKEN_LIFE else None
 
 
 class UsedTokens:
@@ -38,9 +60,9 @@ class UsedTokens:
         return connection.execute(query).first() is not None
 
     @staticmethod
-    def prune(connection: Connection) -> int:
-        """Deletes the ids of tokens that are over; gives how many."""
-        return connection.execute(sa.delete(used_tokens).where(used_tokens.c.expires < int(time.time()))).rowcount
+    def prune(connection: Connection, before: float) -> int:
+        """Deletes the ids of tokens that were over before a moment (seconds since 1970); gives how many."""
+        return connection.execute(sa.delete(used_tokens).where(used_tokens.c.expires < int(before))).rowcount
 
 
 def _digest(iss: str, jti: str) -> str:
