@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from hooks.reference.samples import request_for
 from hooks.settings import Settings
 from hooks.store.quiet import TRACE, Quiet
 from hooks.store.store import open_store
+from hooks.store.tables import as_text
 from tests.wire import DAY
 
 if TYPE_CHECKING:
@@ -93,6 +95,40 @@ def test_an_alert_is_not_quiet_because_the_callers_clock_is_ahead(tmp_path: Path
     site = client(tmp_path, quiet_reasons=reasons)
     card = next(each for each in called(site, ALARMED_SAMPLE)["cards"] if each["indicator"] == "critical")
     answer(site, card, "overridden", "being-corrected", days_ago=-1)
+    assert card["summary"] in [each["summary"] for each in called(site, ALARMED_SAMPLE, "2")["cards"]]
+
+
+def received(folder: Path, days_ago: float) -> None:
+    """Let all feedback have been received so many days ago, by the server's clock."""
+    at = as_text(dt.datetime.now(dt.UTC) - dt.timedelta(days=days_ago))
+    with sqlite3.connect(folder / "quiet.sqlite") as connection:
+        connection.execute("UPDATE feedback SET received_at = ?", (at,))
+    connection.close()
+
+
+@pytest.mark.parametrize(("name", "indicator"), [(QUIET_SAMPLE, "warning"), (ALARMED_SAMPLE, "critical")])
+@pytest.mark.parametrize("years", [1, 70])
+def test_a_period_ends_however_far_a_clock_was_ahead(tmp_path: Path, name: str, indicator: str, years: int) -> None:
+    """The clock of the caller, or also that of the server, which has been set right since."""
+    site = client(tmp_path, quiet_reasons={"being-corrected": 3})
+    card = next(each for each in called(site, name)["cards"] if each["indicator"] == indicator)
+
+    def shown(instance: str) -> bool:
+        return card["summary"] in [each["summary"] for each in called(site, name, instance)["cards"]]
+
+    answer(site, card, "overridden", "being-corrected", days_ago=-365 * years)
+    assert not shown("2")
+    received(tmp_path, 3.1)
+    assert shown("3")
+    received(tmp_path, -365 * years)
+    assert shown("4")
+
+
+def test_the_newest_answer_counts_though_an_earlier_one_was_dated_ahead(tmp_path: Path) -> None:
+    site = client(tmp_path, quiet_reasons={"being-corrected": 3})
+    card = next(each for each in called(site, ALARMED_SAMPLE)["cards"] if each["indicator"] == "critical")
+    answer(site, card, "overridden", "being-corrected", days_ago=-365)
+    answer(site, card, "overridden", "other")
     assert card["summary"] in [each["summary"] for each in called(site, ALARMED_SAMPLE, "2")["cards"]]
 
 

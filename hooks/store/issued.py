@@ -31,7 +31,7 @@ class IssuedCard(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The newest answer that a card of one quiet key was given."""
+    """The newest answer that a card of one quiet key was given; `at` is never after it was received."""
 
     outcome: str
     reason: str | None
@@ -160,11 +160,15 @@ class Issued:
         return known
 
 
+# An EHR's clock may be ahead, by years: what was received had been given by then.
+_GIVEN_AT = sa.case(
+    (feedback.c.outcome_at < feedback.c.received_at, feedback.c.outcome_at), else_=feedback.c.received_at
+)
 _ANSWERS = (
-    sa.select(feedback.c.outcome, feedback.c.reason_code, feedback.c.outcome_at)
+    sa.select(feedback.c.outcome, feedback.c.reason_code, _GIVEN_AT)
     .join(cards, (feedback.c.tenant == cards.c.tenant) & (feedback.c.card == cards.c.uuid))
     .where(cards.c.tenant == sa.bindparam("of"), cards.c.quiet_key == sa.bindparam("key"))
-    .order_by(feedback.c.outcome_at.desc(), feedback.c.received_at.desc())
+    .order_by(_GIVEN_AT.desc(), feedback.c.received_at.desc())
     .limit(1)
 )
 

@@ -69,4 +69,5 @@ class Quiet:
             return False
         usual = 0.0 if card["indicator"] == "critical" else self.days
         own = self.reasons.get(answered.reason or "", usual) if answered.outcome == "overridden" else usual
-        return own > 0 and now - answered.at < dt.timedelta(days=own)  # the caller's clock may be ahead of ours
+        # An answer of a day to come was received by a clock of ours that was wrong: it must not count until then.
+        return own > 0 and abs(now - answered.at) < dt.timedelta(days=own)
