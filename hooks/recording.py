@@ -11,14 +11,15 @@ from flask import Flask, Response, g
 from hooks.store.audit import Auditor, CallRecord
 from hooks.store.issued import IssuedCard
 from hooks.store.store import Store
-from hooks.views import OPEN_TENANT
+from hooks.views import OPEN_TENANT, RECORDER
 from hooks.watching import observability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flask.ctx import _AppCtxGlobals
 
+    from hooks.store.issued import Answered
     from hooks.views import Judged
 
 
@@ -29,18 +30,31 @@ def tenant() -> str:
 
 
 def record_calls(app: Flask, store: Store) -> Auditor:
-    """Keep a record of every call of an app; an answer goes out even while the store is down."""
+    """
+    Keep a record of every call of an app; an answer goes out even while the store is down.
+
+    The usual call, of whose cards none was answered, is recorded as it asks for their answers.
+    """
     auditor = Auditor(store, told=observability.of(app).metrics.audit_waiting.set)
 
     def recorded(response: Response) -> Response:
         # Strangers and calls that were turned away at the door are counted and logged; they must not fill the record.
         asked, known = observability.at_hand()
         if asked.endpoint == "cds.call" and asked.method == "POST" and "client" in known:
-            made = issued(known.get("answered") or {}, known.get("quiet_keys") or {})
-            auditor.record(_record(response.status_code, known), made)
+            status = response.status_code
+            if known.get("recorded_as") != status:
+                auditor.record(_record(status, known), _issued_in(known))
         return response
 
+    def recorded_unless_answered(_: str, keys: Sequence[str]) -> Mapping[str, Answered]:
+        known = observability.at_hand()[1]
+        answers = auditor.record_unless_answered(_record(200, known), _issued_in(known), keys)
+        if not answers:
+            known.recorded_as = 200
+        return answers
+
     app.after_request(recorded)
+    app.extensions[RECORDER] = recorded_unless_answered
     return auditor
 
 
@@ -81,6 +95,10 @@ def _resources(judged: Judged) -> set[str]:
     for listed in (facts.lesions, facts.sre, facts.studies, facts.courses):
         found.update(reference for item in listed for reference in item.resources)
     return found
+
+
+def _issued_in(known: _AppCtxGlobals) -> Iterator[IssuedCard]:
+    return issued(known.get("answered") or {}, known.get("quiet_keys") or {})
 
 
 def issued(answered: Mapping[str, Any], quiet_keys: Mapping[str, str]) -> Iterator[IssuedCard]:

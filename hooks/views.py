@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from flask import Request
     from flask.ctx import _AppCtxGlobals
+    from werkzeug.sansio.response import Response as BaseResponse
 
     from fhir_mapping.chart import Mapped
     from hooks.cards.wording import Language
@@ -50,6 +51,8 @@ ROOT = "/cds-services"
 OPEN_TENANT = "open"
 """Whose records they are while nobody is asked who they are."""
 DESK = "oncobone.desk"
+RECORDER = "oncobone.recorder"
+"""Where an app has what writes the call at hand down, unless one of its cards was answered; see `Quiet.heard`."""
 DISCOVERY = "discovery"
 """What the counters call it: who only asks what there is, as probes do, makes no call."""
 ALLOWED_HEADERS = "authorization, content-type, accept-language, x-request-id"
@@ -232,7 +235,7 @@ def blueprint(desk: Desk) -> Blueprint:
         return described
 
     @bp.post(f"{ROOT}/<service_id>")
-    def call(service_id: str) -> dict[str, Any]:
+    def call(service_id: str) -> BaseResponse:
         """Run one CDS service and return its cards."""
         asked, known = observability.at_hand()
         candidates = find_services(desk.services, service_id)
@@ -242,15 +245,16 @@ def blueprint(desk: Desk) -> Blueprint:
         known.language = reader_language(asked.headers.get("Accept-Language"), desk.settings.language)
         watch = StopWatch()
         answered = desk.words(service, judged, known.language)
-        answered = _without_quiet(answered, judged, known)
-        shown = answered["cards"]
-        if desk.is_shadowed(service, client):
-            answered = shadowed(answered)
         watch.lap("words")
         known.judged, known.answered = judged, answered
         known.steps = (*judged.steps, *watch.laps)
-        known.told = _tell(service, judged, shown, known.language)
-        return answered
+        # Written before it is recorded: no record says 200 of an answer that could not be made.
+        response = current_app.json.response(answered)
+        is_shadowed = desk.is_shadowed(service, client)
+        heard = _without_quiet(answered, judged, known, at_once=not is_shadowed)
+        known.answered = shadowed(heard) if is_shadowed else heard
+        known.told = _tell(service, judged, heard["cards"], known.language)
+        return response if known.answered is answered else current_app.json.response(known.answered)
 
     return bp
 
@@ -283,8 +287,12 @@ def _body(asked: Request) -> bytes:
     return body
 
 
-def _without_quiet(answered: dict[str, Any], judged: Judged, known: _AppCtxGlobals) -> dict[str, Any]:
-    """Leave out the cards that were answered for this patient a while ago; the evaluation counts them."""
+def _without_quiet(answered: dict[str, Any], judged: Judged, known: _AppCtxGlobals, *, at_once: bool) -> dict[str, Any]:
+    """
+    Leave out the cards that were answered for this patient a while ago; the evaluation counts them.
+
+    Where none was answered the call is recorded `at_once`, as it stands, in the same step.
+    """
     quiet: Quiet | None = current_app.extensions.get(QUIET)
     cards = answered["cards"]
     if quiet is None or not cards:
@@ -292,7 +300,7 @@ def _without_quiet(answered: dict[str, Any], judged: Judged, known: _AppCtxGloba
     client = known.get("client")
     tenant = str(client.tenant) if client is not None else OPEN_TENANT
     keys = known.quiet_keys = quiet.keys(tenant, judged.call.patient_id, cards)
-    heard = quiet.heard(tenant, keys, cards)
+    heard = quiet.heard(tenant, keys, cards, current_app.extensions.get(RECORDER) if at_once else None)
     if len(heard) == len(cards):
         return answered
     left = len(cards) - len(heard)

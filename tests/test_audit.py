@@ -20,6 +20,7 @@ from hooks.store.audit import Auditor, CallRecord, about_patient
 from hooks.store.backlog import Backlog
 from hooks.store.chain import AuditKeyError, Chain
 from hooks.store.database import StoreUnavailable
+from hooks.store.issued import Answered, FeedbackItem, Issued
 from hooks.store.store import PAUSE_AFTER_FAILURE, Store, open_store
 from tests.wire import PATIENT, call_body
 
@@ -208,14 +209,14 @@ def down(store: Store) -> Any:
     """Breaks the store; call the result to mend it."""
     hand_in = store.hand_in
 
-    def fails(*_: object, insist: bool = False) -> Future[None]:
+    def fails(*_: object, insist: bool = False, **_more: object) -> Future[dict[str, Answered]]:
         if not insist:
             raise StoreUnavailable("down")
-        failed: Future[None] = Future()
+        failed: Future[dict[str, Answered]] = Future()
         failed.set_exception(StoreUnavailable("down"))
         return failed
 
-    store.hand_in = fails  # type: ignore[method-assign,assignment] # stands in for a database that is gone
+    store.hand_in = fails  # type: ignore[method-assign] # stands in for a database that is gone
 
     def mend() -> None:
         store.hand_in = hand_in  # type: ignore[method-assign] # as it was
@@ -263,7 +264,7 @@ def test_what_comes_back_unwritten_takes_no_more_room_than_there_is(
     mend = down(store)
     refuses = store.hand_in
 
-    def fills_up_meanwhile(*_: object, insist: bool = False) -> Future[None]:
+    def fills_up_meanwhile(*_: object, insist: bool = False) -> Future[dict[str, Answered]]:
         monkeypatch.setattr(store, "hand_in", refuses)
         for n in range(3, 5):
             auditor.record(call(milliseconds=float(n)))
@@ -278,6 +279,50 @@ def test_what_comes_back_unwritten_takes_no_more_room_than_there_is(
     mend()
     auditor.flush()
     assert [record.get("gap", record.get("ms")) for record in records(store)] == [2, 2.0, 3.0, 4.0]
+
+
+def answered(store: Store) -> None:
+    """A card of the key "answered" was shown, and accepted."""
+    store.remember_cards("open", "s", [("c1", ["DOSE-003"], [], "1", "answered")])
+    store.add_feedback("open", "s", [FeedbackItem("c1", "accepted", NOON)])
+
+
+def test_a_call_is_recorded_as_its_cards_are_asked_for_unless_one_was_answered(store: Store) -> None:
+    answered(store)
+    auditor = Auditor(store)
+    assert auditor.record_unless_answered(call(milliseconds=1.0), [("c2", [], [], "1", "new")], ["new"]) == {}
+    found = auditor.record_unless_answered(call(milliseconds=2.0), [("c3", [], [], "1")], ["new", "answered"])
+    assert [(key, each.outcome) for key, each in found.items()] == [("answered", "accepted")]
+    assert [record["ms"] for record in records(store)] == [1.0]
+    assert sum(count.cards for count in store.feedback_counts("open")) == 2, "a card that was not shown is kept"
+
+
+def test_a_call_is_recorded_while_nobody_can_say_whether_its_cards_were_answered(store: Store) -> None:
+    answered(store)
+    auditor = Auditor(store)
+    mend = down(store)
+    assert auditor.record_unless_answered(call(), [], ["answered"]) == {}
+    assert auditor.waiting == 1
+    mend()
+    written(auditor)
+    assert len(records(store)) == 1
+
+
+def test_a_call_whose_answers_came_too_late_is_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered(store)
+    auditor = Auditor(store)
+    in_time, look_up = threading.Event(), Issued.answers
+
+    def late(*asked: Any) -> dict[str, Answered]:
+        in_time.wait(5)
+        return look_up(*asked)
+
+    monkeypatch.setattr(Issued, "answers", late)
+    monkeypatch.setattr(audit, "CALL_PATIENCE", 0.05)
+    assert auditor.record_unless_answered(call(), [], ["answered"]) == {}
+    in_time.set()
+    written(auditor)
+    assert len(records(store)) == 1
 
 
 def test_a_machine_without_a_thread_to_spare_is_a_store_that_is_down(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
 
+from hooks import views
 from hooks.application import create_app
 from hooks.reference.samples import request_for
 from hooks.settings import Settings
@@ -169,6 +171,31 @@ def test_without_feedback_nothing_changes(tmp_path: Path) -> None:
     first, second = called(site), called(site, instance="2")
     assert [card["summary"] for card in first["cards"]] == [card["summary"] for card in second["cards"]]
     assert "quieted" not in second["extension"][EVALUATION]
+
+
+def recorded(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(entry.record) for entry in open_store(f"sqlite:///{folder / 'quiet.sqlite'}").audit_entries()]
+
+
+def test_each_call_is_recorded_once_with_the_cards_that_were_shown(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    first = called(site)
+    answer(site, first_quiet(first), "overridden", "patient-declines")
+    second = called(site, instance="2")
+    shadow = client(tmp_path, shadow=True)
+    assert called(shadow, instance="3")["cards"] == []
+    shown = [[card["uuid"] for card in body["cards"]] for body in (first, second)]
+    assert [(record["status"], record.get("cards", [])) for record in recorded(tmp_path)] == [
+        (200, each) for each in (*shown, [])
+    ]
+
+
+def test_an_answer_that_fails_after_it_was_recorded_is_recorded_as_failed(tmp_path: Path) -> None:
+    site = client(tmp_path)
+    body = request_for(QUIET_SAMPLE, "patient-view", hook_instance="1")
+    with patch.object(views, "_tell", side_effect=ValueError):
+        assert site.post(SERVICE, json=body).status_code == 500
+    assert [record["status"] for record in recorded(tmp_path)] == [200, 500]
 
 
 def test_nothing_of_the_patient_stands_in_what_is_kept_for_it(tmp_path: Path) -> None:

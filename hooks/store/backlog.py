@@ -20,6 +20,7 @@ from typing import Final
 from sqlalchemy.exc import DataError
 
 from hooks.store.database import StoreUnavailable, word_for
+from hooks.store.issued import Answered
 from hooks.store.store import Store, kept_call
 from hooks.store.trail import KeptCall
 
@@ -67,7 +68,7 @@ class Backlog:
             self._start()
             self._tell()
 
-    def follow(self, future: Future[None], calls: Sequence[KeptCall]) -> None:
+    def follow(self, future: Future[dict[str, Answered]], calls: Sequence[KeptCall]) -> None:
         """Takes over calls whose caller has gone: when they are not stored in the end, they wait."""
         with self._changed:
             self._under_way += len(calls)
@@ -94,10 +95,11 @@ class Backlog:
                 self._changed.wait(left)
             return self.waiting + sum(self._dropped.values())
 
-    def _ended(self, calls: Sequence[KeptCall], future: Future[None]) -> None:
+    def _ended(self, calls: Sequence[KeptCall], future: Future[dict[str, Answered]]) -> None:
         with self._changed:
             self._under_way -= len(calls)
-        if future.cancelled() or future.exception() is not None:
+        # Cards that had been answered went out with the others, since nobody could say so in time.
+        if future.cancelled() or future.exception() is not None or future.result():
             self.add(calls)
         with self._changed:
             self._tell()

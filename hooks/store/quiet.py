@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hooks.store.database import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hooks.settings import Settings
     from hooks.store.issued import Answered
     from hooks.store.store import Store
+
+    Asking = Callable[[str, Sequence[str]], Mapping[str, Answered]]
 
 EXTENSION = "oncobone.quiet"
 TRACE = "org.oncobone.trace"
@@ -47,13 +49,19 @@ class Quiet:
             for card in cards
         }
 
-    def heard(self, tenant: str, keys: Mapping[str, str], cards: Sequence[Card]) -> list[Card]:
-        """Give the cards that are not quiet; while the store does not answer none is."""
+    def heard(
+        self, tenant: str, keys: Mapping[str, str], cards: Sequence[Card], ask: Asking | None = None
+    ) -> list[Card]:
+        """
+        Give the cards that are not quiet; while the store does not answer none is.
+
+        `ask` (None: the store) is given tenant and keys, and gives the newest answers that there were, by key.
+        """
         asked = [keys[card["uuid"]] for card in cards if self._may_be_quiet(card)]
         if not asked:
             return list(cards)
         try:
-            answers = self.store.answers(tenant, asked)
+            answers = (ask or self.store.answers)(tenant, asked)
         except StoreUnavailable:
             return list(cards)
         now = dt.datetime.now(dt.UTC)

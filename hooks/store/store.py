@@ -44,7 +44,7 @@ from hooks.store.database import (
     require_current,
     word_for,
 )
-from hooks.store.issued import FeedbackCount, FeedbackItem, FeedbackOutcome, card_rows
+from hooks.store.issued import Answered, FeedbackCount, FeedbackItem, FeedbackOutcome, card_rows
 from hooks.store.tables import as_text, audit_records, insert_of, write_checks
 from hooks.store.trail import KeptCall
 from hooks.store.used import SteadyClock, UsedTokens
@@ -127,15 +127,18 @@ class Store:
         """Appends audit records to the tenant's chain, in one transaction."""
         self.wait(self.hand_in([kept_call(tenant, record) for record in records]), CALL_PATIENCE)
 
-    def hand_in(self, calls: Sequence[KeptCall], *, insist: bool = False) -> Future[None]:
+    def hand_in(
+        self, calls: Sequence[KeptCall], *, unless: Sequence[str] = (), insist: bool = False
+    ) -> Future[dict[str, Answered]]:
         """
         Has calls written, in one transaction, and does not wait; the future says whether they are on the disk.
 
+        It gives the answers that cards of the quiet keys in `unless` were given, by key: with any, nothing is written.
         A store that is known to be down raises `StoreUnavailable`, unless one insists on trying.
         """
         if not insist:
             self._refuse_while_down()
-        job = Job(calls=calls)
+        job = Job(calls=calls, unless=unless)
         self._running().submit(job)
         return job.future
 
@@ -178,7 +181,7 @@ class Store:
             lambda connection: self._issued.add(connection, tenant, service_id, items, received_at), FEEDBACK_PATIENCE
         )
 
-    def answers(self, tenant: str, keys: Sequence[str]) -> dict[str, issued.Answered]:
+    def answers(self, tenant: str, keys: Sequence[str]) -> dict[str, Answered]:
         """Gives the newest answer that cards of each of these quiet keys were given, by key."""
         return self._run(lambda connection: self._issued.answers(connection, tenant, keys), CALL_PATIENCE, read=True)
 
@@ -308,11 +311,15 @@ class Store:
             self._running().on_line(connection),
             connection.begin(),
         ):
-            results = [job.work(connection) if job.work else None for job in jobs]
-            if calls := [call for job in jobs for call in job.calls]:
+            results = [job.work(connection) if job.work else self._answered(connection, job) for job in jobs]
+            unanswered = (job for job, found in zip(jobs, results, strict=True) if not (job.unless and found))
+            if calls := [call for job in unanswered for call in job.calls]:
                 self._trail.write(connection, self.chain, calls)
         self._state.pause_until = 0.0
         return results
+
+    def _answered(self, connection: Connection, job: Job) -> dict[str, Answered]:
+        return self._issued.answers(connection, job.calls[0].tenant, job.unless) if job.unless else {}
 
     def _refuse_while_down(self) -> None:
         if time.monotonic() < self._state.pause_until:

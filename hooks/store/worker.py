@@ -37,9 +37,14 @@ class GivenUpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work on the database and who waits for it: calls to be written, or something else to be done."""
+    """
+    One piece of work on the database and who waits for it: calls to be written, or something else to be done.
+
+    `unless`: the calls, all of one tenant, are not written where a card of one of these quiet keys was answered.
+    """
 
     calls: Sequence[KeptCall] = ()
+    unless: Sequence[str] = ()
     work: Callable[[Connection], Any] | None = None
     read: bool = False
     future: Future[Any] = field(default_factory=Future)
