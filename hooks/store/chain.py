@@ -43,7 +43,7 @@ class Chain:
     """Joins the records of a tenant, and hashes ids, with one key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod="sha256")  # each hash begins as a copy: the key is taken in once
         self.key_id = self._digest("key", "")[:16]
 
     def link(self, tenant: str, seq: int, previous: str, record: str) -> str:
@@ -64,7 +64,9 @@ class Chain:
 
     def _digest(self, purpose: str, text: str) -> str:
         # Hashed with its purpose, so that no id can be made to look like a link of the chain.
-        return hmac.digest(self._key, f"{purpose}\n{text}".encode("utf-8", "replace"), "sha256").hex()
+        made = self._keyed.copy()
+        made.update(f"{purpose}\n{text}".encode("utf-8", "replace"))
+        return made.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

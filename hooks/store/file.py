@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-BESIDE: Final = ("-wal", "-shm")
 OWNER_ALONE: Final = 0o600
 
 
@@ -32,6 +31,7 @@ class DatabaseFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._log, self._shared = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
         self._opened: _Identity | None = None
 
     def open(self) -> None:
@@ -42,7 +42,7 @@ class DatabaseFile:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ALONE))
             self._opened = _identity(self._path)
-        for path in (self._path, *map(self._beside, BESIDE)):
+        for path in (self._path, self._log, self._shared):
             # Somebody else's file is not ours to change; then it is not ours to write either, and SQLite says so.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 if path.stat().st_mode & 0o077:
@@ -58,15 +58,12 @@ class DatabaseFile:
 
     def log(self) -> tuple[int, int] | None:
         """Which file the write-ahead log is; None when there is none."""
-        return _identity(self._beside("-wal"))
+        return _identity(self._log)
 
     def check_log(self, known: tuple[int, int] | None) -> None:
         """Raises `FileChangedError` when the write-ahead log is not the one that a connection has been writing to."""
         if known is not None and self.log() != known:
             raise FileChangedError("the write-ahead log was deleted or replaced; stop the service to save it")
-
-    def _beside(self, suffix: str) -> Path:
-        return self._path.with_name(self._path.name + suffix)
 
 
 def _identity(path: Path) -> _Identity | None:
