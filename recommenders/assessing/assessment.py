@@ -186,10 +186,11 @@ def assess_case(
                 failed.append(topic.name)
                 continue
             verdicts |= {one.rule: one for one in found if speakers is None or one.recommender in speakers}
-        verdicts = {rule: _settled(case, verdict) for rule, verdict in verdicts.items()}
+        # once all topics have spoken
+        verdicts |= {rule: _settled(case, verdicts[rule]) for rule in case.superseded_rules if rule in verdicts}
         for verdict in verdicts.values():
             for advice in verdict.advices:
-                values.update(advice.values)
+                values |= advice.values
     return Assessment(case, case.hook, scope, verdicts, values, failed=tuple(failed))
 
 
@@ -197,18 +198,21 @@ def _verdicts(case: Case, topic: Topic, looked_at: Set[str]) -> Iterator[Verdict
     rules = topic.guidance.rules
     if not (case.whole or case.hook in ORDER_HOOKS or topic.concerns(case)):
         return
-    said: dict[str, dict[State, list[Advice]]] = {}
+    said: dict[str, list[tuple[State, Advice]]] = {}
     for advice in topic.rules(case):
-        if advice.rule in looked_at:
-            case.hear(advice, rules[advice.rule].supersedes)
+        rule = advice.rule
+        if rule in looked_at:
+            case.hear(advice, rules[rule].supersedes)
             state = state_of(advice)
-            if case.whole or state != "not met":  # most rules are not, and nobody asks for them
-                said.setdefault(advice.rule, {}).setdefault(state, []).append(advice)
+            if state != "not met" or case.whole:  # most rules are not, and nobody asks for them
+                said.setdefault(rule, []).append((state, advice))
+    at_order = case.hook in ORDER_HOOKS
     for rule in sorted(said, key=topic.guidance.place_of):
-        info, by_state = rules[rule], said[rule]
-        recommender: Recommender = "order-safety" if case.hook in ORDER_HOOKS else info.recommender
-        state = min(by_state, key=WEIGHTIEST.index) if len(by_state) > 1 else next(iter(by_state))
-        yield Verdict(rule, info, topic, recommender, state, tuple(by_state[state]), case.hook)
+        info, found = rules[rule], said[rule]
+        recommender: Recommender = "order-safety" if at_order else info.recommender
+        state = found[0][0] if len(found) == 1 else min((one for one, _ in found), key=WEIGHTIEST.index)
+        advices = tuple([advice for one, advice in found if one == state])
+        yield Verdict(rule, info, topic, recommender, state, advices, case.hook)
 
 
 def _kinds_at_hand(case: Case) -> frozenset[OrderKind]:
@@ -240,7 +244,7 @@ def _looked_at(
 def state_of(advice: Advice) -> State:
     """Tell what became of one advice by itself."""
     truth = advice.truth
-    if truth is True:
+    if truth:
         return "superseded" if advice.superseded else "fired"
     if truth is None:
         return "undecided"

@@ -10,7 +10,7 @@ import msgspec
 
 from recommenders.patient import derived
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, known
-from recommenders.vocabulary.logic import NO, YES, Criterion, Joined, Logical, Truth, both, turned
+from recommenders.vocabulary.logic import NO, YES, Criterion, Joined, Logical, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -217,7 +217,10 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def truth(self) -> Truth:
         """Whether the rule's condition as a whole holds; to ask this makes no tree."""
         because = self.because.holds
-        return because if because is False or self.unless is NO else both(because, turned(self.unless.holds))
+        if because is False or self.unless is NO:
+            return because
+        unless = self.unless.holds
+        return False if unless else because if unless is False else None
 
     @property
     def whole(self) -> Criterion:
@@ -342,11 +345,17 @@ class Case:
         loudest = self._loudest(rule)
         return NO if loudest is None else loudest.whole
 
+    @property
+    def superseded_rules(self) -> Iterable[str]:
+        """The rules that a rule heard in this call may supersede."""
+        return self._superseded_by
+
     def is_superseded(self, rule: str) -> bool:
         """Tell whether a rule that supersedes this one holds in this call (as far as heard)."""
-        if rule not in self._superseded_by:
+        gravers = self._superseded_by.get(rule)
+        if gravers is None:
             return False
-        loudest = (self._loudest(other) for other in self._superseded_by[rule])
+        loudest = [self._loudest(graver) for graver in gravers]
         return any(said is not None and said.truth is True for said in loudest)
 
     def fired(self, rule: str) -> Criterion:
@@ -355,14 +364,18 @@ class Case:
 
         Unknown while that rule is undecided, with what it lacks: nobody can say then that it did not fire.
         """
-        said = self._loudest(rule) if rule in self._said else None
-        if said is None or said.truth is False or self.is_superseded(rule):
+        said = self._loudest(rule)
+        truth = None if said is None else said.truth
+        if said is None or truth is False or self.is_superseded(rule):
             return NO
-        return YES if said.truth else Joined(None, "any", (said.whole,))
+        return YES if truth else Joined(None, "any", (said.whole,))
 
     def _loudest(self, rule: str) -> Advice | None:
         """What a rule said earlier in this call: the first that holds, else the first that may."""
-        said = [advice for advice in self._said.get(rule, ()) if not advice.superseded]
+        heard = self._said.get(rule)
+        if heard is None:
+            return None
+        said = [advice for advice in heard if not advice.superseded] if len(heard) > 1 or heard[0].superseded else heard
         return said[0] if len(said) == 1 else max(said, key=_weight, default=None)
 
     def advices(self, rule: str) -> Iterator[Advice]:

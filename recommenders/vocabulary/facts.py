@@ -222,8 +222,7 @@ class Finding(Fact, Logical, frozen=True, kw_only=True):
         value = self.value
         if isinstance(value, str):
             raise TypeError(f"{self.name} holds one word of a list; ask `.one_of(…)`, not whether it is so.")
-        holds = value if self.reason is None else None
-        return Condition(self.name, "is", True, self, holds)
+        return Condition(self.name, "is", True, self, value if self.reason is None else None)
 
     def is_(self, word: str) -> Criterion:
         """Tell whether it is this word."""

@@ -91,15 +91,13 @@ class Criterion(msgspec.Struct, Logical, frozen=True, eq=False, gc=False):
 
     def __and__(self, other: Logical) -> Criterion:
         two = other.criterion()
-        one, another = self.holds, two.holds  # as `both`, of which a call has hundreds
-        holds = False if one is False or another is False else None if one is None or another is None else True
-        return Joined(holds, "all", (self, two))
+        one, another = self.holds, two.holds
+        return Joined(another if one else False if another is False else one, "all", (self, two))
 
     def __or__(self, other: Logical) -> Criterion:
         two = other.criterion()
         one, another = self.holds, two.holds
-        holds = True if one is True or another is True else None if one is None or another is None else False
-        return Joined(holds, "any", (self, two))
+        return Joined(another if one is False else one or another or None, "any", (self, two))
 
     def __invert__(self) -> Criterion:
         holds = self.holds
@@ -219,15 +217,6 @@ NO = Joined(False, "given")
 _OPEN = Joined(None, "given")
 
 
-def both(one: Truth, two: Truth) -> Truth:
-    return False if one is False or two is False else None if one is None or two is None else True
-
-
-def turned(one: Truth) -> Truth:
-    """Kleene's not."""
-    return None if one is None else not one
-
-
 def leaf(condition: Condition) -> Criterion:
     """Give the criterion that a condition is."""
     return condition
@@ -240,16 +229,26 @@ def given(holds: Truth) -> Criterion:
 
 def all_of(parts: Iterable[Logical]) -> Criterion:
     """Join by and; over nothing it is yes."""
-    criteria = tuple([part.criterion() for part in parts])
-    truths = [part.holds for part in criteria]
-    return Joined(False if False in truths else None if None in truths else True, "all", criteria)
+    criteria: list[Criterion] = []
+    holds: Truth = True
+    for part in parts:
+        criterion = part.criterion()
+        criteria.append(criterion)
+        one = criterion.holds
+        holds = one if holds else False if one is False else holds
+    return Joined(holds, "all", tuple(criteria))
 
 
 def any_of(parts: Iterable[Logical]) -> Criterion:
     """Join by or; over nothing it is no."""
-    criteria = tuple([part.criterion() for part in parts])
-    truths = [part.holds for part in criteria]
-    return Joined(True if True in truths else None if None in truths else False, "any", criteria)
+    criteria: list[Criterion] = []
+    holds: Truth = False
+    for part in parts:
+        criterion = part.criterion()
+        criteria.append(criterion)
+        one = criterion.holds
+        holds = one if holds is False else holds or one or None
+    return Joined(holds, "any", tuple(criteria))
 
 
 def at_least(count: int, parts: Iterable[Logical]) -> Criterion:
