@@ -23,7 +23,10 @@ from hooks.configuration import load
 from hooks.reference.samples import request_for, samples
 from hooks.services import find_services
 from hooks.views import Desk
-from recommenders.assessing.assessment import assess
+from recommenders.assessing.assessment import assess, seen_at
+from recommenders.assessing.safety import as_read, seen_at_order
+from recommenders.patient.derived import derive
+from recommenders.patient.recency import as_seen
 from recommenders.vocabulary.dictionary import DICTIONARY, Facts
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, exactly, replace, stated
 from recommenders.vocabulary.records import Course, Courses, Dose, Event, Lesion, Lesions, Order
@@ -160,6 +163,16 @@ def drawn(chance: random.Random) -> Facts:
         for _ in range(chance.choice([0, 0, 1]))
     )
     return replace(facts.with_facts(changes), courses=Courses(items=courses), lesions=Lesions(lesions), sre=events)
+
+
+def test_what_is_not_too_old_for_an_order_follows_there_as_it_followed_at_the_chart() -> None:
+    """What is suggested is judged on the chart's own facts then, without working them out again."""
+    charts = [seen_at(one.facts, "patient-view") for one in load_all()]
+    charts += [seen_at(drawn(random.Random(seed)), "patient-view") for seed in range(300)]
+    alike = [chart for chart in charts if seen_at_order(chart) is chart]
+    assert len(alike) > len(charts) / 4
+    for chart in alike:
+        assert derive(as_seen(as_read(chart), "order")) == chart
 
 
 def shown(found: Assessment) -> set[str]:

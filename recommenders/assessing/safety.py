@@ -6,11 +6,12 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from recommenders.assessing.assessment import assess_case, seen_at
+from recommenders.assessing.assessment import assess_case
 from recommenders.assessing.topics import TOPICS
+from recommenders.patient import derived, recency
 from recommenders.patient.advice import ChangedOrder, ChartAlone, ProposedMedication
 from recommenders.patient.precautions import calcium_too_high_for_supplements, jaw_at_risk
-from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.dictionary import BLANK
 from recommenders.vocabulary.facts import exactly, replace, stated
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.records import DENOSUMAB, Order
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from recommenders.assessing.assessment import Assessment
     from recommenders.patient.advice import Case, Item
+    from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Fact
     from recommenders.vocabulary.records import OrderKind
 
@@ -236,7 +238,17 @@ def _may_stop() -> frozenset[str]:
 
 def _at_order(case: Case) -> ChartAlone:
     """The chart as it will count when the suggested order is signed; the same for every suggestion."""
-    return ChartAlone(seen_at(_as_read(case.facts), "order-sign", case.site), "order-sign", case.site)
+    site = case.site
+    if case.guidance_day != case.facts.as_of:
+        return ChartAlone(derived.derive(recency.as_seen(as_read(case.facts), "order", site), site), "order-sign", site)
+    return ChartAlone(seen_at_order(case.facts, site), "order-sign", site)
+
+
+def seen_at_order(facts: Facts, site: Mapping[str, Decimal] | None = None) -> Facts:
+    """Give facts that are seen at the chart as they count at an order: the very same where nothing is too old there."""
+    read = as_read(facts)
+    seen = recency.as_seen(read, "order", site)
+    return facts if seen is read else derived.derive(seen, site)
 
 
 def _stops(assessment: Assessment) -> set[str]:
@@ -248,16 +260,18 @@ def _stops(assessment: Assessment) -> set[str]:
     }
 
 
-def _as_read(facts: Facts) -> Facts:
+_CALCULATED = frozenset({"calculated", "uncorrected"})
+
+
+def as_read(facts: Facts) -> Facts:
     """
     Give the facts without what was calculated from others.
 
     They were worked out with the windows of another hook: at signing a weight of two months ago is too old,
     and so is the clearance that came of it.
     """
-    blank = Facts(as_of=facts.as_of)
     paths = ("lab.crcl", "lab.ca_corr", "patient.bsa")
-    calculated = [path for path in paths if {"calculated", "uncorrected"} & set(facts.fact(path).flags)]
+    calculated = [path for path in paths if not _CALCULATED.isdisjoint(facts.fact(path).flags)]
     if "lab.ca_corr" in calculated:
         calculated.append("lab.ca_corr_mg_dl")
-    return facts.with_facts({path: blank.fact(path) for path in calculated})
+    return facts.with_facts({path: BLANK.fact(path) for path in calculated}) if calculated else facts

@@ -10,7 +10,7 @@ from recommenders.patient.cancer import any_cancer
 from recommenders.patient.inputs import bounds_of, flags_of, newest_day, resources_of, unknown_for
 from recommenders.patient.light_chains import light_chain_facts
 from recommenders.vocabulary import formulas
-from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.dictionary import BLANK
 from recommenders.vocabulary.facts import Fact, Finding, Reading, exactly, replace, round_half_up, stated
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import Truth, any_of, documented
@@ -18,6 +18,8 @@ from recommenders.vocabulary.logic import Truth, any_of, documented
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.fact_groups import CytogeneticFacts
     from recommenders.vocabulary.guidance import Limits
     from recommenders.vocabulary.records import Lesion
 
@@ -66,12 +68,11 @@ def safest(
     }
     if all(changes[path] is facts.fact(path) for path in changes):
         return facts
-    blank = Facts(as_of=facts.as_of)
-    renewed: dict[str, Fact] = {path: blank.fact(path) for path in ("lab.ca_corr_mg_dl", "lab.creatinine_rise")}
+    renewed: dict[str, Fact] = {path: BLANK.fact(path) for path in ("lab.ca_corr_mg_dl", "lab.creatinine_rise")}
     if not any("corrected-by-laboratory" in flag for flag in facts.lab.ca_corr.flags):
-        renewed["lab.ca_corr"] = blank.lab.ca_corr
+        renewed["lab.ca_corr"] = BLANK.lab.ca_corr
     if "reported" not in facts.lab.crcl.flags:
-        renewed["lab.crcl"] = blank.lab.crcl
+        renewed["lab.crcl"] = BLANK.lab.crcl
     return derive(facts.with_facts(changes | renewed), site, guidance_day)
 
 
@@ -125,7 +126,7 @@ def _clearance(facts: Facts) -> Reading:
         or (reported.date is not None and reported.date > creatinine.date)
     ):
         return reported
-    blank = Facts(as_of=facts.as_of).lab.crcl
+    blank = BLANK.lab.crcl
     if age.is_known and age.low is not None and age.low < 18:
         return replace(blank, reason="not-applicable")
     if sex.is_known and sex.value not in {"male", "female"}:
@@ -234,8 +235,7 @@ def _disease(facts: Facts, limits: Limits) -> dict[str, Fact]:
         if not known_extent and facts.is_cut("observations", "procedures"):
             found["dx.isolated_stated"] = dx.isolated_stated.forget("list-cut")
     if not cyto.high_risk_riss.is_known:
-        parts = (cyto.del17p, cyto.t4_14, cyto.t14_16)
-        found["cyto.high_risk_riss"] = _or_finding(cyto.high_risk_riss, *parts)
+        found["cyto.high_risk_riss"] = _HIGH_RISK_UNKNOWN if cyto is BLANK.cyto else _high_risk(cyto)
     if not mm.phase.is_known and mm.phase.reason == "missing":
         recent_onset = mm.onset_date.within(limits.newly_diagnosed, facts.as_of)
         if (recent_onset & dx.mm & ~mm.ever_antimyeloma).yes:
@@ -322,10 +322,18 @@ def _finding(blank: Finding, holds: Truth, *inputs: Fact) -> Finding:
     )
 
 
+def _high_risk(cyto: CytogeneticFacts) -> Finding:
+    return _or_finding(cyto.high_risk_riss, cyto.del17p, cyto.t4_14, cyto.t14_16)
+
+
 def _or_finding(blank: Finding, *parts: Finding) -> Finding:
     holds = any_of(parts).holds
     deciding = [part for part in parts if part.value is True] or list(parts)
     return _finding(blank, holds, *deciding)
+
+
+_HIGH_RISK_UNKNOWN = _high_risk(BLANK.cyto)
+"""What follows where nothing is told of cytogenetics."""
 
 
 def _sarcoma_setting(facts: Facts) -> str | None:
@@ -345,11 +353,10 @@ def _judgements(facts: Facts, limits: Limits) -> dict[str, Fact]:
     """Findings that follow from laboratory values, and pain from the worst lesion."""
     dx, lab, clin, bone = facts.dx, facts.lab, facts.clin, facts.bone
     found: dict[str, Fact] = {}
-    malignant = any_cancer(facts)
-    high = lab.ca_corr > limits.hypercalcaemia
+    high = (lab.ca_corr > limits.hypercalcaemia).yes
     for path, own, holds in (
-        ("dx.hypercalcaemia_malignancy", dx.hypercalcaemia_malignancy, (high & malignant).yes),
-        ("clin.hypercalcaemia", clin.hypercalcaemia, high.yes),
+        ("dx.hypercalcaemia_malignancy", dx.hypercalcaemia_malignancy, high and any_cancer(facts).yes),
+        ("clin.hypercalcaemia", clin.hypercalcaemia, high),
     ):
         if holds and own.value is not True:
             how = {"date": lab.ca_corr.date, "resources": lab.ca_corr.resources, "flags": ("calculated",)}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recommenders.patient.inputs import bounds_of, flags_of, newest_day, resources_of
-from recommenders.vocabulary.dictionary import Facts
+from recommenders.vocabulary.dictionary import BLANK
 from recommenders.vocabulary.facts import Fact, Reading, replace
+
+if TYPE_CHECKING:
+    from recommenders.vocabulary.dictionary import Facts
+    from recommenders.vocabulary.fact_groups import MyelomaFacts
 
 ENDLESS_RATIO = Decimal(10**9)
 """The upper end of a light chain ratio that is only known from below."""
@@ -153,7 +157,10 @@ def involved_chain(kappa: Reading, lambda_: Reading, ratio: Reading, blank: Read
 
 def light_chain_facts(facts: Facts) -> dict[str, Fact]:
     """Give the involved ratio and the involved chain, where they are not known already."""
-    mm = facts.mm
+    return _OF_NOTHING if facts.mm is BLANK.mm else _light_chain_facts(facts.mm)
+
+
+def _light_chain_facts(mm: MyelomaFacts) -> dict[str, Fact]:
     ratio = light_chain_ratio(mm.kappa, mm.lambda_, mm.flc_ratio_kl)
     found: dict[str, Fact] = {}
     if not mm.flcr.is_known:
@@ -161,3 +168,7 @@ def light_chain_facts(facts: Facts) -> dict[str, Fact]:
     if not mm.flc_involved.is_known:
         found["mm.flc_involved"] = involved_chain(mm.kappa, mm.lambda_, ratio, mm.flc_involved)
     return found
+
+
+_OF_NOTHING = _light_chain_facts(BLANK.mm)
+"""What follows where nothing is told of myeloma."""

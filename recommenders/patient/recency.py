@@ -12,7 +12,7 @@ from recommenders.vocabulary.guidance import CHART_HOOKS, GuidanceError
 from recommenders.vocabulary.records import Lesion, Lesions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
     from recommenders.vocabulary.guidance import Hook
@@ -60,7 +60,8 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
     """
     Give the facts as they count today: what is older than its window is unknown (`stale`), or history.
 
-    A fact without a usable date is stale; a finding that only ages into history counts when undated.
+    The very same facts where nothing is too old. A fact without a usable date is stale; a finding that only ages into
+    history counts when undated.
     """
     limits = windows(setting, site)
     child = _is_child(facts)
@@ -76,10 +77,13 @@ def as_seen(facts: Facts, setting: Setting, site: Mapping[str, Decimal] | None =
     changes |= _baseline(facts, int(limits["mm.b2m"]))
     seen = facts.with_facts(changes) if changes else facts
     parts: dict[str, Any] = {}
-    if facts.lesions.items or not facts.lesions.whole:
-        parts["lesions"] = _lesions_seen(facts, limits)
-    if facts.studies:
-        parts["studies"] = tuple(_study_seen(study, limits, facts.as_of) for study in facts.studies)
+    if facts.lesions.items:
+        count_for = _lesion_windows(limits)
+        lesions = tuple([_lesion_seen(one, count_for, facts.as_of) for one in facts.lesions])
+        if lesions != facts.lesions.items:
+            parts["lesions"] = Lesions(lesions, whole=facts.lesions.whole)
+    if (studies := tuple([_study_seen(one, limits, facts.as_of) for one in facts.studies])) != facts.studies:
+        parts["studies"] = studies
     if changes:
         parts["series"] = _with_stale(facts, changes)
     return replace(seen, **parts) if parts else seen
@@ -137,10 +141,12 @@ def _baseline(facts: Facts, days: int) -> dict[str, Fact]:
     places = {"mm.b2m": "mm.b2m", "mm.baseline_albumin": "lab.albumin", "mm.baseline_ldh": "lab.ldh"}
     span = dt.timedelta(int(GUIDANCE.tables["baseline"]["days_around_onset"]))
     for path, source in places.items():
-        own = facts.fact(path)
+        own, other, earlier = facts.fact(path), facts.fact(source), facts.series.get(source, ())
+        if not (own.is_known or other.is_known or earlier or own.reason == "contradictory"):
+            continue
         blank = DICTIONARY[path]
-        candidates = [r for r in facts.series.get(source, ()) if r.is_known]
-        candidates += [r for r in (own, facts.fact(source)) if isinstance(r, Reading) and r.is_known]
+        candidates = [r for r in earlier if r.is_known]
+        candidates += [r for r in (own, other) if isinstance(r, Reading) and r.is_known]
         dated = [r for r in candidates if r.date is not None]
         if onset.is_known and onset.date is not None:
             near = [r for r in dated if abs(r.date - onset.date) <= span]  # type: ignore[operator] # dated
@@ -161,21 +167,28 @@ SEEN = "lesions[].seen"
 """The window of a lesion as a whole: seen so long ago and never again, nobody knows whether it is there still."""
 
 
-def _lesions_seen(facts: Facts, limits: Mapping[str, int]) -> Lesions:
-    seen: list[Lesion] = []
-    for lesion in facts.lesions:
-        changes: dict[str, Any] = {}
-        if lesion.date is not None and facts.as_of - lesion.date > dt.timedelta(limits[SEEN]):
-            changes["old"] = True
-        for path, days in limits.items():
-            if path.startswith("lesions[]") and path != SEEN:
-                for name in _components(path):
-                    fact: Fact = getattr(lesion, name)
-                    day = fact.date or lesion.date
-                    if fact.is_known and (day is None or facts.as_of - day > dt.timedelta(days)):
-                        changes[name] = fact.forget("stale" if day is not None else "undated")
-        seen.append(replace(lesion, **changes) if changes else lesion)
-    return Lesions(tuple(seen), whole=facts.lesions.whole)
+def _lesion_windows(limits: Mapping[str, int]) -> tuple[tuple[str, dt.timedelta], ...]:
+    """Give each part of a lesion that has a window, with it; "" is the lesion as a whole."""
+    return tuple(
+        (name, dt.timedelta(days))
+        for path, days in limits.items()
+        if path.startswith("lesions[]")
+        for name in (("",) if path == SEEN else _components(path))
+    )
+
+
+def _lesion_seen(lesion: Lesion, count_for: Iterable[tuple[str, dt.timedelta]], as_of: dt.date) -> Lesion:
+    changes: dict[str, Any] = {}
+    for name, longest in count_for:
+        if not name:
+            if lesion.date is not None and as_of - lesion.date > longest:
+                changes["old"] = True
+            continue
+        fact: Fact = getattr(lesion, name)
+        day = fact.date or lesion.date
+        if fact.is_known and (day is None or as_of - day > longest):
+            changes[name] = fact.forget("stale" if day is not None else "undated")
+    return replace(lesion, **changes) if changes else lesion
 
 
 def _components(path: str) -> tuple[str, ...]:

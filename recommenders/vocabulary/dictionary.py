@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import compress
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -51,7 +53,7 @@ from recommenders.vocabulary.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,11 +142,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         for name, (blank, _) in _GROUPS.items():
             group = getattr(self, name)
             if group is not blank:
-                kind: type = type(group)
-                attributes, values = parts_of(kind)
-                for attribute, fact, untouched in zip(attributes, values(group), values(blank), strict=True):
-                    if fact is not untouched:
-                        yield f"{name}.{attribute}", fact
+                paths, values, untouched = _BLANKS[name]
+                facts = values(group)
+                yield from compress(zip(paths, facts, strict=True), map(is_not, facts, untouched))
 
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
         """Yield each dictionary entry with this patient's fact, known or not, in dictionary order."""
@@ -153,13 +153,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             yield spec, getattr(getattr(self, group), attribute)
 
 
-_BLANK = Facts(as_of=dt.date.min)
+BLANK = Facts(as_of=dt.date.min)
+"""Facts of which nothing is told; what a chart says nothing of has the very same groups."""
+
 _GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
     name: (blank, blank.__struct_fields__)
     for name in Facts.__struct_fields__
-    if isinstance(blank := getattr(_BLANK, name), msgspec.Struct)
+    if isinstance(blank := getattr(BLANK, name), msgspec.Struct)
 }
 """The groups of facts by name: the blank one, which every patient of whom nothing is told shares, and its facts."""
+
+
+def _blanks() -> dict[str, tuple[tuple[str, ...], Callable[[object], tuple[Fact, ...]], tuple[Fact, ...]]]:
+    found = {}
+    for name, (blank, attributes) in _GROUPS.items():
+        kind: type = type(blank)
+        _, values = parts_of(kind)
+        found[name] = tuple(f"{name}.{attribute}" for attribute in attributes), values, values(blank)
+    return found
+
+
+_BLANKS = _blanks()
+"""Of each group the paths of its facts, what reads all of them at once, and what they are where nothing is told."""
 
 
 def _dictionary() -> tuple[dict[str, FactSpec], dict[str, tuple[str, str]]]:
