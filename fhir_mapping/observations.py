@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,11 +63,13 @@ class ObservationReader:
     def element(self, candidate: Candidate) -> Mapping[str, Any] | None:
         """Give what holds the candidate's value: the Observation, or one of its components."""
         resource = self.copy_of(candidate)
-        if resource is None or candidate.part is None:
-            return resource
+        return resource if resource is None or candidate.part is None else self._part_of(resource, candidate.part)
+
+    @staticmethod
+    def _part_of(resource: Mapping[str, Any], number: int) -> Mapping[str, Any] | None:
         components = resource.get("component", ())
-        if candidate.part < len(components) and isinstance(components[candidate.part], dict):
-            part: Mapping[str, Any] = components[candidate.part]
+        if number < len(components) and isinstance(components[number], dict):
+            part: Mapping[str, Any] = components[number]
             return part
         return None
 
@@ -79,7 +80,7 @@ class ObservationReader:
             flags.append("local-code")
         elif candidate.slot.rank == 4:
             flags.append("from-text")
-        if any(_is_person(performer) for performer in resource.get("performer", ())):
+        if resource.get("performer"):  # of those only people are read
             flags.append("reported")
         return replace(
             fact,
@@ -105,7 +106,9 @@ class ObservationReader:
     def _over(self, days: Days, read: Callable[[Candidate], Fact | None], *, highest: bool) -> Iterator[Fact]:
         for group in one_time.by_time(days):
             told = self._told(group, read)
-            if told:
+            if len(told) == 1 and told[0][1].is_known:
+                yield told[0][1]
+            elif told:
                 yield one_time.settled(told, self.notes, highest=highest, resource_of=self.copy_of)
 
     def _told(
@@ -152,8 +155,9 @@ class ObservationReader:
         """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""
         if fact is None:
             return
-        kinds = {name.partition("/")[0] for name in fact.resources}
-        if any(self.context.may_be_newer(kind, fact.date) for kind in kinds):
+        if self.context.cut and any(
+            self.context.may_be_newer(name.partition("/")[0], fact.date) for name in fact.resources
+        ):
             fact = fact.forget("list-cut")
         self.changes[path] = fact
         self.used += self._provenance(path, fact, candidates)
@@ -164,7 +168,7 @@ class ObservationReader:
             if candidate.item.name not in fact.resources:
                 continue
             element = self.element(candidate) or {}
-            value = next((name for name in sorted(element) if name.startswith("value")), "")
+            value = min([name for name in element if name.startswith("value")], default="")
             place = "" if candidate.part is None else f"component[{candidate.part}]"
             unit = fact.sent_unit if isinstance(fact, Reading) else None
             found.append(
@@ -244,8 +248,11 @@ class ObservationReader:
         """Give the function that reads one candidate by a rule."""
 
         def read(candidate: Candidate) -> Fact | None:
-            resource, element = self.copy_of(candidate), self.element(candidate)
-            if resource is None or element is None:
+            resource = self.copy_of(candidate)
+            if resource is None:
+                return None
+            element = resource if candidate.part is None else self._part_of(resource, candidate.part)
+            if element is None:
                 return None
             fact: Reading | None
             if rule.reader:
@@ -400,11 +407,6 @@ def _behind(rule: ReadingRule, slot: Slot) -> int:
 
 
 _PAIN_ORDER = {"72514-3": 0, "38208-5": 2, "38214-3": 3, "38221-8": 4}
-
-
-def _is_person(performer: object) -> bool:
-    reference = performer.get("reference") if isinstance(performer, dict) else None
-    return isinstance(reference, str) and re.search(r"(?:^|/)(?:Patient|RelatedPerson)/", reference) is not None
 
 
 _HAEMOLYSED = compiled(r"ha?emoly[sz]|溶血")

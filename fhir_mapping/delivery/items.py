@@ -60,7 +60,8 @@ class Item(msgspec.Struct, eq=False, gc=False):
                 notes.spend(self.kind, self.raw, self._words())
                 without = _NOTHING if self.ranged or self.kind != "Observation" else _RANGE
                 respelled: list[str] = []
-                self._copy = readable(exact.whole(self.raw), timezone, without=without, respelled=respelled)
+                resource, neat = exact.neatly(self.raw)
+                self._copy = readable(resource, timezone, without=without, respelled=respelled, neat=neat)
                 for element in respelled:
                     notes.add(self.name, f"date-respelled: {element} is not written as FHIR has it")
             except ResourceFaultError as error:

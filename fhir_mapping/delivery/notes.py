@@ -39,6 +39,9 @@ class Notes:
         self._nameless: Counter[tuple[str, str]] = Counter()
         self._counts: Counter[str] = Counter()
         self._left = exact.MAX_WORK_OF_A_CALL
+        self._uncounted: list[tuple[str, msgspec.Raw | bytes]] = []
+        self._at_most = 0
+        """More than the work of what is uncounted."""
         self._heard: set[tuple[str, ...]] = set()
 
     def add(self, resource: str, reason: str) -> None:
@@ -67,12 +70,16 @@ class Notes:
 
         Raises `ResourceFaultError` when a call has had its share.
         """
-        self._left -= exact.work_of_a_call(kind, raw)
         if words and words not in self._heard:
             self._heard.add(words)
             self._left -= exact.NEW_WORDS
-        if self._left < 0:
-            raise ResourceFaultError("too-long: this call holds more than can be read in its time")
+        self._uncounted.append((kind, raw))
+        self._at_most += exact.most_work_of_a_call(kind, raw)
+        if self._at_most > self._left:  # most calls are so far from it that nothing need be counted
+            self._left -= sum(exact.work_of_a_call(*one) for one in self._uncounted)
+            self._uncounted, self._at_most = [], 0
+            if self._left < 0:
+                raise ResourceFaultError("too-long: this call holds more than can be read in its time")
 
     def sorted(self) -> tuple[Note, ...]:
         """Give all notes in a fixed order; of each reason the first hundred by name, then a count."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from fhir_mapping.delivery.checking import check_of
 from fhir_mapping.delivery.shapes import ELEMENTS
 from fhir_mapping.delivery.tidying import PERIOD, Tidy, a_day, a_time
+from fhir_mapping.delivery.usual import usual_copy
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.exact import ResourceFaultError
 
@@ -26,12 +27,13 @@ def readable(
     *,
     without: frozenset[str] = frozenset(),
     respelled: list[str] | None = None,
+    neat: bool = False,
 ) -> dict[str, Any]:
     """
     Give the tidy, validated copy of a resource with only the elements that are read, and its type and id.
 
     `without` names elements that this time nobody reads; `respelled` gathers those whose date is not written as FHIR
-    has it.
+    has it. With `neat` there is nothing to take away from its texts (see `exact.neatly`), as in most resources.
 
     Tolerated: one object for a list, a time without zone (local), a number for a code, blanks, a missing
     subject. Raises `ResourceFaultError` with the path of the faulty element, without its value.
@@ -40,8 +42,10 @@ def readable(
     elements = ELEMENTS.get(kind)
     if elements is None:
         raise ResourceFaultError(f"{kind} is not read")
-    copy = _tidied(resource, kind, elements, timezone, without, respelled)
-    _validate(kind, copy)
+    copy = usual_copy(kind, resource, timezone, without) if neat else None
+    if copy is None:
+        copy = _tidied(resource, kind, elements, timezone, without, respelled)
+        _validate(kind, copy)
     number = resource.get("id")
     if isinstance(number, str | int) and not isinstance(number, bool):
         copy["id"] = str(number)

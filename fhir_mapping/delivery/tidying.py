@@ -220,7 +220,12 @@ def people(value: object, timezone: dt.tzinfo) -> object:
     """Keep those references that name the patient or a relative: a result they reported themselves."""
     listed = value if isinstance(value, list) else [value]
     found = [kept for one in listed if isinstance(kept := a_reference(one, timezone), dict)]
-    return [one for one in found if _PERSON.search(str(one.get("reference")))] or None
+    return [one for one in found if is_person(str(one.get("reference")))] or None
+
+
+def is_person(reference: str) -> bool:
+    """Tell whether a reference is to the patient or to a relative."""
+    return _PERSON.search(reference) is not None
 
 
 _PERSON = re.compile(r"(?:^|/)(?:Patient|RelatedPerson)/")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import code_text, codings, texts_of
-from fhir_mapping.terms.exact import is_number
+from fhir_mapping.terms.exact import is_number, number
 from fhir_mapping.words.fold import compiled, fold
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def own_range(
 
     Several ranges that nothing tells apart (other sex or age) are no range; there is never a default.
     """
-    entries = [entry for entry in observation.get("referenceRange", ()) if isinstance(entry, dict) and _normal(entry)]
+    entries = [entry for entry in observation.get("referenceRange", ()) if isinstance(entry, dict)]
+    entries = [entry for entry in entries if "type" not in entry or _normal(entry)]
     plain = [entry for entry in entries if not entry.get("appliesTo") and not entry.get("age")]
     if not plain and sex in _SEX:
         plain = [entry for entry in entries if _applies(entry, sex) and not entry.get("age")]
@@ -63,9 +64,7 @@ def _limits(
             found.append(None)
             continue
         unit = units.ucum(end, context.site.unit_aliases)
-        found.append(
-            _in_unit(Decimal(str(end["value"])), unit if unit != "" else reading.sent_unit or "", rule, reading)
-        )
+        found.append(_in_unit(number(end["value"]), unit if unit != "" else reading.sent_unit or "", rule, reading))
     if found != [None, None] or not isinstance(entry.get("text"), str):
         return found[0], found[1]
     return _limits_in_words(entry["text"], reading, rule)
@@ -85,6 +84,6 @@ def _limits_in_words(said: str, reading: Reading, rule: ReadingRule) -> tuple[De
     return None, None
 
 
-def _in_unit(number: Decimal, unit: str | None, rule: ReadingRule, reading: Reading) -> Decimal | None:
-    converted = units.convert(number, unit, reading.unit, rule.analyte)
+def _in_unit(value: Decimal, unit: str | None, rule: ReadingRule, reading: Reading) -> Decimal | None:
+    converted = units.convert(value, unit, reading.unit, rule.analyte)
     return converted.value if converted else None

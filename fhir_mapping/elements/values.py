@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fhir_mapping.terms import dictionary, units
+from fhir_mapping.terms import dictionary, exact, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import grades, results
@@ -88,13 +88,12 @@ def number_of(
 
 
 def _from_quantity(quantity: Mapping[str, Any], context: ReadingContext) -> Number:
-    value = Decimal(str(quantity["value"]))
-    unit = units.ucum(quantity, context.site.unit_aliases)
-    shown = units.shown(quantity, context.site.unit_aliases)
+    unit, shown, worded = units.written(quantity, context.site.unit_aliases)
     comparator = quantity.get("comparator")
     written = f"{comparator or ''}{quantity['value']} {shown}".strip()
-    number = _compared(value, comparator if isinstance(comparator, str) else "", unit, written)
-    worded = units.ucum({"unit": quantity.get("unit")}, context.site.unit_aliases)
+    number = _compared(
+        exact.number(quantity["value"]), comparator if isinstance(comparator, str) else "", unit, written
+    )
     return replace(number, worded=worded) if worded and worded != unit else number
 
 
@@ -113,8 +112,8 @@ def _from_range(given: Mapping[str, Any], context: ReadingContext) -> Number | R
         return "no-value"
     spelled = {units.ucum(end, context.site.unit_aliases) for end in ends} - {""}
     unit = spelled.pop() if len(spelled) == 1 else "" if not spelled else None
-    least = Decimal(str(low["value"])) if isinstance(low, dict) and low in ends else None
-    most = Decimal(str(high["value"])) if isinstance(high, dict) and high in ends else None
+    least = exact.number(low["value"]) if isinstance(low, dict) and low in ends else None
+    most = exact.number(high["value"]) if isinstance(high, dict) and high in ends else None
     shown = next((said for end in ends if (said := units.shown(end, context.site.unit_aliases))), "")
     edges = f"{'' if least is None else least}–{'' if most is None else most}"
     return Number(least, most, unit, written=f"{edges} {shown}".strip())
@@ -219,10 +218,11 @@ def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
     sent: dict[str, Any] = {"sent": as_sent(number), "flags": number.flags}
     if number.unit == OWN_UNIT:
         return replace(blank, low=Decimal(0), high=Decimal(0), reason=None, **sent)
-    exact = number.low if number.low is not None and number.low == number.high else None
-    sent |= {"sent_value": exact, "sent_unit": number.unit or None}
+    is_one = number.low is number.high
+    is_exact = is_one or number.low == number.high
+    sent |= {"sent_value": number.low if is_exact else None, "sent_unit": number.unit or None}
     ends: list[Decimal | None] = []
-    for end in (number.low, number.high):
+    for end in (number.low,) if is_one else (number.low, number.high):
         if end is None:
             ends.append(None)
             continue
@@ -234,10 +234,11 @@ def measured(number: Number, rule: ReadingRule, blank: Reading) -> Reading:
             if as_worded is None or as_worded.value != converted.value:
                 sent["flags"] = tuple(dict.fromkeys((*number.flags, "unit-differs")))
         ends.append(converted.value)
-    if any(end is not None and not rule.low <= end <= rule.high for end in ends):
-        return replace(blank, reason="implausible", **sent)
-    low, high = ends
-    if low is not None and high is not None and low > high:
+    for end in ends:
+        if end is not None and not rule.low <= end <= rule.high:
+            return replace(blank, reason="implausible", **sent)
+    low, high = ends[0], ends[-1]
+    if low is not high and low is not None and high is not None and low > high:
         return replace(blank, reason="no-value", **sent)
     return replace(
         blank,

@@ -47,7 +47,10 @@ def by_time(days: Days) -> Iterator[list[Candidate]]:
     Only the days that somebody asks for are put in order: of most facts that is the newest.
     """
     for day in sorted(days, reverse=True):
-        rest = days[day] if len(days[day]) == 1 else sorted(days[day], key=order, reverse=True)
+        if len(days[day]) == 1:
+            yield days[day]
+            continue
+        rest = sorted(days[day], key=order, reverse=True)
         while rest:
             top = rest[0].stamp
             yield [one for one in rest if dates.same_time(one.stamp, top)]

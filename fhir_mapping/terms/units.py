@@ -8,7 +8,7 @@ import unicodedata
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -154,6 +154,28 @@ def shown(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None)
             if understood == meant if meant is not None else _COULD_BE_UNIT.fullmatch(text.strip()):
                 return text
     return meant or ""
+
+
+class Written(NamedTuple):
+    """A unit as it was written: what `ucum` says of it, what is `shown` of it, and what its words alone mean."""
+
+    meant: str | None
+    shown: str
+    worded: str | None
+
+
+def written(quantity: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> Written:
+    """Give all that is read of the unit of a FHIR Quantity."""
+    code, unit, system = quantity.get("code"), quantity.get("unit"), quantity.get("system")
+    if not aliases and _is_usual(code) and _is_usual(unit) and _is_usual(system):
+        return _written_as_usual(code, unit, system)
+    return Written(ucum(quantity, aliases), shown(quantity, aliases), ucum({"unit": unit}, aliases))
+
+
+@lru_cache(maxsize=4096)
+def _written_as_usual(code: str | None, unit: str | None, system: str | None) -> Written:
+    quantity = {"code": code, "unit": unit, "system": system}
+    return Written(ucum(quantity), shown(quantity), ucum({"unit": unit}))
 
 
 _COULD_BE_UNIT = re.compile(r"[\w/*^.%µ°·()\[\]{} -]{1,24}")
