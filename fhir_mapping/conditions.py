@@ -66,8 +66,9 @@ class ConditionReader:
 
     def read(self, marrow: Reading, m_protein: Reading) -> None:
         """Read every fact; `marrow` and `m_protein` decide whether D47.2 can be MGUS."""
+        signs = {sign for one in self.diagnoses for sign in one.signs()}
         for rule in dictionary.DIAGNOSES:
-            if rule.fact not in _SPECIAL:
+            if rule.fact not in _SPECIAL and not rule.signs.isdisjoint(signs):
                 self.settle(rule)
         family = PlasmaCells(self.context, self.notes)
         family.read(self.diagnoses, marrow, m_protein)

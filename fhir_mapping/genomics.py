@@ -37,9 +37,10 @@ _COPIES = compiled(r"(?:≥|>=|>)?\s*(\d)\s*(?:copies|copy|拷贝)|^\s*(?:≥|>=
 
 def read(reader: ObservationReader) -> None:
     """Read all cytogenetic and gene results into the reader's facts."""
-    for path, rule in dictionary.FINDINGS.items():
+    for path in reader.sent(dictionary.FINDINGS):
         candidates = reader.candidates(path, "presence")
         if candidates:
+            rule = dictionary.FINDINGS[path]
             local = reader.candidates(path, "finding")
             both = [*candidates, *local]
             read_one = _presence(reader, path, rule.one_change)

@@ -174,6 +174,8 @@ def silence(path: str, context: ReadingContext) -> Finding:
 
 
 def _finding(path: str, entries: Sequence[Entry], context: ReadingContext) -> Finding:
+    if not entries:
+        return silence(path, context)
     blank: Finding = blank_of(path)
     current = [entry for entry in entries if entry.is_current]
     if current:

@@ -193,7 +193,7 @@ class ObservationReader:
 
         `wanted_series` tells for a fact path which days a rule can need beside the newest (None: none).
         """
-        for path in self._sent(dictionary.READINGS):
+        for path in self.sent(dictionary.READINGS):
             rule, sent = dictionary.READINGS[path], self._of(path, "reading")
             if not sent:
                 continue
@@ -236,7 +236,7 @@ class ObservationReader:
         found = self._of(target, *topics)
         return sorted(found, key=lambda one: (one.item.name, -1 if one.part is None else one.part)) if found else []
 
-    def _sent(self, paths: Iterable[str]) -> list[str]:
+    def sent(self, paths: Iterable[str]) -> list[str]:
         """Give those of the fact paths for which anything was sent."""
         return [path for path in paths if path in self.selected.candidates]
 
@@ -313,7 +313,7 @@ class ObservationReader:
 
     def findings(self) -> None:
         """Read what clinicians enter under local codes, and the tests that tell the same."""
-        for path in self._sent(dictionary.FINDINGS):
+        for path in self.sent(dictionary.FINDINGS):
             candidates = self.candidates(path, "finding", "test")
             if candidates:
                 self.take(path, self.newest(candidates, self._finding(path)), candidates)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -58,8 +57,10 @@ def _nothing(reference: str, containing: Mapping[str, Any] | None) -> dict[str, 
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingContext:
+_BLANK = Facts(as_of=dt.date.min).patient
+
+
+class ReadingContext(msgspec.Struct, frozen=True, kw_only=True):
     """
     One call's surroundings.
 
@@ -74,11 +75,11 @@ class ReadingContext:
     site: SiteMapping = NO_SITE
     codes: CodeTable = STANDARD
     resolve: Callable[[str, Mapping[str, Any] | None], dict[str, Any] | None] = _nothing
-    weight: Reading = field(default_factory=lambda: Facts(as_of=dt.date.min).patient.weight)
-    bsa: Reading = field(default_factory=lambda: Facts(as_of=dt.date.min).patient.bsa)
+    weight: Reading = _BLANK.weight
+    bsa: Reading = _BLANK.bsa
     truncated: frozenset[str] = frozenset()
     """Prefetch keys of which something is not known: a part of the list, or what an entry in it says."""
-    cut: Mapping[str, dt.date | None] = field(default_factory=dict)
+    cut: Mapping[str, dt.date | None] = msgspec.field(default_factory=dict)
     """Prefetch keys whose list goes on beyond what came, and from which day on it is whole (None: nobody knows)."""
     unidentified: tuple[str, ...] = ()
     """Resources on medications that stand, of which nobody can tell which drug they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_mapping.delivery.notes import TOO_LONG
@@ -13,9 +13,10 @@ from fhir_mapping.terms.codes import ICD10_CM, code_text, codings, texts_of
 from fhir_mapping.words import assertions
 from fhir_mapping.words.fold import compiled, fold
 from fhir_mapping.words.targets import LONGEST
+from recommenders.vocabulary.facts import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fhir_mapping.delivery.context import ReadingContext
     from fhir_mapping.delivery.items import Item
@@ -52,6 +53,12 @@ class Diagnosis:
     def is_trap(self) -> bool:
         """Whether a code is known for what it is easily mistaken for."""
         return any(match.is_trap for match in self.matches)
+
+    def signs(self) -> Iterator[str]:
+        """Yield the concepts, codes and words by which a fact may be told."""
+        yield from self.concepts
+        yield from self.spoken
+        yield from (match.code for match in self.matches)
 
     @property
     def since(self) -> Stamp | None:
@@ -174,7 +181,7 @@ _SIGNIFICANT = compiled(r"[a-z]{4,}")
 
 def _says_something_else(match: Match) -> bool:
     """Tell whether a coding's own display shares no word with that of the table (English displays only)."""
-    if not match.sent_display.isascii():
+    if not match.sent_display or not match.sent_display.isascii():
         return False
     sent, listed = (set(_SIGNIFICANT.findall(fold(said))) for said in (match.sent_display, match.display))
     return bool(sent and listed) and not sent & listed

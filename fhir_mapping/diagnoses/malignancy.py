@@ -13,27 +13,33 @@ from recommenders.vocabulary.facts import replace, stated
 
 if TYPE_CHECKING:
     from fhir_mapping.conditions import ConditionReader
+    from fhir_mapping.diagnoses.diagnosis import Diagnosis
 
 
 def ever(conditions: ConditionReader) -> None:
     """Any malignancy that stands or stood, one in remission included."""
-    malignant = {"dx.mm", *(rule.fact for rule in dictionary.DIAGNOSES if rule.malignant)}
     names: list[str] = []
     for one in conditions.diagnoses:
         if one.state == "refuted" or one.state == "suspected" or tumours.is_doubted(one):
             continue
         concepts = {match.concept for match in one.matches}
-        spoken = any(
-            (claim := says(rule, one, remission_counts=True)) is not None and claim.says in {"present", "historical"}
-            for rule in (*dictionary.DIAGNOSES, MM)
-            if rule.fact in malignant
-        )
-        if concepts & EVER_MALIGNANT or spoken or is_of_cancer_chapter(one, conditions.context):
+        if concepts & EVER_MALIGNANT or is_of_cancer_chapter(one, conditions.context) or _says_malignant(one):
             names.append(one.item.name)
             conditions.use(one)
     if names:
         blank = dictionary.blank_finding("ever.malignancy")
         conditions.changes["ever.malignancy"] = stated(blank, True, resources=tuple(names))
+
+
+def _says_malignant(one: Diagnosis) -> bool:
+    """Tell whether a Condition states a malignancy, in remission or not."""
+    return any(
+        (claim := says(rule, one, remission_counts=True)) is not None and claim.says in {"present", "historical"}
+        for rule in _MALIGNANT
+    )
+
+
+_MALIGNANT = (*(rule for rule in dictionary.DIAGNOSES if rule.malignant or rule.fact == MM.fact), MM)
 
 
 def active(conditions: ConditionReader) -> None:

@@ -86,6 +86,9 @@ def _names_metastasis(one: Diagnosis) -> bool:
     return bool(one.concepts & METASTATIC or tumours.organs(one) or tumours.at_stage_iv(one))
 
 
+_MYELOMA = re.compile(r"multiple myeloma|多发性骨髓瘤")
+
+
 def _stated_extent(conditions: ConditionReader) -> None:
     """Words like "multiple" or "diffuse" beside a bone metastasis."""
     rule = rule_of("dx.bone_met")
@@ -94,9 +97,10 @@ def _stated_extent(conditions: ConditionReader) -> None:
         if statement is None or statement.says != "present":
             continue
         said = " ".join((*one.words, *(note.get("text", "") for note in one.resource.get("note", ()))))
-        rest = re.sub(r"multiple myeloma|多发性骨髓瘤", "", fold(said))
+        rest = _MYELOMA.sub("", fold(said))
+        spoken = assertions.verdicts(rest)
         for term, path in (("multiple", "dx.multiple_stated"), ("diffuse", "dx.diffuse_metastases")):
-            if assertions.verdict(rest, term) == "present":
+            if spoken.get(term) == "present":
                 conditions.changes[path] = stated(
                     dictionary.blank_finding(path),
                     True,

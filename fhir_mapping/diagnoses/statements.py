@@ -32,7 +32,10 @@ class Statement:
 
 def rule_of(fact: str) -> DiagnosisRule:
     """Give how a fact is told by Conditions."""
-    return next(one for one in dictionary.DIAGNOSES if one.fact == fact)
+    return _RULES[fact]
+
+
+_RULES = {one.fact: one for one in reversed(dictionary.DIAGNOSES)}
 
 
 def says(rule: DiagnosisRule, diagnosis: Diagnosis, *, remission_counts: bool = False) -> Statement | None:
@@ -67,7 +70,7 @@ def _shows_a_sign(rule: DiagnosisRule, diagnosis: Diagnosis) -> bool:
     signs = rule.signs
     if not (signs.isdisjoint(diagnosis.concepts) and signs.isdisjoint(diagnosis.spoken)):
         return True
-    return any(match.code in rule.codes for match in diagnosis.matches)
+    return bool(rule.codes) and any(match.code in rule.codes for match in diagnosis.matches)
 
 
 def _coded(verdicts: Sequence[Verdict]) -> Verdict:
@@ -150,6 +153,8 @@ def settle(rule: DiagnosisRule, statements: Sequence[Statement], context: Readin
 
     Confirmed wins unless it was refuted later; refuted and confirmed of equal or unknown date contradict.
     """
+    if not statements:
+        return None
     blank = dictionary.blank_finding(rule.fact)
     by: dict[Verdict, list[Statement]] = {}
     for one in statements:

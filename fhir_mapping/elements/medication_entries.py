@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from fhir_mapping.elements import dosing
 from fhir_mapping.elements.amounts import number, words
 from fhir_mapping.elements.products import note, product_of
-from fhir_mapping.terms import dates
+from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import ATC, HCPCS, RXNORM, code_text, normal_system, texts_of
 from fhir_mapping.terms.drugs import Identified, identify
 from fhir_mapping.terms.exact import listed
 from fhir_mapping.words.fold import compiled
 from fhir_mapping.words.plain import plain
 from recommenders.patient.courses import GUIDANCE as COURSES_GUIDANCE
-from recommenders.vocabulary.dictionary import Facts
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.records import Dose
 
@@ -46,7 +45,6 @@ LOW_DOSE_ASPIRIN = Decimal(100)
 """mg; up to here aspirin thins the blood and is no analgesic."""
 
 MANY = Decimal(10) ** 6
-_BLANK = Facts(as_of=dt.date.min)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,7 +460,7 @@ def counts_as(entry: Entry, drug_class: str) -> bool:
 
 
 def blank_of(path: str) -> Any:  # noqa: ANN401 - a Finding, Reading or Moment, as the dictionary says
-    return _BLANK.fact(path)
+    return dictionary.blank(path)
 
 
 def names_of(entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -82,8 +83,7 @@ _CN_PROCEDURE_SHAPE = re.compile(r"(\d\d)\.?(\d\d)\d\d(?:x\d+)?$", re.IGNORECASE
 _CN_SHAPE = re.compile(r"[A-Z]\d{5}(X\d+)?$|[A-Z]\d{3,5}X\d+$")
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True, gc=False):
     """
     One concept that a coding stands for.
 
