@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
+import inspect
 import ipaddress
+import itertools
 import re
 import ssl
 from decimal import Decimal
@@ -48,7 +51,7 @@ Tongue = Annotated[Language, BeforeValidator(lambda value: language_of(str(value
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ServiceSettings(_Section):
@@ -440,10 +443,24 @@ def table() -> Iterator[str]:
     """Give the table of all settings in Markdown, in the order of the model: name, meaning, default."""
     yield "| name | meaning | default |"
     yield "|---|---|---|"
+    meanings = _meanings()
     for name, field in Settings.model_fields.items():
         shown = f"`{PREFIX}{name.upper()}`" if name not in TABLES else f"`{name}` (file only)"
-        meaning = (field.description or "").rstrip(".")
-        yield f"| {shown} | {meaning} | {_default(field.get_default())} |"
+        yield f"| {shown} | {meanings[name].rstrip('.')} | {_default(field.get_default())} |"
+
+
+def _meanings() -> dict[str, str]:
+    """Give what stands under each setting; read from the source only here, since every start would pay for it."""
+    [described] = ast.parse(inspect.getsource(Settings)).body
+    pairs = itertools.pairwise(described.body) if isinstance(described, ast.ClassDef) else ()
+    return {
+        setting.target.id: inspect.cleandoc(str(meaning.value.value))
+        for setting, meaning in pairs
+        if isinstance(setting, ast.AnnAssign)
+        and isinstance(setting.target, ast.Name)
+        and isinstance(meaning, ast.Expr)
+        and isinstance(meaning.value, ast.Constant)
+    }
 
 
 def _default(value: object) -> str:
