@@ -24,6 +24,8 @@ def missing_names(verdict: Verdict) -> list[str]:
         advice.because.add_undecided(found)
         if advice.unless.holds is None:
             advice.unless.add_undecided(found)
+    if len(found) == 1 and not found[0].evidence.lacks:  # as it is with most of them
+        return [found[0].fact]
     return list(dict.fromkeys([name for one in found for name in one.evidence.lacks or (one.fact,)]))
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 from hooks.configuration import load
 from hooks.settings import SettingsError
 from hooks.store.file import DatabaseFile, FileChangedError
+from hooks.store.plain import say
 from hooks.store.tables import REVISION
 from hooks.terminal import config_option, patience
 
@@ -96,7 +97,7 @@ def _sqlite_engine(url: URL) -> Engine:
         if file is not None:
             file.check()
             file.check_log(connection.info.get("log"))
-        connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+        say(connection, "BEGIN" if read else "BEGIN IMMEDIATE")
         if file is not None and not read:
             connection.info["log"] = connection.info.get("log") or file.log()
 

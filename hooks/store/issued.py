@@ -80,6 +80,7 @@ def card_rows(
     tenant: str, service_id: str, issued: Iterable[tuple[Any, ...]], issued_at: datetime
 ) -> list[dict[str, str | None]]:
     """The rows of issued cards, given as `IssuedCard` or its parts in order."""
+    at = as_text(issued_at)
     return [
         {
             "tenant": tenant,
@@ -88,7 +89,7 @@ def card_rows(
             "guidance": card.guidance,
             "rules": json.dumps(list(card.rules)),
             "suggestions": json.dumps([suggestion.lower() for suggestion in card.suggestions]),
-            "issued_at": as_text(issued_at),
+            "issued_at": at,
             "quiet_key": card.quiet_key,
         }
         for card in (IssuedCard(*each) for each in issued)

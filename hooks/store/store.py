@@ -92,6 +92,7 @@ class Store:
 
     def __init__(self, database_url: str, chain: Chain) -> None:
         self._engine = engine_for(database_url)
+        self._reading = self._engine.execution_options(oncobone_read=True)
         self.chain = chain
         self._state = _State()
         self._issued = issued.Issued(self._engine.dialect)
@@ -305,9 +306,9 @@ class Store:
         if not self._state.migrated:
             migrate(self._engine)
             self._state.migrated = True
-        read = jobs[0].read
+        engine = self._reading if jobs[0].read else self._engine
         with (
-            self._engine.connect().execution_options(oncobone_read=read) as connection,
+            engine.connect() as connection,
             self._running().on_line(connection),
             connection.begin(),
         ):
