@@ -473,12 +473,12 @@ def test_a_range_is_given_where_an_item_is_missing() -> None:
     found = assessed(facts={"dx": {"mm": True}, "mm": {"onset_date": DEFAULT_DAY, "b2m": 3}})
     (advice,) = found.verdicts["MM-010"].advices
     assert advice.whole.unknown
-    assert advice.holds["range"].yes
+    assert advice.has_range.yes
     assert advice.fill["iss"] == Phrase("between", {"low": "I", "high": "II"})
     assert (found.values["iss_stage_min"], found.values["iss_stage_max"]) == ("I", "II")
     found = smouldering({"bmpc": 21, "m_protein": 15})
     (advice,) = found.verdicts["SMM-002"].advices
-    assert advice.holds["range"].yes
+    assert advice.has_range.yes
     assert advice.fill["risk"] == Phrase("to", {"low": Phrase("risk-intermediate"), "high": Phrase("risk-high")})
     assert advice.fill["p"] == Phrase("between", {"low": Decimal(18), "high": Decimal(44)})
     assert (found.values["mayo2018_factors_min"], found.values["mayo2018_factors_max"]) == (1, 2)
@@ -486,7 +486,7 @@ def test_a_range_is_given_where_an_item_is_missing() -> None:
 
 def test_nothing_known_is_no_range() -> None:
     (advice,) = assessed(facts={"dx": {"mm": True}}).verdicts["MM-010"].advices
-    assert advice.holds["range"].no
+    assert advice.has_range.no
 
 
 def test_a_fall_of_the_phase_into_history_keeps_the_relapse() -> None:

@@ -11,7 +11,6 @@ from hooks.cards.wording import recommender_title
 from hooks.dossier.texts import texts
 from hooks.dossier.trees import ANSWERS, Answer, Branch, short_tree, tree
 from hooks.reference.safe import plain
-from recommenders.assessing.speaking import RANGE
 from recommenders.patient.faces import holds, variant_of
 from recommenders.vocabulary.evidence import evidence_lines
 from recommenders.vocabulary.guidance import VOICES, sources
@@ -94,7 +93,7 @@ def _row(verdict: Verdict, speaker: Speaker) -> RuleRow:
     said = [(kind, text) for kind, text in words if text and (kind == "more" or verdict.state != "suppressed")]
     changes = missing_lines(verdict, speaker) if verdict.state == "undecided" else ()
     title = title_of(verdict, speaker)
-    true = _once(headline(verdict, advice, speaker) for advice in verdict.advices if _is_true(verdict, advice, speaker))
+    true = _once(headline(verdict, advice, speaker) for advice in verdict.advices if _is_true(verdict, advice))
     would_say = _once(headline(verdict, advice, speaker) for advice in verdict.advices) if not true else ()
     return RuleRow(
         verdict.rule,
@@ -114,14 +113,14 @@ def _row(verdict: Verdict, speaker: Speaker) -> RuleRow:
     )
 
 
-def _is_true(verdict: Verdict, advice: Advice, speaker: Speaker) -> bool:
+def _is_true(verdict: Verdict, advice: Advice) -> bool:
     """
     Tell whether a headline may stand as it is: the rule holds, or it is undecided and computes a range.
 
     That of a suppressed rule asks for what is done ("no MRI since"), that of an open one states what is not known.
     """
     if verdict.state == "undecided":
-        return holds(RANGE, advice, speaker.assessment.hook)
+        return advice.has_range.yes
     return verdict.state in {"fired", "superseded"}
 
 

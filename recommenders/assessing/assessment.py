@@ -191,6 +191,7 @@ def assess_case(
         for verdict in verdicts.values():
             for advice in verdict.advices:
                 values |= advice.values
+        case.all_have_spoken()
     return Assessment(case, case.hook, scope, verdicts, values, failed=tuple(failed))
 
 

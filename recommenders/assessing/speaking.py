@@ -27,9 +27,6 @@ if TYPE_CHECKING:
         Wording,
     )
 
-RANGE = "range"
-"""The circumstance under which a rule that is not decided has a range to show all the same."""
-
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -133,8 +130,7 @@ def utterances(assessment: Assessment, voices: Mapping[str, Voice] | None = None
 def _utterances(assessment: Assessment, voices: Mapping[str, Voice]) -> Iterator[Utterance]:
     for verdict in assessment.verdicts.values():
         for advice in verdict.advices:
-            is_range = verdict.state == "undecided" and holds(RANGE, advice, assessment.hook)
-            if verdict.state == "fired" or is_range:
+            if verdict.state == "fired" or (verdict.state == "undecided" and advice.has_range.yes):
                 said = utterance(verdict, advice, voices.get(verdict.rule))
                 if said.voice == "result" and not _is_due(said, assessment.case):
                     said = replace(said, voice="reference")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recommenders.operating.fractures import broken_bone
@@ -10,6 +11,7 @@ from recommenders.operating.spine import compressed_nerves, paraplegia_risk
 from recommenders.patient.advice import Advice, Phrase
 from recommenders.patient.bone_words import bare
 from recommenders.patient.surgery import asked_together, surgery
+from recommenders.vocabulary.later import Later
 from recommenders.vocabulary.logic import documented
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def surgical_lists(case: Case) -> Iterator[Advice]:
     for item in lists.items:
         if item.rule not in _OWN_WORDS:
             because = asked_together(lists.scope, item.found) if item.rule in _LEADING else on_record & item.found
-            yield Advice(rule=item.rule, because=because, unless=item.done, fill=_list_fill(case, item.rule))
+            fill = Later(partial(_list_fill, case, item.rule))
+            yield Advice(rule=item.rule, because=because, unless=item.done, fill=fill)
     yield from broken_bone(case, lists)
     yield from compressed_nerves(case, lists)
     yield from paraplegia_risk(case, lists)

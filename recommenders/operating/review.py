@@ -20,6 +20,7 @@ from recommenders.patient.surgery import (
     fixable,
     hurts,
     is_spinal,
+    is_urgent,
     surgery,
 )
 from recommenders.vocabulary.bones import same_bone
@@ -125,11 +126,13 @@ def _last_treatment(case: Case, lesion: Lesion | None) -> Fill:
 def _conflicts(case: Case, lists: Surgery) -> Iterator[Advice]:
     """SURG-031: where the consensus lists for and against; it stands in the dossier."""
     facts = case.facts
-    reviewed = case.fired("SURG-030")
-    urgent = lists.contraindicated & given(lists.is_urgent)
     low_score_or_xray = case.fired("MIRELS-002") & case.fired("SURG-022")
     # the gap of exactly three months is open for whichever lesion a surgeon might be asked about
     exactly = facts.status.life_expectancy.equals(case.limits(GUIDANCE).life_expectancy)
+    if not case.may_hold(any_of((documented(lists.contraindicated), low_score_or_xray, documented(exactly)))):
+        return
+    reviewed = case.fired("SURG-030")
+    urgent = lists.contraindicated & given(is_urgent(case))
     in_question = reviewed | documented(lists.scope & facts.lesions.any(lambda x: hurts(x) & fixable(x)))
     conflicts = {
         "both-ways": reviewed & documented(urgent),

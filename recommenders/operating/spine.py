@@ -22,6 +22,7 @@ from recommenders.patient.spine import (
 )
 from recommenders.patient.surgery import SPINE_KEY, Surgery, asked_together, diagnoses
 from recommenders.vocabulary.facts import known
+from recommenders.vocabulary.later import Later
 from recommenders.vocabulary.logic import Criterion, any_of, documented, given
 
 if TYPE_CHECKING:
@@ -217,10 +218,12 @@ def compressed_nerves(case: Case, lists: Surgery) -> Iterator[Advice]:
         unless=item.done | all_asked(case, wanted[:1] if has_deficit.no else wanted, since),
         fill={"date": since or ""},
         about=SPINE_KEY,
-        holds={
-            "deficit-without-lesion": has_deficit & ~documented(spine_lesion(case)),
-            "deficit": has_deficit,
-        },
+        holds=Later(
+            lambda: {
+                "deficit-without-lesion": has_deficit & ~documented(spine_lesion(case)),
+                "deficit": has_deficit,
+            }
+        ),
         proposals=not_asked(case, wanted, since),
     )
 
@@ -246,6 +249,6 @@ def paraplegia_risk(case: Case, lists: Surgery) -> Iterator[Advice]:
         unless=item.done,
         fill={"date": risk.date or ""},
         about=SPINE_KEY,
-        holds={"against": anything_against(case)},
+        holds=Later(lambda: {"against": anything_against(case)}),
         proposals=not_asked(case, tuple(wanted), risk.date),
     )

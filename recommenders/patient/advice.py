@@ -195,7 +195,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     shown. `holds` answers the rule's `circumstances` by name: which variant and which lines of its face speak.
     `about` is the bone that it speaks of (`Place.key`, with side and level), where it speaks of one. `beside` are
     the other draft orders that it is about as well (a duplicate). `new` says for a `result` whether it is new or
-    differs from the charted one (None: its inputs are at most 30 days old).
+    differs from the charted one (None: its inputs are at most 30 days old). `has_range` says that it has a range to
+    show although it is not decided.
     """
 
     rule: str
@@ -212,6 +213,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     about: str | None = None
     beside: tuple[str, ...] = ()
     new: Criterion | None = None
+    has_range: Criterion = NO
 
     @property
     def truth(self) -> Truth:
@@ -339,6 +341,15 @@ class Case:
         self._said.setdefault(advice.rule, []).append(advice)
         for other in supersedes:
             self._superseded_by.setdefault(other, set()).add(advice.rule)
+
+    def all_have_spoken(self) -> None:
+        """
+        Forget what was said: nothing is asked about it any more, and `Later` words keep hold of the case.
+
+        To ask for it afterwards raises NotOfTheChartError.
+        """
+        nothing: Any = _NotThere()
+        self._said = self._superseded_by = nothing
 
     def criterion(self, rule: str) -> Criterion:
         """Give another rule's condition as it came out earlier in this call (may be unknown); else no."""

@@ -29,7 +29,7 @@ from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from recommenders.patient.advice import Case
     from recommenders.vocabulary.dictionary import Facts
@@ -48,6 +48,8 @@ Kind = Literal["indications", "times", "contraindications"]
 SurgicalClass = Literal["urgent-review", "consider", "contraindications-present", "insufficient-data"]
 Treated = tuple[Logical, Criterion]
 """One finding that a line rests on, and whether it was dealt with since."""
+Found = tuple[Criterion, Criterion]
+"""The same as it came out."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -86,34 +88,25 @@ class Surgery:
     The consensus lists for this patient.
 
     `reasons` are what a review rests on: a fracture, a high fracture risk, instability, compression, failed
-    conservative treatment, a lesion proved isolated; a life expectancy is never one. `urgent` are the triggers that
-    make the review urgent.
+    conservative treatment, a lesion proved isolated; a life expectancy is never one. `found` tells whether any of them
+    was found, in bone that is diseased, `done` whether all of it was dealt with.
     """
 
-    items: tuple[Item, ...]
+    by_rule: Mapping[str, Item]
     scope: Criterion
     reasons: tuple[Reason, ...]
+    found: Criterion
+    done: Criterion
     contraindicated: Criterion
-    urgent: tuple[Criterion, ...]
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether an urgent trigger is certainly there."""
-        return any(trigger.yes for trigger in self.urgent)
-
-    @property
-    def found(self) -> Criterion:
-        """Whether any reason was found, in bone that is diseased."""
-        return asked_together(self.scope, any_of(reason.found for reason in self.reasons))
-
-    @property
-    def done(self) -> Criterion:
-        """Whether all of it was dealt with."""
-        return all_done((reason.found, reason.done) for reason in self.reasons)
+    def items(self) -> Iterable[Item]:
+        """All lines."""
+        return self.by_rule.values()
 
     def of(self, rule: str) -> Item:
         """Give one line."""
-        return next(item for item in self.items if item.rule == rule)
+        return self.by_rule[rule]
 
 
 def asked_together(disease: Criterion, finding: Criterion) -> Criterion:
@@ -121,7 +114,7 @@ def asked_together(disease: Criterion, finding: Criterion) -> Criterion:
     return disease & finding if disease.yes or finding.yes else NO
 
 
-def dealt_with(finding: Logical, done: Callable[[], Criterion]) -> tuple[Criterion, Criterion]:
+def dealt_with(finding: Logical, done: Callable[[], Criterion]) -> Found:
     """Give a finding with whether it was dealt with; of what is not certainly found nobody asks that."""
     found = finding.criterion()
     return found, done() if found.yes else NO
@@ -135,6 +128,10 @@ def all_done(findings: Iterable[Treated]) -> Criterion:
 
 def bone_disease(case: Case) -> Criterion:
     """Tell whether surgery of bone is a question at all: bone metastasis, or myeloma with a fracture or lesion."""
+    return case.once(_bone_disease)
+
+
+def _bone_disease(case: Case) -> Criterion:
     facts = case.facts
     any_lesion = facts.lesions.any(lambda _: YES)
     return facts.dx.bone_met | (facts.dx.mm & (facts.pathological_fracture.current | any_lesion))
@@ -142,6 +139,10 @@ def bone_disease(case: Case) -> Criterion:
 
 def diagnoses(case: Case) -> tuple[str, ...]:
     """Give the names of the diagnoses on record that an order can give as its reason."""
+    return case.once(_diagnoses)
+
+
+def _diagnoses(case: Case) -> tuple[str, ...]:
     dx = case.facts.dx
     found = (dx.bone_met, dx.mm, dx.smm, dx.lung_cancer, dx.other_solid_cancer)
     return tuple(finding.name for finding in found if finding.value is True)
@@ -159,6 +160,10 @@ def hurts(lesion: Lesion) -> Criterion:
 
 def isolated(case: Case) -> Criterion:
     """Tell whether a lesion is the only one, shown to be so by a study of the whole skeleton."""
+    return case.once(_isolated)
+
+
+def _isolated(case: Case) -> Criterion:
     proved = whole_skeleton(case.facts, case.limits(GUIDANCE).whole_skeleton) is not None
     return case.facts.dx.bone_met_isolated & given(proved)
 
@@ -169,13 +174,14 @@ def surgery(case: Case) -> Surgery:
 
 
 def _surgery(case: Case) -> Surgery:
-    items = tuple(_items(case))
+    items, scope, reasons = tuple(_items(case)), bone_disease(case), tuple(_reasons(case))
     return Surgery(
-        items=items,
-        scope=bone_disease(case),
-        reasons=tuple(_reasons(case)),
-        contraindicated=any_of(item.found for item in items if item.kind == "contraindications"),
-        urgent=tuple(_urgent(case, {item.rule: item for item in items})),
+        by_rule={item.rule: item for item in items},
+        scope=scope,
+        reasons=reasons,
+        found=asked_together(scope, any_of([reason.found for reason in reasons])),
+        done=all_done([(reason.found, reason.done) for reason in reasons]),
+        contraindicated=any_of([item.found for item in items if item.kind == "contraindications"]),
     )
 
 
@@ -193,7 +199,7 @@ def surgical_class(case: Case) -> SurgicalClass | None:
         return None
     if whole.unknown:
         return "insufficient-data"
-    if lists.is_urgent:
+    if is_urgent(case):
         return "urgent-review"
     return "contraindications-present" if lists.contraindicated.yes else "consider"
 
@@ -202,7 +208,8 @@ def surgical_class(case: Case) -> SurgicalClass | None:
 
 
 def _item(rule: str, kind: Kind, *findings: Treated) -> Item:
-    found, done = any_of([finding for finding, _ in findings]), all_done(findings)
+    found = any_of([finding for finding, _ in findings])
+    done = all_done(findings) if found.yes else NO
     return Item(rule, kind, found, done, found & ~done if done.yes else found)
 
 
@@ -210,9 +217,40 @@ def _operated(case: Case, lesion: Lesion, *components: Fact) -> Criterion:
     return bone_operated(case.facts, lesion.bone, newest_date(lesion, *components))
 
 
-def _of_the_spine(case: Case, found: Logical, fact: Fact) -> tuple[Criterion, Criterion]:
+def _of_the_spine(case: Case, found: Logical, fact: Fact) -> Found:
     """Give a finding of the spine with whether the spine was operated since the day of that fact."""
     return dealt_with(found, lambda: spine_treated(case, fact.date, radiotherapy=False))
+
+
+class SpineFindings(msgspec.Struct, frozen=True):
+    """What of the spine asks for a surgeon, each with whether the spine was operated since."""
+
+    unstable: Found
+    graded: Found
+    coded: tuple[Found, ...]
+    deficit: Found
+    nerves: Found
+    compressed: Found
+    osteolysis: Found
+
+
+def _spine_findings(case: Case) -> SpineFindings:
+    facts, spine, stability = case.facts, case.facts.spine, instability(case)
+    nerves, risk = facts.clin.nerve_compression, spine.osteolysis_paraplegia_risk
+    return SpineFindings(
+        unstable=_of_the_spine(case, stability.one_of("at-risk", "unstable"), stability),
+        graded=_of_the_spine(case, spine.escc.one_of("1c", "2", "3"), spine.escc),
+        coded=tuple(
+            [
+                (event_criterion(event), spine_treated(case, event.date, radiotherapy=False))
+                for event in compressions(case)
+            ]
+        ),
+        deficit=_of_the_spine(case, spine.neuro_deficit, spine.neuro_deficit),
+        nerves=_of_the_spine(case, nerves, nerves),
+        compressed=_of_the_spine(case, grade_compresses(case), spine.escc),
+        osteolysis=_of_the_spine(case, risk, risk),
+    )
 
 
 def _items(case: Case) -> Iterator[Item]:
@@ -223,8 +261,7 @@ def _items(case: Case) -> Iterator[Item]:
 
 def _indications(case: Case) -> Iterator[Item]:
     facts, limits = case.facts, case.limits(GUIDANCE)
-    spine, status, local = facts.spine, facts.status, facts.local
-    stability = instability(case)
+    status, local, spine = facts.status, facts.local, case.once(_spine_findings)
     risks = fracture_risks(case)
     imminent = tuple((risk.applies & (as_minimum(risk) >= limits.mirels_high), risk.operated) for risk in risks)
     unscored = () if facts.lesions.items else ((facts.lesions.any(lambda _: NO), NO),)
@@ -235,16 +272,7 @@ def _indications(case: Case) -> Iterator[Item]:
     yield _item("SURG-005", "indications", (local.systemic_effective & facts.lesions.any(hurts), NO))
     yield _item("SURG-006", "indications", dealt_with(isolated(case), lambda: _isolated_operated(case)))
     yield _item("SURG-007", "indications", *imminent, *unscored, (local.high_fracture_risk, NO))
-    yield _item(
-        "SURG-008",
-        "indications",
-        _of_the_spine(case, stability.one_of("at-risk", "unstable"), stability),
-        _of_the_spine(case, spine.escc.one_of("1c", "2", "3"), spine.escc),
-        *(
-            (event_criterion(event), spine_treated(case, event.date, radiotherapy=False))
-            for event in compressions(case)
-        ),
-    )
+    yield _item("SURG-008", "indications", spine.unstable, spine.graded, *spine.coded)
 
 
 def _contraindications(case: Case) -> Iterator[Item]:
@@ -262,22 +290,14 @@ def _contraindications(case: Case) -> Iterator[Item]:
 
 
 def _times(case: Case) -> Iterator[Item]:
-    facts = case.facts
-    spine, fracture = facts.spine, facts.pathological_fracture
+    facts, spine = case.facts, case.once(_spine_findings)
     proved = all_of((facts.ever.malignancy, isolated(case), facts.bx.bone_done))
     yield _item("SURG-021", "times", dealt_with(proved, lambda: _isolated_operated(case)))
     for rule, reached, component in _PER_LESION:
         yield _per_lesion(case, rule, reached, component)
-    yield _item("SURG-026", "times", dealt_with(fracture.current, lambda: _fracture_operated(facts)))
-    yield _item(
-        "SURG-027",
-        "times",
-        _of_the_spine(case, spine.neuro_deficit, spine.neuro_deficit),
-        _of_the_spine(case, facts.clin.nerve_compression, facts.clin.nerve_compression),
-        _of_the_spine(case, grade_compresses(case), spine.escc),
-    )
-    risk = spine.osteolysis_paraplegia_risk
-    yield _item("SURG-028", "times", _of_the_spine(case, risk, risk))
+    yield _item("SURG-026", "times", dealt_with(facts.pathological_fracture.current, lambda: _fracture_operated(facts)))
+    yield _item("SURG-027", "times", spine.deficit, spine.nerves, spine.compressed)
+    yield _item("SURG-028", "times", spine.osteolysis)
 
 
 def _fracture_operated(facts: Facts) -> Criterion:
@@ -370,20 +390,14 @@ def _of_the_fracture(case: Case) -> Iterator[Reason]:
 
 
 def _of_the_cord(case: Case) -> Iterator[Reason]:
-    facts = case.facts
-    spine = facts.spine
-    findings: tuple[tuple[str, Logical, Fact], ...] = (
-        ("SURG-027", spine.neuro_deficit, spine.neuro_deficit),
-        ("SURG-027", grade_compresses(case), spine.escc),
-        ("SURG-027", facts.clin.nerve_compression, facts.clin.nerve_compression),
-        ("SURG-028", spine.osteolysis_paraplegia_risk, spine.osteolysis_paraplegia_risk),
-        ("SURG-008", spine.escc.is_("1c"), spine.escc),
-    )
-    for rule, finding, fact in findings:
-        yield Reason(rule, SPINE_KEY, *_of_the_spine(case, finding, fact), led=True)
-    for event in compressions(case):
-        done = spine_treated(case, event.date, radiotherapy=False)
-        yield Reason("SURG-008", SPINE_KEY, event_criterion(event), done, led=True)
+    grade, spine = case.facts.spine.escc, case.once(_spine_findings)
+    yield Reason("SURG-027", SPINE_KEY, *spine.deficit, led=True)
+    yield Reason("SURG-027", SPINE_KEY, *spine.compressed, led=True)
+    yield Reason("SURG-027", SPINE_KEY, *spine.nerves, led=True)
+    yield Reason("SURG-028", SPINE_KEY, *spine.osteolysis, led=True)
+    yield Reason("SURG-008", SPINE_KEY, *_of_the_spine(case, grade.is_("1c"), grade), led=True)
+    for coded in spine.coded:
+        yield Reason("SURG-008", SPINE_KEY, *coded, led=True)
 
 
 def _of_the_score(case: Case) -> Iterator[Reason]:
@@ -401,10 +415,9 @@ def _of_the_score(case: Case) -> Iterator[Reason]:
 
 
 def _of_stability(case: Case) -> Iterator[Reason]:
-    stability = instability(case)
-    treated = _of_the_spine(case, stability.one_of("at-risk", "unstable"), stability)
-    computed = "from-score" in stability.flags
-    yield Reason("SURG-008", SPINE_KEY, *treated, led=computed and not _is_charted(case))
+    computed = "from-score" in instability(case).flags
+    unstable = case.once(_spine_findings).unstable
+    yield Reason("SURG-008", SPINE_KEY, *unstable, led=computed and not _is_charted(case))
 
 
 def _is_charted(case: Case) -> bool:
@@ -433,13 +446,22 @@ def _of_one_lesion(case: Case, lesion: Lesion) -> Iterator[Reason]:
         yield Reason(rule, lesion.bone.whole.key, found, done, lesion)
 
 
-def _urgent(case: Case, by_rule: dict[str, Item]) -> Iterator[Criterion]:
+def is_urgent(case: Case) -> bool:
+    """Tell whether a trigger that makes the review urgent is certainly there."""
+    return case.once(_is_urgent)
+
+
+def _is_urgent(case: Case) -> bool:
+    return any(trigger.yes for trigger in _urgent(case, surgery(case)))
+
+
+def _urgent(case: Case, lists: Surgery) -> Iterator[Criterion]:
     facts, limits = case.facts, case.limits(GUIDANCE)
     bone = lies_in(facts.pathological_fracture.bone, (*LONG_BONES, *SPINE), "long-bone-or-spine")
-    yield by_rule["SURG-026"].still_open & bone
+    yield lists.of("SURG-026").still_open & bone
     yield grade_compresses(case) & ~spine_treated(case, facts.spine.escc.date, radiotherapy=True)
-    yield by_rule["SURG-027"].still_open
-    yield by_rule["SURG-028"].still_open
+    yield lists.of("SURG-027").still_open
+    yield lists.of("SURG-028").still_open
     for risk in fracture_risks(case):
         severe = risk.applies & (risk.total >= limits.mirels_high) & risk.lesion.pain.is_("severe")
         yield severe & ~risk.operated

@@ -39,10 +39,8 @@ def risk_rules(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="SMM-002",
         because=smm.applies & group_told(smm.mayo_2018, groups),
-        holds={
-            "not-excluded": event_open & ~documented(high_by_mayo(case)),
-            "range": is_narrowed(smm.mayo_2018, groups),
-        },
+        holds={"not-excluded": event_open & ~documented(high_by_mayo(case))},
+        has_range=is_narrowed(smm.mayo_2018, groups),
         fill={
             **ratio,
             "n": count_of(smm.mayo_2018),
@@ -55,10 +53,8 @@ def risk_rules(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="SMM-003",
         because=smm.applies & smm.imwg_factors.told(),
-        holds={
-            "not-excluded": event_open & ~documented(high_by_mayo(case)),
-            "range": is_narrowed(smm.imwg_factors, groups),
-        },
+        holds={"not-excluded": event_open & ~documented(high_by_mayo(case))},
+        has_range=is_narrowed(smm.imwg_factors, groups),
         fill={
             **ratio,
             "n": count_of(smm.imwg_factors),
@@ -72,10 +68,8 @@ def risk_rules(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="SMM-004",
         because=all_of((smm.applies, smm.imwg_base.told(), told(smm.cytogenetics) | high_without_fish)),
-        holds={
-            "not-excluded": event_open & ~documented(high_by_score(case)),
-            "range": is_narrowed(smm.imwg_score, groups),
-        },
+        holds={"not-excluded": event_open & ~documented(high_by_score(case))},
+        has_range=is_narrowed(smm.imwg_score, groups),
         fill={
             **ratio,
             "s": number(smm.imwg_score),

@@ -49,7 +49,8 @@ def stage_rules(case: Case) -> Iterator[Advice]:
     yield Advice(
         rule="MM-010",
         because=found.applies & found.iss.told(),
-        holds={"no-onset": given(_unconfirmed(facts)), "range": narrowed},
+        holds={"no-onset": given(_unconfirmed(facts))},
+        has_range=narrowed,
         fill=words,
         proposals=tuple(_stage_tests(case, fish)),
     )
