@@ -206,6 +206,30 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert run(main, ["purge", "--older-than", wrong, "--yes"]).exit_code == 2
 
 
+def test_a_clock_that_is_years_ahead_makes_nothing_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    """Also when it purges once more, and so finds what the first purge wrote down by that clock."""
+    key = tmp_path / "key"
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", database_url)
+    monkeypatch.setenv("ONCOBONE_AUDIT_KEY_FILE", str(key))
+    opened = open_store(database_url, audit_key_file=key)
+    auditor = Auditor(opened)
+    today = dt.datetime(2011, 11, 22, tzinfo=dt.UTC)  # by the services' clocks; that of the command is far ahead
+    for tenant, days in (("a", 4000), ("a", 40), ("a", 0), ("b", 3700), ("b", 20)):
+        record = call(tenant=tenant, at=today - dt.timedelta(days=days))
+        auditor.record(record, [(f"{tenant}{days}", ["DOSE-003"], [], "1")])
+    for _ in range(2):
+        done = CliRunner().invoke(main, ["purge", "--older-than", "10y", "--yes"])
+        assert done.exit_code == 0, done.output
+        assert "days ahead of the newest call on record" in done.output
+    kept = [json.loads(entry.record) for entry in opened.audit_entries()]
+    assert len([record for record in kept if "status" in record]) == 3
+    assert count(opened, "cards") == 3
+    assert opened.verify_audit() == []
+    opened.close()
+
+
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONCOBONE_DATABASE_URL", f"sqlite:///{tmp_path / 'store.sqlite'}")
     done = CliRunner().invoke(main, ["purge", "--older-than", "10y", "--yes"])

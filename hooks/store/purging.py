@@ -45,6 +45,8 @@ PAUSE_S: Final = 0.1
 _AGE = re.compile(r"(\d{1,5})([dmy])")
 _DAYS: Final = {"d": 1, "m": 30, "y": 365}
 SHORTEST_DAYS: Final = 30
+UNHEARD: Final = dt.timedelta(days=7)
+"""A service in use has a call in that time; if not, the one who purges is told."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,19 @@ def purge(engine: Engine, chain: Chain, before: dt.datetime, *, now: dt.datetime
                 found.audit[name] = found.audit.get(name, 0) + count
             time.sleep(max(PAUSE_S, time.monotonic() - started))
     return found
+
+
+def newest_call(engine: Engine) -> dt.datetime | None:
+    """Tell when the newest call on record was; None when none is. What purges have written down are no calls."""
+    record = audit_records.c.record
+    newest = sa.select(record).where(record.like('%"status":%')).order_by(audit_records.c.seq.desc()).limit(1)
+    with engine.connect() as connection:
+        found = [
+            connection.execute(newest.where(audit_records.c.tenant == tenant)).scalar()
+            for tenant in list(tenants(connection))
+        ]
+    times = [json.loads(each)["at"] for each in found if each is not None]
+    return dt.datetime.fromisoformat(max(times)) if times else None
 
 
 def _counted(connection: Connection, edge: str) -> Purged:
@@ -207,7 +222,11 @@ def age(text: str) -> dt.timedelta:
 @json_option
 @config_option
 def command(older_than: str, *, dry_run: bool, sure: bool, raw: bool, config: str | None) -> None:
-    """Delete cards, feedback, used tokens and audit records of an age; needs the rights of the tables' owner."""
+    """
+    Delete cards, feedback, used tokens and audit records of an age; needs the rights of the tables' owner.
+
+    Ages are counted from the newest call on record: a clock that is years ahead makes nothing old.
+    """
     try:
         kept = age(older_than)
     except click.BadParameter as error:
@@ -222,8 +241,13 @@ def command(older_than: str, *, dry_run: bool, sure: bool, raw: bool, config: st
         url = settings.database_url or DEFAULT_DATABASE_URL
         engine = engine_for(url)
         migrate(engine)
+        newest = newest_call(engine)
+        if newest is not None and now - newest > UNHEARD:
+            days = (now - newest).days
+            click.echo(f"This clock is {days} days ahead of the newest call on record; ages count from that.", err=True)
         with patience("Deleting"):
-            found = purge(engine, chain_for(url, settings.audit_key_file), now - kept, now=now, dry=dry_run)
+            edge = min(now, newest or now) - kept
+            found = purge(engine, chain_for(url, settings.audit_key_file), edge, now=now, dry=dry_run)
         engine.dispose()
     except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
