@@ -169,6 +169,7 @@ def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> Non
     def last_words() -> None:
         if lost := auditor.close(settings.last_words_seconds):
             observability.LOG.error("audit records are lost", extra={"component": "store", "lost": lost})
+            watched.metrics.audit_waiting.set(0)  # or they would be told as those of a process that was killed
         store.close()
 
     watched.health.checks["store"] = trouble

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import resource
+import signal
 import sqlite3
 import threading
 import time
@@ -18,6 +21,7 @@ from hooks.store.audit import verified
 from hooks.store.store import open_store
 from tests.conftest import Server, wait_until
 from tests.postgres import Cluster, needed
+from tests.test_wire_serving import children, is_alive
 from tests.wire import call_body
 
 PATH = "/cds-services/oncobone-patient-view"
@@ -158,6 +162,42 @@ def test_records_that_are_lost_at_the_end_are_counted_in_the_log(
     other.close()
     lost = [line for line in server.lines() if line["event"] == "audit records are lost"]
     assert [line["lost"] for line in lost] == [3]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through Linux's /proc")
+def test_records_that_a_killed_process_takes_along_are_counted_in_the_log(
+    start_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one process at once; of a whole service at its next start, which tidies up after it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def lost(server: Server) -> list[int]:
+        return [line["lost"] for line in server.lines() if line["event"].startswith("audit records are lost")]
+
+    with sqlite3.connect(tmp_path / "oncobone.sqlite", isolation_level=None) as other:
+        server = start_server("--workers", "2")
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(9):
+            with requests.Session() as fresh:
+                assert fresh.post(server.url + PATH, json=call_body(hookInstance=str(uuid.uuid4())), timeout=30).ok
+        waiting = re.search(r"^oncobone_audit_waiting (\d+)", server.get("/metrics").text, re.MULTILINE)
+        assert waiting
+        assert waiting[1] == "9"
+        victim = max(children(server))
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in children(server) and len(children(server)) == 2)
+        orphans = children(server)
+        server.stop(signal.SIGKILL)
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+        wait_until(lambda: not any(is_alive(orphan) for orphan in orphans))
+        other.execute("ROLLBACK")
+    other.close()
+    after = start_server("--workers", "2")
+    assert sum(lost(server) + lost(after)) == 9
+    assert len(list(tmp_path.glob("oncobone-metrics-*"))) == 1
+    assert after.stop() == 0
+    assert not list(tmp_path.glob("oncobone-metrics-*"))
 
 
 def test_many_calls_at_once_while_the_store_is_down_do_not_queue_up(

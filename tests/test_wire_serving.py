@@ -474,10 +474,10 @@ def test_processes_whose_parent_was_killed_do_not_live_on(start_server: Callable
     running = start_server("--workers", "2")
     orphans = children(running)
     running.stop(signal.SIGKILL)
-    wait_until(lambda: not any(_is_alive(orphan) for orphan in orphans))
+    wait_until(lambda: not any(is_alive(orphan) for orphan in orphans))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except OSError:
@@ -493,6 +493,33 @@ def test_the_counts_of_all_processes_are_added_up(start_server: Callable[..., Se
             assert fresh.post(f"{running.url}/cds-services/oncobone-patient-view", json=call_body(), timeout=30).ok
     wanted = 'oncobone_calls_total{service="oncobone-patient-view",status="200"} 30.0'
     assert wanted in running.get("/metrics").text
+
+
+def counted(running: Server) -> float:
+    """How many calls were answered, as the metrics of the whole service say."""
+    lines = [line for line in running.get("/metrics").text.splitlines() if line.startswith("oncobone_calls_total{")]
+    return sum(float(line.split()[-1]) for line in lines if 'status="200"' in line)
+
+
+@linux
+def test_what_a_process_that_has_ended_counted_is_kept_and_its_files_are_not(
+    start_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies again and again would leave files that every scrape reads."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    running = start_server("--workers", "2")
+    (folder,) = tmp_path.glob("oncobone-metrics-*")
+    for number in range(1, 7):
+        assert answers(running)
+        assert counted(running) == number
+        (folder / f"counter_{max(children(running))}.db").touch()  # as by one that dies when it has just made its file
+        end_the_newest(running, signal.SIGKILL)
+    assert counted(running) == 6
+    files = {path.name for path in folder.glob("*.db")}
+    lives = {str(pid) for pid in (running.process.pid, *children(running))}
+    assert {path.rpartition("_")[2].removesuffix(".db") for path in files} <= lives | {"ended"}
+    assert running.stop() == 0
+    assert not folder.exists()
 
 
 # --- the operators' port --------------------------------------------------------------------------------------

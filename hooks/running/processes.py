@@ -22,7 +22,7 @@ from gunicorn.workers.base import Worker
 from hooks.running.front import BACKLOG, Front
 from hooks.running.warming import make_app
 from hooks.settings import SettingsError
-from hooks.watching import observability
+from hooks.watching import observability, shared
 
 if TYPE_CHECKING:
     import socket
@@ -75,6 +75,7 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
         self.again = again
         self.connections = connections
         self._sockets = dict(sockets)
+        self._ended = shared.Ended()
         self._bind = [f"fd://{listener.fileno()}" for listener in sockets.values()]
         super().__init__(prog="oncobone")
 
@@ -94,7 +95,7 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
             "logger_class": _Log,
             "proc_name": "oncobone",
             "when_ready": self._handed_over,
-            "child_exit": _child_exit,
+            "child_exit": self._has_ended,
         }
         for name, value in told.items():
             self.cfg.set(name, value)
@@ -130,6 +131,10 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
     def _handed_over(self, arbiter: Arbiter) -> None:  # noqa: ARG002 - as gunicorn calls it
         for listener in self._sockets.values():
             listener.detach()  # gunicorn has handles of its own, and has closed ours
+
+    def _has_ended(self, arbiter: Arbiter, worker: Any) -> None:  # noqa: ANN401, ARG002 - as gunicorn calls it
+        self._ended.add(worker.pid)
+        LOG.info("a process has ended", extra={"child": worker.pid})
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
@@ -189,11 +194,6 @@ class WaitressWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
         """Leave at once: the arbiter has not heard of us for too long."""
         os._exit(1)
-
-
-def _child_exit(arbiter: Arbiter, worker: Any) -> None:  # noqa: ANN401, ARG001 - as gunicorn calls it
-    observability.forget_process(worker.pid)
-    LOG.info("a process has ended", extra={"child": worker.pid})
 
 
 class _Log(Logger):  # type: ignore[misc] # gunicorn has no types

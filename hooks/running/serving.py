@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +14,7 @@ from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds, sd_notify
 from hooks.running.front import BACKLOG, Front, raise_file_limit
 from hooks.running.warming import make_app
 from hooks.settings import Settings, SettingsError, refuse_unsafe_start
-from hooks.watching import observability
+from hooks.watching import observability, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,14 +42,9 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> No
         return
     from hooks.running.processes import serve_with_several  # noqa: PLC0415 - one process needs no arbiter
 
-    shared, owner = tempfile.mkdtemp(prefix="oncobone-metrics-"), os.getpid()
-    os.environ[observability.SHARED_METRICS] = shared
-    try:
+    with shared.folder():
         tell = partial(announce, console=settings.console)
         serve_with_several(settings, again or (lambda: settings), sockets, connections, tell)
-    finally:
-        if os.getpid() == owner:  # the arbiter's children leave through here too, when they cannot start
-            shutil.rmtree(shared, ignore_errors=True)
 
 
 def _serve_alone(settings: Settings, sockets: Mapping[str, socket.socket], connections: int) -> None:

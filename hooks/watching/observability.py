@@ -32,6 +32,7 @@ from prometheus_client import (
 )
 
 from hooks.errors import Refused
+from hooks.watching import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from recommenders.assessing.assessment import Assessment
 
 LOG = logging.getLogger("oncobone")
-SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 EXTENSION = "oncobone.observability"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -160,7 +160,7 @@ class Metrics:
     """The counters of one app; label values come from closed sets, never from a request."""
 
     def __init__(self) -> None:
-        if os.environ.get(SHARED_METRICS):
+        if os.environ.get(shared.VARIABLE):
             # The library chooses at import; several processes must share files, however early it was imported.
             values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # the library has no types here
         self.registry = CollectorRegistry()
@@ -265,29 +265,21 @@ class Metrics:
 
     def audit_waits(self) -> bool:
         """Tell whether records wait for the store in any process of this service."""
-        folder = os.environ.get(SHARED_METRICS)
+        folder = os.environ.get(shared.VARIABLE)
         if folder:
-            # One file for each process that lives; only gauges of this kind are in them.
-            files = [str(file) for file in Path(folder).glob("gauge_livesum_*.db")]
-            gauges = multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call] # it has no types
-        else:
-            gauges = self.audit_waiting.collect()
-        return any(sample.value > 0 for gauge in gauges for sample in gauge.samples)
+            # One file for each process that lives.
+            return shared.waiting(Path(folder).glob(f"{shared.WAITING}_*.db")) > 0
+        return any(sample.value > 0 for gauge in self.audit_waiting.collect() for sample in gauge.samples)
 
     def text(self) -> bytes:
         """Give all metrics in the Prometheus text form, of all processes together."""
         self.settle()
-        if not os.environ.get(SHARED_METRICS):
+        if not os.environ.get(shared.VARIABLE):
             return generate_latest(self.registry)
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call] # the library has no types here
-        return generate_latest(together)
-
-
-def forget_process(pid: int) -> None:
-    """Take the gauges of a process that has ended out of the sums; its counts stay."""
-    if os.environ.get(SHARED_METRICS):
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here
+        with shared.read():
+            return generate_latest(together)
 
 
 # --- health -------------------------------------------------------------------------------------------------
