@@ -11,7 +11,7 @@ import multiprocessing
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -442,6 +442,33 @@ def test_a_token_used_while_the_store_was_down_is_not_good_again_afterwards(tmp_
     assert let_in(door, text)
     store._run = run  # type: ignore[method-assign] # as it was
     assert refused(door, text) == "replay"
+
+
+def test_tokens_used_while_the_store_was_down_are_used_for_other_processes_too_when_it_is_back(
+    tmp_path: Path, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "HANDED_OVER", 2)
+    other = open_store(database_url, audit_key_file=tmp_path / "key")
+    here, elsewhere = (Authenticator(configured(tmp_path), each) for each in (store, other))
+    run = store._run
+    down(store)
+    texts = [token() for _ in range(4)]
+    assert all(let_in(here, text) for text in texts)
+    store._run = run  # type: ignore[method-assign] # as it was
+    handed_over = store.mark_used
+
+    def fails(_: object) -> Future[None]:
+        failed: Future[None] = Future()
+        failed.set_exception(StoreUnavailable("down"))
+        return failed
+
+    monkeypatch.setattr(store, "mark_used", fails)  # the first try fails, and is made again
+    assert let_in(here, token())
+    monkeypatch.setattr(store, "mark_used", handed_over)
+    assert all(let_in(here, token()) for _ in range(3))
+    assert not any(let_in(elsewhere, text) for text in texts)
+    assert not here._memory.untold
+    other.close()
 
 
 def test_feedback_is_not_taken_while_replay_cannot_be_ruled_out(tmp_path: Path, store: Store) -> None:

@@ -195,6 +195,16 @@ class Store:
 
         return self._run(work, CALL_PATIENCE, late=True)
 
+    def mark_used(self, tokens: Mapping[str, int]) -> Future[None]:
+        """
+        Has tokens marked as used, by their digests, each until its `exp`, and does not wait.
+
+        The future says whether they are on the disk. Raises `StoreUnavailable`.
+        """
+        job = Job(work=lambda connection: self._tokens.mark(connection, tokens))
+        self._running().submit(job)
+        return job.future
+
     def was_used(self, iss: str, jti: str) -> bool:
         """Whether this token id was used before, without marking it."""
         return self._run(lambda connection: self._tokens.is_taken(connection, iss, jti), READ_PATIENCE, read=True)

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from hooks.store.tables import insert_of, used_tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.engine import Connection, Dialect
 
 # A token's id is kept a little longer than the token can be used with the largest leeway.
@@ -46,17 +48,24 @@ class UsedTokens:
     def __init__(self, dialect: Dialect) -> None:
         insert = insert_of(dialect)
         # What came in is returned: not every driver tells how many rows an INSERT has made.
-        self._new = insert(used_tokens).on_conflict_do_nothing().returning(used_tokens.c.digest)
+        self._known = insert(used_tokens).on_conflict_do_nothing()
+        self._new = self._known.returning(used_tokens.c.digest)
 
     def take(self, connection: Connection, iss: str, jti: str, exp: int) -> bool:
         """Marks a token id as used until `exp` (seconds); True when it was marked already."""
-        row = {"digest": _digest(iss, jti), "expires": exp + TOKEN_GRACE}
+        row = {"digest": digest(iss, jti), "expires": exp + TOKEN_GRACE}
         return connection.execute(self._new, row).first() is None
+
+    def mark(self, connection: Connection, tokens: Mapping[str, int]) -> None:
+        """Marks tokens as used, by their digests, each until its `exp` (seconds)."""
+        # Sorted: two transactions with the same tokens would else wait for each other in a circle.
+        rows = [{"digest": each, "expires": exp + TOKEN_GRACE} for each, exp in sorted(tokens.items())]
+        connection.execute(self._known, rows)
 
     @staticmethod
     def is_taken(connection: Connection, iss: str, jti: str) -> bool:
         """Whether a token id is marked as used."""
-        query = sa.select(used_tokens.c.digest).where(used_tokens.c.digest == _digest(iss, jti))
+        query = sa.select(used_tokens.c.digest).where(used_tokens.c.digest == digest(iss, jti))
         return connection.execute(query).first() is not None
 
     @staticmethod
@@ -65,5 +74,6 @@ class UsedTokens:
         return connection.execute(sa.delete(used_tokens).where(used_tokens.c.expires < int(before))).rowcount
 
 
-def _digest(iss: str, jti: str) -> str:
+def digest(iss: str, jti: str) -> str:
+    """What is kept of a token's id."""
     return sha256(json.dumps([iss, jti]).encode()).hexdigest()

@@ -9,6 +9,7 @@ Whatever is wrong with a token, the caller reads one fixed text; the cause goes 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import math
@@ -27,9 +28,12 @@ from flask import request
 from hooks.errors import Refused
 from hooks.settings import Settings, SettingsError
 from hooks.store.database import StoreUnavailable
+from hooks.store.used import digest
 from hooks.trust.clients import LONGEST_TENANT, Client, Issuer
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from hooks.store.store import Store
 
 log = logging.getLogger("oncobone.trust")
@@ -39,8 +43,9 @@ LONGEST_LIFE: Final = 3600  # seconds from iat to exp
 LONGEST_TOKEN: Final = 16 * 1024
 LONGEST_ID: Final = 256  # of jti
 
-# Ids of tokens kept by a process while the store is down.
+# Ids of tokens kept by a process while the store is down, and so many of them given to it at a time when it is back.
 MEMORY: Final = 100_000
+HANDED_OVER: Final = 500
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_.=-]+)")
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -65,35 +70,56 @@ class NotAuthenticated(Exception):  # noqa: N818 - it is an answer, not an error
 
 
 class _Memory:
-    """Ids of used tokens in this process, for the time when the store is down."""
+    """
+    Ids of used tokens in this process, for the time when the store is down.
+
+    `untold` are those that the store does not know yet.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._until: dict[str, int] = {}
+        self.untold: dict[str, int] = {}
 
     def holds(self, iss: str, jti: str) -> bool:
-        return bool(self._until) and _digest(iss, jti) in self._until
+        return bool(self._until) and digest(iss, jti) in self._until
 
     def add(self, iss: str, jti: str, exp: int, now: float) -> bool:
         """False when it was there already, or when there is no room to remember it."""
-        key = _digest(iss, jti)
+        key = digest(iss, jti)
         with self._lock:
             if len(self._until) >= MEMORY:
                 self._until = {each: until for each, until in self._until.items() if until + LEEWAY > now}
+                self.untold = {each: until for each, until in self.untold.items() if each in self._until}
             if key in self._until or len(self._until) >= MEMORY:
                 return False
-            self._until[key] = exp
+            self._until[key] = self.untold[key] = exp
             return True
+
+    def tell(self, store: Store) -> None:
+        """Give the store some that it does not know yet, so that other processes refuse them too."""
+        with self._lock:
+            told = dict(itertools.islice(self.untold.items(), HANDED_OVER))
+            for key in told:
+                del self.untold[key]
+        if not told:
+            return
+
+        def ended(future: Future[None] | None) -> None:
+            if future is None or future.cancelled() or future.exception() is not None:
+                with self._lock:
+                    self.untold |= told
+
+        try:
+            store.mark_used(told).add_done_callback(ended)
+        except StoreUnavailable:
+            ended(None)
 
 
 def _why_no_token(authorization: str | None) -> str:
     if not authorization:
         return "no-token"
     return "malformed" if authorization.strip().partition(" ")[0].lower() == "bearer" else "not-bearer"
-
-
-def _digest(iss: str, jti: str) -> str:
-    return sha256(json.dumps([iss, jti]).encode()).hexdigest()
 
 
 class _Once(dict[str, Any]):
@@ -326,10 +352,14 @@ class Authenticator:
             return True
         if self._store is not None:
             try:
-                return self._store.seen_token(iss, jti, exp)
+                used = self._store.seen_token(iss, jti, exp)
             except StoreUnavailable:
                 if must_record:
                     raise
+            else:
+                if self._memory.untold:
+                    self._memory.tell(self._store)
+                return used
         return not self._memory.add(iss, jti, exp, now.timestamp())
 
 
