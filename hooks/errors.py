@@ -32,6 +32,10 @@ WORDS: Mapping[int, tuple[str, str]] = {
 }
 
 
+RETRY_SECONDS = "1"
+"""When to come again where the machine has no memory to spare."""
+
+
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """
     A request that gets no cards: status, FHIR issue code, what was wrong (never a value), which field.
@@ -83,6 +87,12 @@ def register(app: Flask, report: Callable[[BaseException], None]) -> None:
         report(error)
         return _answer(500, outcome(500), {})
 
+    def no_room(error: MemoryError) -> Response:
+        # Not the request is at fault but what else is at hand: the same call may be answered in a moment.
+        report(error)
+        return _answer(503, outcome(503), {"Retry-After": RETRY_SECONDS})
+
+    app.register_error_handler(MemoryError, no_room)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(HTTPException, _framework)
     app.register_error_handler(Exception, unexpected)

@@ -184,6 +184,19 @@ def test_an_error_of_ours_is_a_500_without_detail_and_a_log_line_without_value(
     assert "Zzyzx" not in answered.text + log.getvalue()
 
 
+def test_a_machine_without_memory_to_spare_says_come_again(monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
+    app = create_app(Settings())
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(type(app.extensions[DESK]), "words", fail)
+    answered = app.test_client().post(PATH, json=call_body())
+    assert (answered.status_code, answered.headers["Retry-After"]) == (503, "1")
+    check_outcome(answered.get_json())
+    assert '"error": "MemoryError"' in log.getvalue()
+
+
 def test_a_field_that_is_not_on_the_list_is_not_logged(log: io.StringIO) -> None:
     observability.LOG.warning("x", extra={"patient_name": "Zzyzx", "status": 200})
     line = json.loads(log.getvalue())
