@@ -206,26 +206,27 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert run(main, ["purge", "--older-than", wrong, "--yes"]).exit_code == 2
 
 
-def test_a_clock_that_is_years_ahead_makes_nothing_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+@pytest.mark.parametrize(("newest", "is_refused"), [(0, False), (29, False), (31, True), (4000, True)])
+def test_where_no_call_came_for_a_month_somebody_has_to_say_that_the_clock_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str, newest: int, *, is_refused: bool
 ) -> None:
-    """Also when it purges once more, and so finds what the first purge wrote down by that clock."""
-    key = tmp_path / "key"
+    """What purges have written down by a clock that is ahead makes it no better: they are no calls."""
     monkeypatch.setenv("ONCOBONE_DATABASE_URL", database_url)
-    monkeypatch.setenv("ONCOBONE_AUDIT_KEY_FILE", str(key))
-    opened = open_store(database_url, audit_key_file=key)
+    monkeypatch.setenv("ONCOBONE_AUDIT_KEY_FILE", str(tmp_path / "key"))
+    opened = open_store(database_url, audit_key_file=tmp_path / "key")
     auditor = Auditor(opened)
-    today = dt.datetime(2011, 11, 22, tzinfo=dt.UTC)  # by the services' clocks; that of the command is far ahead
-    for tenant, days in (("a", 4000), ("a", 40), ("a", 0), ("b", 3700), ("b", 20)):
-        record = call(tenant=tenant, at=today - dt.timedelta(days=days))
+    now = dt.datetime.now(dt.UTC)
+    for tenant, days in (("a", 9000), ("a", newest), ("b", 8000), ("b", newest + 20)):
+        record = call(tenant=tenant, at=now - dt.timedelta(days=days))
         auditor.record(record, [(f"{tenant}{days}", ["DOSE-003"], [], "1")])
+    command = ["purge", "--older-than", "20y", "--yes"]
+    first = CliRunner().invoke(main, command)
+    assert (first.exit_code, count(opened, "cards")) == ((1, 4) if is_refused else (0, 2)), first.output
+    assert ("Nothing was deleted" in first.output) is is_refused
     for _ in range(2):
-        done = CliRunner().invoke(main, ["purge", "--older-than", "10y", "--yes"])
-        assert done.exit_code == 0, done.output
-        assert "days ahead of the newest call on record" in done.output
-    kept = [json.loads(entry.record) for entry in opened.audit_entries()]
-    assert len([record for record in kept if "status" in record]) == 3
-    assert count(opened, "cards") == 3
+        sure = CliRunner().invoke(main, [*command, "--clock-is-right"])
+        assert (sure.exit_code, count(opened, "cards")) == (0, 2), sure.output
+    assert (CliRunner().invoke(main, command).exit_code == 1) is is_refused
     assert opened.verify_audit() == []
     opened.close()
 

@@ -8,6 +8,7 @@ somebody else has cut still shows.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import re
@@ -45,8 +46,8 @@ PAUSE_S: Final = 0.1
 _AGE = re.compile(r"(\d{1,5})([dmy])")
 _DAYS: Final = {"d": 1, "m": 30, "y": 365}
 SHORTEST_DAYS: Final = 30
-UNHEARD: Final = dt.timedelta(days=7)
-"""A service in use has a call in that time; if not, the one who purges is told."""
+UNHEARD: Final = dt.timedelta(days=SHORTEST_DAYS)
+"""A service in use has a call in that time; if not, either it is not in use or the clock is ahead."""
 
 
 @dataclass(slots=True)
@@ -215,17 +216,28 @@ def age(text: str) -> dt.timedelta:
     return dt.timedelta(days=days)
 
 
+def _refuse_a_clock_ahead(engine: Engine, now: dt.datetime) -> None:
+    newest = newest_call(engine)
+    if newest is not None and now - newest > UNHEARD:
+        raise click.ClickException(
+            f"It is {now:%Y-%m-%d} by this machine's clock, and the newest call on record is of {newest:%Y-%m-%d}."
+            " Nothing was deleted; if the clock is right, say so with --clock-is-right."
+        )
+
+
 @click.command("purge")
 @click.option("--older-than", required=True, metavar="AGE", help="Such as 90d, 18m or 10y.")
 @click.option("--dry-run", is_flag=True, help="Only say how much it would be.")
 @click.option("--yes", "sure", is_flag=True, help="Do not ask first.")
+@click.option("--clock-is-right", is_flag=True, help="Delete though there was no call for a month.")
 @json_option
 @config_option
-def command(older_than: str, *, dry_run: bool, sure: bool, raw: bool, config: str | None) -> None:
+def command(older_than: str, *, dry_run: bool, sure: bool, clock_is_right: bool, raw: bool, config: str | None) -> None:
     """
     Delete cards, feedback, used tokens and audit records of an age; needs the rights of the tables' owner.
 
-    Ages are counted from the newest call on record: a clock that is years ahead makes nothing old.
+    To a clock that is years ahead everything is old: where the newest call lies more than a month back, nothing is
+    deleted before somebody says that the clock is right.
     """
     try:
         kept = age(older_than)
@@ -239,16 +251,14 @@ def command(older_than: str, *, dry_run: bool, sure: bool, raw: bool, config: st
         settings = load({"config": config})
         require_existing(settings)
         url = settings.database_url or DEFAULT_DATABASE_URL
-        engine = engine_for(url)
-        migrate(engine)
-        newest = newest_call(engine)
-        if newest is not None and now - newest > UNHEARD:
-            days = (now - newest).days
-            click.echo(f"This clock is {days} days ahead of the newest call on record; ages count from that.", err=True)
-        with patience("Deleting"):
-            edge = min(now, newest or now) - kept
-            found = purge(engine, chain_for(url, settings.audit_key_file), edge, now=now, dry=dry_run)
-        engine.dispose()
+        with contextlib.ExitStack() as at_end:
+            engine = engine_for(url)
+            at_end.callback(engine.dispose)
+            migrate(engine)
+            if not (dry_run or clock_is_right):
+                _refuse_a_clock_ahead(engine, now)
+            with patience("Deleting"):
+                found = purge(engine, chain_for(url, settings.audit_key_file), now - kept, now=now, dry=dry_run)
     except (SettingsError, StoreError, StoreUnavailable, AuditKeyError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
