@@ -50,6 +50,7 @@ from recommenders.protecting.plasma_cells import plasma_cell_disease, smoulderin
 from recommenders.protecting.starting import starting, starting_in_myeloma, stopping_denosumab
 from recommenders.vocabulary.facts import known
 from recommenders.vocabulary.guidance import CHART_HOOKS
+from recommenders.vocabulary.later import Later
 from recommenders.vocabulary.logic import NO, all_of, decided, documented, given
 from recommenders.vocabulary.records import BISPHOSPHONATES, DENOSUMAB
 
@@ -108,12 +109,14 @@ def lung_cancer_in_bone(case: Case) -> Iterator[Advice]:
         rule="BP-001",
         because=lung_bone_metastasis & long_enough_to_benefit & may_start,
         unless=done,
-        holds={
-            "osteoporosis-drug": on_osteoporosis_drug(case),
-            "agent-offered": agent_offered(case),
-            "calcium-unknown": ~calcium_known_for_an_order(case),
-            "kidneys-failing": kidneys_failing(case),
-        },
+        holds=Later(
+            lambda: {
+                "osteoporosis-drug": on_osteoporosis_drug(case),
+                "agent-offered": agent_offered(case),
+                "calcium-unknown": ~calcium_known_for_an_order(case),
+                "kidneys-failing": kidneys_failing(case),
+            }
+        ),
         proposals=agents,
     )
     yield Advice(
@@ -125,7 +128,7 @@ def lung_cancer_in_bone(case: Case) -> Iterator[Advice]:
 
     treated_for_hypercalcaemia = documented(dx.hypercalcaemia_malignancy)
     outside_the_recommendation = lung_bone_metastasis & too_short_to_benefit & ~treated_for_hypercalcaemia
-    months_left: Mapping[str, Fill] = {"life_expectancy": bare(trimmed(facts.status.life_expectancy))}
+    months_left: Mapping[str, Fill] = Later(lambda: {"life_expectancy": bare(trimmed(facts.status.life_expectancy))})
     if case.hook in CHART_HOOKS:
         yield Advice(rule="BP-003", because=outside_the_recommendation, holds={"no-indication": NO}, fill=months_left)
     for order in bma_orders(case):
@@ -263,23 +266,27 @@ def hypercalcaemia(case: Case) -> Iterator[Advice]:
     zoledronic = tuple(zoledronic_acid_for_hypercalcaemia(case, "zoledronic-acid"))
     supplement_orders = at_hand(case, "calcium", "vitamin-d")
     orders = supplement_orders or at_hand(case, "bma")
-    about: Mapping[str, Fill] = {
-        "ca_corrected_mmol_l": bare(calcium),
-        "ca_corrected_mg_dl": bare(facts.lab.ca_corr_mg_dl),
-    }
+    about: Mapping[str, Fill] = Later(
+        lambda: {
+            "ca_corrected_mmol_l": bare(calcium),
+            "ca_corrected_mg_dl": bare(facts.lab.ca_corr_mg_dl),
+        }
+    )
 
     yield Advice(
         rule="BP-011",
         because=high.cancer & high.severe,
-        holds={
-            "supplement-ordered": given(bool(supplement_orders)),
-            "agent-ordered": given(bool(bma_orders(case))),
-            "milligrams": high.severe_as_reported & documented(calcium < limits.severe_hypercalcaemia),
-            "zoledronic-acid-fits": given(bool(zoledronic)),
-            "kidneys-failing": documented(kidneys_forbid_zoledronic_acid(case)),
-            "zoledronic-acid-recent": documented(zoledronic_recently(case)),
-            "denosumab-recent": documented(denosumab_recently(case)),
-        },
+        holds=Later(
+            lambda: {
+                "supplement-ordered": given(bool(supplement_orders)),
+                "agent-ordered": given(bool(bma_orders(case))),
+                "milligrams": high.severe_as_reported & documented(calcium < limits.severe_hypercalcaemia),
+                "zoledronic-acid-fits": given(bool(zoledronic)),
+                "kidneys-failing": documented(kidneys_forbid_zoledronic_acid(case)),
+                "zoledronic-acid-recent": documented(zoledronic_recently(case)),
+                "denosumab-recent": documented(denosumab_recently(case)),
+            }
+        ),
         fill=about,
         order=orders[0] if orders else None,
         beside=orders[1:],
@@ -315,8 +322,7 @@ def values(case: Case) -> Mapping[str, Value]:
     if days is not None:
         found["days_since_last_bma"] = int(days)
     dx = case.facts.dx
-    tier = case.once(bone_risk_tier).word
-    if tier is not None and (dx.mm | dx.smm | dx.mgus).yes:
+    if (dx.mm | dx.smm | dx.mgus).yes and (tier := case.once(bone_risk_tier).word) is not None:
         found["bone_risk_tier"] = tier
     dose = zoledronic_dose(case, case.facts.lab.crcl)
     if dose is not None:

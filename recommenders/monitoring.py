@@ -114,6 +114,8 @@ def teeth(case: Case) -> Iterator[Advice]:
             order=order.reference,
         )
 
+    if not case.may_hold(drugs.current.any()):
+        return
     long_use = documented(drugs.months >= limits.long_use)
     last = facts.dental.last_exam
     yield Advice(

@@ -11,15 +11,17 @@ from recommenders.patient.services import all_asked, ask
 from recommenders.patient.spine import spine_lesion
 from recommenders.patient.surgery import diagnoses
 from recommenders.vocabulary.facts import known
+from recommenders.vocabulary.later import Later
 from recommenders.vocabulary.logic import Criterion, Logical, any_of, documented, given
 from recommenders.working_up.imaging import imaging_rules
 from recommenders.working_up.parts import ANY_BONE, GUIDANCE, about_bone, named
 from recommenders.working_up.team import team
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from recommenders.patient.advice import Case, Fill
+    from recommenders.vocabulary.dictionary import Facts
 
 __all__ = ["GUIDANCE", "rules"]
 
@@ -54,27 +56,31 @@ def _biopsy(case: Case) -> Iterator[Advice]:
     wanted = (
         ask("order-an-image-guided-biopsy", "bone-biopsy", (*diagnoses(case), "lesions[]"), about=about_bone(bone)),
     )
-    only_recorded = ~documented(other_reasons) & given(dx.isolated_stated.value is not True)
-    excluded = facts.pathological_fracture.current.value is False and facts.spine.neuro_deficit.value is False
     yield Advice(
         rule="DX-008",
         because=other_reasons | isolated,
         unless=facts.bx.bone_done | all_asked(case, wanted),
         fill={"site": named(bone)},
         about=about_bone(bone),
-        holds={
-            "only-recorded": only_recorded,
-            "hard-to-sample": documented(hard_to_sample),
-            "decisive": documented(local.bone_lesion_decisive),
-            "typing": documented(local.typing_needed),
-            "emergency-possible": given(not excluded),
-        },
+        holds=Later(
+            lambda: {
+                "only-recorded": ~documented(other_reasons) & given(dx.isolated_stated.value is not True),
+                "hard-to-sample": documented(hard_to_sample),
+                "decisive": documented(local.bone_lesion_decisive),
+                "typing": documented(local.typing_needed),
+                "emergency-possible": given(not _emergency_excluded(facts)),
+            }
+        ),
         proposals=wanted,
     )
     yield Advice(rule="DX-009", because=case.fired("DX-008"))
     for order in case.orders_at_hand:
         if "bone-biopsy" in order.kinds:
             yield Advice(rule="DX-009", because=given(holds=True), order=order.reference)
+
+
+def _emergency_excluded(facts: Facts) -> bool:
+    return facts.pathological_fracture.current.value is False and facts.spine.neuro_deficit.value is False
 
 
 def _response(case: Case) -> Iterator[Advice]:
@@ -129,22 +135,22 @@ def _pain(case: Case) -> Iterator[Advice]:
     bone_metastasis = documented(facts.dx.bone_met)
     any_pain, mild = pain >= limits.mild_pain, (pain >= limits.mild_pain) & (pain <= limits.mild_pain_to)
     moderate_or_severe, severe = pain >= limits.moderate_pain, pain >= limits.severe_pain
-    kidney, why = _kidney_risk(case)
+    why: Mapping[str, Fill] = Later(lambda: {"kidney_risk": case.once(_kidney_risk)[1]})
 
     yield Advice(rule="PAIN-001", because=bone_metastasis & ~known(pain))
     yield Advice(
         rule="PAIN-002",
         because=bone_metastasis & mild,
         unless=meds.opioid | meds.nsaid | meds.acetaminophen,
-        fill={"kidney_risk": why},
-        holds={"kidney": kidney},
+        fill=why,
+        holds=Later(lambda: {"kidney": case.once(_kidney_risk)[0]}),
     )
     yield Advice(
         rule="PAIN-003",
         because=bone_metastasis & moderate_or_severe,
         unless=meds.opioid.criterion(),
-        fill={"kidney_risk": why},
-        holds={"kidney": kidney, "otherwise": ~kidney},
+        fill=why,
+        holds=Later(lambda: {"kidney": case.once(_kidney_risk)[0], "otherwise": ~case.once(_kidney_risk)[0]}),
     )
     yield Advice(
         rule="PAIN-004",

@@ -47,12 +47,20 @@ def _unsafe_to_start(case: Case) -> Criterion:
 
 
 def start_pressed(case: Case) -> Criterion:
-    """Tell whether a start is advised in this call, and more than considered."""
+    """Tell whether a start is advised in this call, and more than considered; asked once these rules have spoken."""
+    return case.once(_start_pressed)
+
+
+def _start_pressed(case: Case) -> Criterion:
     return case.fired("BP-001") | case.fired("BP-002") | case.fired("BP-020")
 
 
 def start_advised(case: Case) -> Criterion:
     """Tell whether a start is advised in this call, or may be considered."""
+    return case.once(_start_advised)
+
+
+def _start_advised(case: Case) -> Criterion:
     return start_pressed(case) | case.fired("BP-021")
 
 
@@ -216,9 +224,10 @@ def _kidneys_forbid(case: Case) -> Criterion:
 def zoledronic_acid_for_hypercalcaemia(case: Case, button: str) -> Iterator[Proposal]:
     """Give zoledronic acid once, where the label's limits and the site's precautions allow it; else nothing."""
     facts = case.facts
+    if not kidneys_forbid_zoledronic_acid(case).no:
+        return
     fits = all_of(
         (
-            ~kidneys_forbid_zoledronic_acid(case),
             facts.patient.age >= case.limits(COMMON).adult_age,
             ~jaw_at_risk(facts),
             ~zoledronic_recently(case),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from recommenders.vocabulary import formulas
 from recommenders.vocabulary.facts import exactly
 from recommenders.vocabulary.guidance import guidance
-from recommenders.vocabulary.logic import documented
 
 if TYPE_CHECKING:
     from recommenders.patient.advice import Case
@@ -30,9 +29,9 @@ def zoledronic_dose(case: Case, crcl: Reading) -> Decimal | None:
     None below 30 mL/min and on dialysis (not recommended), and when the clearance is unknown or spans two
     bands. Not for hypercalcaemia of malignancy, where the label does not reduce. Source: X:ZOM.
     """
-    limits = case.limits(GUIDANCE)
-    if documented(case.facts.other.dialysis).yes:
+    if not crcl.is_known or case.facts.other.dialysis.criterion().yes:
         return None
+    limits = case.limits(GUIDANCE)
     if (crcl > limits.zoledronic_full_dose_above).yes:
         return limits.zoledronic_full_dose.value
     if ((crcl >= limits.zoledronic_second_band_from) & (crcl <= limits.zoledronic_full_dose_above)).yes:
@@ -52,7 +51,11 @@ def ibandronate_dose(case: Case, crcl: Reading) -> Decimal | None:
     None when the clearance is unknown or spans two bands. Source: X:IBA.
     """
     limits = case.limits(GUIDANCE)
-    if (documented(case.facts.other.dialysis) | (crcl < limits.ibandronate_lowest_clearance)).yes:
+    if case.facts.other.dialysis.criterion().yes:
+        return limits.ibandronate_lowest_dose.value
+    if not crcl.is_known:
+        return None
+    if (crcl < limits.ibandronate_lowest_clearance).yes:
         return limits.ibandronate_lowest_dose.value
     if (crcl >= limits.ibandronate_full_dose_from).yes:
         return limits.ibandronate_full_dose.value

@@ -11,6 +11,7 @@ from recommenders.patient.lesions import happened_within
 from recommenders.patient.services import all_asked, ask
 from recommenders.patient.surgery import diagnoses, surgical_class
 from recommenders.vocabulary.facts import Moment, known
+from recommenders.vocabulary.later import Later
 from recommenders.vocabulary.logic import Criterion, any_of, documented, given
 from recommenders.working_up.parts import GUIDANCE, is_new, named
 
@@ -41,7 +42,7 @@ def team(case: Case) -> Iterator[Advice]:
         rule="MDT-001",
         because=lung_with_bone | pressing,
         unless=mdt.last_date.within(limits.mdt_due, facts.as_of) | all_asked(case, conference),
-        fill={"reasons": tuple(_team_reasons(case))},
+        fill=Later(lambda: {"reasons": tuple(_team_reasons(case))}),
         holds={"only-lung": ~documented(pressing), "no-team": documented(~mdt.available)},
         new=is_new(case, dx.bone_met),
         proposals=conference,
