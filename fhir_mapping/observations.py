@@ -141,15 +141,19 @@ class ObservationReader:
     def _name_older(self, days: Days, found: Fact) -> None:
         """Name those of an earlier day or time as superseded, and those without a date."""
         day, moment = found.date or one_time.UNDATED, found.moment
-        older = [one for told, listed in days.items() if told < day or told == one_time.UNDATED for one in listed]
+        names = [
+            one.item.name for told, listed in days.items() if told < day or told == one_time.UNDATED for one in listed
+        ]
         if moment is not None:
-            older += [
-                one
+            names += [
+                one.item.name
                 for one in days.get(day, ())
                 if (stamp := one.stamp) is not None and stamp.moment is not None and stamp.moment < moment
             ]
-        names = [one.item.name for one in older]
-        self.notes.add_each([name for name in names if name not in found.resources], SUPERSEDED)
+        for used in found.resources:
+            if used in names:
+                names = [name for name in names if name != used]
+        self.notes.add_each(names, SUPERSEDED)
 
     def take(self, path: str, fact: Fact | None, candidates: Sequence[Candidate]) -> None:
         """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""
@@ -164,18 +168,20 @@ class ObservationReader:
 
     def _provenance(self, path: str, fact: Fact, candidates: Sequence[Candidate]) -> list[Used]:
         found: list[Used] = []
-        for candidate in candidates:
-            if candidate.item.name not in fact.resources:
-                continue
+        for candidate in [one for one in candidates if one.item.name in fact.resources]:
             element = self.element(candidate) or {}
-            value = min([name for name in element if name.startswith("value")], default="")
-            place = "" if candidate.part is None else f"component[{candidate.part}]"
+            value = "valueQuantity"
+            if value not in element:
+                value = next((name for name in sorted(element) if name.startswith("value")), "")
+            place = value or "code"
+            if candidate.part is not None:
+                place = f"component[{candidate.part}]" + (f".{value}" if value else "")
             unit = fact.sent_unit if isinstance(fact, Reading) else None
             found.append(
                 Used(
                     path,
                     candidate.item.name,
-                    ".".join(step for step in (place, value) if step) or "code",
+                    place,
                     candidate.slot.system,
                     candidate.slot.code,
                     unit,
@@ -379,7 +385,7 @@ _WITHOUT_VALUE = frozenset({"no-value", "missing", "haemolysed"})
 
 def _prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes) -> Sequence[Candidate]:
     """Set what a rule says about the order of its sources before times are compared."""
-    if not rule.reader and not rule.behind and all(one.slot.rank < 4 for one in candidates):
+    if not rule.reader and not rule.behind and 4 not in {one.slot.rank for one in candidates}:
         return candidates
     coded_days = {one.stamp.day for one in candidates if one.stamp is not None and one.slot.rank < 4}
     ecog_days = {

@@ -55,12 +55,13 @@ class Notes:
         named = list(resources)
         if named:
             self._found.setdefault(reason, set()).update(named)
-            self._nameless.update((name, reason) for name in named if name.endswith(_NAMELESS))
+            if nameless := [(name, reason) for name in named if name.endswith(_NAMELESS)]:
+                self._nameless.update(nameless)
 
     def add_all(self, resources: Iterable[str], reason: str) -> None:
         """Note one reason for many resources: the first hundred by name, the others counted."""
         names = set(resources)
-        for name in nsmallest(NAMED_AT_MOST, names):
+        for name in _first(names):
             self.add(usual_name(name), reason)
         self._counts[reason] += max(0, len(names) - NAMED_AT_MOST)
 
@@ -90,18 +91,31 @@ class Notes:
             resources = self._found[reason]
             more[reason] += max(0, len(resources) - NAMED_AT_MOST)
             said = counted if reason in _COUNTED else named
-            said += [Note(name, self._times(name, reason)) for name in nsmallest(NAMED_AT_MOST, resources)]
+            said += [Note(name, self._times(name, reason)) for name in _first(resources)]
         named.sort(key=lambda note: (note.resource, note.reason))
         rest = [Note("prefetch", f"{more[reason]} more resources: {reason}") for reason in sorted(more) if more[reason]]
         return (*named, *counted, *rest)
 
     def _times(self, resource: str, reason: str) -> str:
-        count = self._nameless[resource, reason]
+        count = self._nameless.get((resource, reason), 0)
         return f"{reason} ({count} times)" if count > 1 else reason
+
+
+def _first(names: set[str]) -> list[str]:
+    """Give those that are named one by one, in order."""
+    if len(names) > _MANY:
+        return nsmallest(NAMED_AT_MOST, names)
+    return sorted(names)[:NAMED_AT_MOST]
+
+
+_MANY = 5_000
+"""From here on the first hundred are found sooner than all are put in order."""
 
 
 def is_usual_id(number: str) -> bool:
     """Tell whether an id is as FHIR has it: a name with it needs no `usual_name`."""
+    if number.isascii() and number.replace("-", "").isalnum():
+        return len(number) <= _LONGEST_ID and number != "None"
     return not number.strip(_OF_IDS) and 0 < len(number) <= _LONGEST_ID and number != "None"
 
 

@@ -196,13 +196,12 @@ class Selection:
     # --- what a reference means ---
 
     def _learn_urns(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            if entry.fullUrl and entry.fullUrl.startswith("urn:"):
-                try:
-                    head = heads.head_of(entry.resource)
-                except ResourceFaultError:
-                    continue
-                self._urns[entry.fullUrl] = f"{head.resourceType}/{head.id}"
+        for entry in [one for one in entries if one.fullUrl and one.fullUrl[:4] == "urn:"]:
+            try:
+                head = heads.head_of(entry.resource)
+            except ResourceFaultError:
+                continue
+            self._urns[entry.fullUrl or ""] = f"{head.resourceType}/{head.id}"
 
     def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give a resource that is contained, or was delivered; None when it is neither."""
@@ -276,7 +275,8 @@ class Selection:
             except BROKEN:
                 closely.append((number, entry))
                 continue
-            alike = seen.get(bytes(result.code)) or self._alike_of(bytes(result.code))
+            code = bytes(result.code)
+            alike = seen.get(code) or self._alike_of(code)
             subject = result.subject.reference
             if alike.slots is None or len(raw) > SURELY_LITTLE or not (ours.get(subject) or self._is_us(subject)):
                 closely.append((number, entry))
@@ -302,9 +302,8 @@ class Selection:
         if stamp.day > self._today and stamp.is_future(self.now):  # most are of the past, which a day tells
             return None
         issued = stamp if result.issued == told else dates.parse(result.issued, self.timezone)
-        return Item(
-            "Observation", f"Observation/{result.id}", key, raw, result.status, stamp, "effectiveDateTime", issued
-        )
+        name = f"Observation/{result.id}"
+        return Item("Observation", name, key, raw, result.status, stamp, "effectiveDateTime", issued)
 
     # --- Observations ---
 

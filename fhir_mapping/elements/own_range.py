@@ -65,7 +65,7 @@ def _limits(
             continue
         unit = units.ucum(end, context.site.unit_aliases)
         found.append(_in_unit(number(end["value"]), unit if unit != "" else reading.sent_unit or "", rule, reading))
-    if found != [None, None] or not isinstance(entry.get("text"), str):
+    if found[0] is not None or found[1] is not None or not isinstance(entry.get("text"), str):
         return found[0], found[1]
     return _limits_in_words(entry["text"], reading, rule)
 
