@@ -241,7 +241,7 @@ def blueprint(desk: Desk) -> Blueprint:
         candidates = find_services(desk.services, service_id)
         known.service_label = candidates[0].id
         client: Client | None = known.get("client")
-        service, judged = desk.judge(json_body(), candidates, client, _tell_fetches)
+        service, judged = desk.judge(_json_of(asked), candidates, client, _tell_fetches)
         known.language = reader_language(asked.headers.get("Accept-Language"), desk.settings.language)
         watch = StopWatch()
         answered = desk.words(service, judged, known.language)
@@ -265,7 +265,10 @@ def json_body() -> bytes:
 
     Raises Refused (415) for another type or any compression; Flask refuses a body that is too large (413).
     """
-    asked, _ = observability.at_hand()
+    return _json_of(observability.at_hand()[0])
+
+
+def _json_of(asked: Request) -> bytes:
     if asked.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise Refused(415, "Content-Encoding: send the body as it is, without compression.", field="ContentEncoding")
     if not asked.is_json:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from flask import Request
     from flask.ctx import _AppCtxGlobals
 
-    from recommenders.assessing.assessment import Assessment
+    from recommenders.assessing.assessment import Assessment, State
 
 LOG = logging.getLogger("oncobone")
 EXTENSION = "oncobone.observability"
@@ -82,7 +82,7 @@ FIELDS = (
 )
 """All that a log line may carry beside its time, level and event; none of these holds a patient value."""
 
-STATES = ("fired", "suppressed", "superseded", "undecided")
+STATES: tuple[State, ...] = ("fired", "suppressed", "superseded", "undecided")
 
 
 # --- logs ---------------------------------------------------------------------------------------------------
@@ -143,9 +143,10 @@ def at_hand() -> tuple[Request, _AppCtxGlobals]:
 
 def request_id() -> str | None:
     """Give the id of the request at hand: the caller's, if it has a safe form, else one of ours."""
-    if not has_request_context():
-        return None
-    asked, known = at_hand()
+    return _id_of(*at_hand()) if has_request_context() else None
+
+
+def _id_of(asked: Request, known: _AppCtxGlobals) -> str:
     found: str | None = known.get("request_id")
     if found is None:
         sent = asked.headers.get("X-Request-Id", "")
@@ -178,6 +179,7 @@ class Metrics:
         self.cards = Counter(
             "oncobone_cards", "Cards shown.", ("service", "recommender", "indicator"), registry=self.registry
         )
+        self._card = cache(self.cards.labels)
         self.quieted = Counter(
             "oncobone_cards_quieted", "Cards not shown, since they were answered a while ago.", registry=self.registry
         )
@@ -228,15 +230,14 @@ class Metrics:
 
     def assessed(self, service: str, assessment: Assessment, cards: Iterable[Mapping[str, Any]]) -> None:
         """Count what one call came to."""
+        noted = [(service, rule, state) for state in STATES for rule in assessment.of(state)]
         with self._noting:
-            for state in STATES:
-                of_state = assessment.of(state)  # type: ignore[arg-type] # STATES are all states but "not met"
-                self._noted.update((service, rule, state) for rule in of_state)
+            self._noted.update(noted)
         for topic in assessment.failed:
             self.failures.labels(topic).inc()
         for card in cards:
             recommender = card["extension"]["org.oncobone.trace"]["recommender"]
-            self.cards.labels(service, recommender, card["indicator"]).inc()
+            self._card(service, recommender, card["indicator"]).inc()
 
     def settle(self) -> None:
         """
@@ -357,21 +358,22 @@ def blueprint(*, with_metrics: bool) -> Blueprint:
 def watch(app: Flask) -> None:
     """Time and count every request of an app, and write one line for each; `g.told` adds what a view knows."""
 
+    metrics = of(app).metrics
+
     @app.before_request
     def _started() -> None:
-        _, known = at_hand()
+        asked, known = at_hand()
         known.started = time.perf_counter()
         known.told = {}
-        request_id()
+        _id_of(asked, known)
 
     @app.after_request
     def _ended(response: Response) -> Response:
         asked, known = at_hand()
         took = time.perf_counter() - known.get("started", time.perf_counter())
         service = known.get("service_label", "none")
-        response.headers["X-Request-Id"] = request_id() or ""
+        response.headers["X-Request-Id"] = _id_of(asked, known)
         if asked.method != "OPTIONS" and (asked.endpoint in _COUNTED or response.status_code >= 400):
-            metrics = of(app).metrics
             if asked.blueprint in _CALLED:
                 metrics.answered(service, response.status_code)
             if asked.endpoint == "cds.call":
