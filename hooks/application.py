@@ -159,7 +159,7 @@ def _keep(app: Flask, settings: Settings, desk: views.Desk, store: Store) -> Non
 
     def trouble() -> str | None:
         if (free := store.disk_free()) is not None:
-            watched.metrics.disk_free.labels("store").set(free)
+            watched.metrics.disk_free.set("store", free)
         try:
             store.check()
         except StoreUnavailable as error:

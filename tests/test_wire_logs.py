@@ -14,7 +14,7 @@ from hooks.application import create_app
 from hooks.settings import Settings
 from hooks.views import DESK
 from hooks.watching import observability
-from hooks.watching.observability import FIELDS, JsonLines
+from hooks.watching.observability import FIELDS, JsonLines, Metrics
 from recommenders.assessing.topics import NAMES
 from tests import fhir_servers
 from tests.wire import SERVICE_OF, call_body, check_outcome, patient, with_
@@ -182,6 +182,13 @@ def test_an_error_of_ours_is_a_500_without_detail_and_a_log_line_without_value(
     assert failure["request_id"] == call["request_id"] == answered.headers["X-Request-Id"]
     assert any("test_wire_logs.py" in place for place in failure["where"])
     assert "Zzyzx" not in answered.text + log.getvalue()
+
+
+def test_no_metric_of_several_processes_is_told_by_a_clock() -> None:
+    """What was noted by a clock a day ahead stays the newest for a day: `component_up` said that all was well."""
+    modes = {str(getattr(each, "_multiprocess_mode", "")) for each in Metrics().registry._collector_to_names}
+    assert "livesum" in modes
+    assert not any("recent" in mode for mode in modes)
 
 
 def test_a_machine_without_memory_to_spare_says_come_again(monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:

@@ -6,8 +6,10 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -520,6 +522,30 @@ def test_what_a_process_that_has_ended_counted_is_kept_and_its_files_are_not(
     assert {path.rpartition("_")[2].removesuffix(".db") for path in files} <= lives | {"ended"}
     assert running.stop() == 0
     assert not folder.exists()
+
+
+@linux
+def test_each_process_says_of_a_component_what_it_finds_itself(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    running = start_server("--workers", "2")
+
+    def found() -> set[str]:
+        told = set()
+        for _ in range(12):
+            with requests.Session() as fresh:  # a connection of its own, so that both processes are asked
+                text = fresh.get(f"{running.url}/metrics", timeout=30).text
+            told |= set(re.findall(r"^oncobone_component_up.*", text, re.MULTILINE))
+            assert text.count("\noncobone_disk_free_share{") == 1
+        return told
+
+    assert found() == {'oncobone_component_up{component="store"} 1.0'}
+    with sqlite3.connect(tmp_path / "oncobone.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert found() == {'oncobone_component_up{component="store"} 0.0'}
+        other.execute("ROLLBACK")
+    other.close()
+    wait_until(lambda: found() == {'oncobone_component_up{component="store"} 1.0'})
 
 
 # --- the operators' port --------------------------------------------------------------------------------------

@@ -30,12 +30,14 @@ from prometheus_client import (
     multiprocess,
     values,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from hooks.errors import Refused
 from hooks.watching import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flask import Request
     from flask.ctx import _AppCtxGlobals
@@ -157,6 +159,30 @@ def _id_of(asked: Request, known: _AppCtxGlobals) -> str:
 # --- metrics ------------------------------------------------------------------------------------------------
 
 
+class Found(Collector):
+    """
+    What this process found of each component when it was last asked, which is at each reading.
+
+    Other processes' findings are older, and which is the newest no clock can tell: one that was ahead for a while would
+    say for as long that all is well.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self._named = (name, text)
+        self._values: dict[str, float] = {}
+
+    def set(self, component: str, value: float) -> None:
+        """Note it."""
+        self._values[component] = value
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give it, as the library wants it."""
+        family = GaugeMetricFamily(*self._named, labels=["component"])
+        for component, value in self._values.copy().items():
+            family.add_metric([component], value)
+        yield family
+
+
 class Metrics:
     """The counters of one app; label values come from closed sets, never from a request."""
 
@@ -196,20 +222,10 @@ class Metrics:
             "oncobone_fetches", "FHIR fetches by prefetch key and result.", ("key", "result"), registry=self.registry
         )
         self.feedback = Counter("oncobone_feedback", "Feedback entries stored.", ("outcome",), registry=self.registry)
-        self.components = Gauge(
-            "oncobone_component_up",
-            "Whether a component works (1) or not (0), as /readyz has it.",
-            ("component",),
-            registry=self.registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.disk_free = Gauge(
-            "oncobone_disk_free_share",
-            "Free share of the disk under a database file.",
-            ("component",),
-            registry=self.registry,
-            multiprocess_mode="mostrecent",
-        )
+        self.components = Found("oncobone_component_up", "Whether a component works (1) or not (0), as /readyz has it.")
+        self.disk_free = Found("oncobone_disk_free_share", "Free share of the disk under a database file.")
+        for found in (self.components, self.disk_free):
+            self.registry.register(found)
         self.audit_waiting = Gauge(
             "oncobone_audit_waiting",
             "Audit records in memory that wait for the store.",
@@ -262,7 +278,7 @@ class Metrics:
         """Ask every check of health, and note which components work."""
         troubles = health.troubles()
         for name in health.checks:
-            self.components.labels(name).set(0 if name in troubles else 1)
+            self.components.set(name, 0 if name in troubles else 1)
 
     def audit_waits(self) -> bool:
         """Tell whether records wait for the store in any process of this service."""
@@ -279,6 +295,8 @@ class Metrics:
             return generate_latest(self.registry)
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call] # the library has no types here
+        for found in (self.components, self.disk_free):
+            together.register(found)
         with shared.read():
             return generate_latest(together)
 

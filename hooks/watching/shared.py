@@ -105,8 +105,6 @@ class Ended:
         self._pids.add(pid)
         # Somebody reads, and may hang: who watches over the processes waits for none of them. The next one does it.
         with contextlib.suppress(OSError), _lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
-            for each in self._pids:
-                (place / f"gauge_mostrecent_{each}.db").unlink(missing_ok=True)
             for kind in COUNTS:
                 _add_up(place, kind, self._pids)
             self._pids.clear()
