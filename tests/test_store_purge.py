@@ -237,3 +237,17 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: p
     assert done.exit_code == 1
     assert "There is no database" in done.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("audit", "verify"), ("audit", "head"), ("feedback", "report"), ("purge", "--older-than", "10y", "--yes")],
+)
+def test_a_database_that_cannot_be_opened_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "store.sqlite").mkdir()
+    monkeypatch.setenv("ONCOBONE_DATABASE_URL", f"sqlite:///{tmp_path / 'store.sqlite'}")
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert done.output == "Error: The store is unavailable: SQLITE_CANTOPEN.\n"

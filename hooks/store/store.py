@@ -432,7 +432,7 @@ def require_existing(settings: Settings) -> None:
             raise StoreError("The database holds no tables of OncoBone: no service has used it yet.")
         require_current(engine)
     except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailable(f"The database cannot be used: {word_for(error)}.") from error
+        raise StoreUnavailable(word_for(error)) from error
     finally:
         engine.dispose()
     key = Path(settings.audit_key_file) if settings.audit_key_file else key_file_for(url)
