@@ -91,7 +91,7 @@ def _record(status: int, known: _AppCtxGlobals) -> CallRecord:
 
 def _resources(judged: Judged) -> set[str]:
     facts = judged.assessment.facts
-    found = {reference for fact in facts.told() if fact.is_known for reference in fact.resources}
+    found = {reference for _, fact in facts.touched() if fact.is_known for reference in fact.resources}
     for listed in (facts.lesions, facts.sre, facts.studies, facts.courses):
         found.update(reference for item in listed for reference in item.resources)
     return found

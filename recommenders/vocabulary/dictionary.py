@@ -130,13 +130,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         groups = {group: replace(getattr(self, group), **values) for group, values in by_group.items()}
         return replace(self, **groups)
 
-    def told(self) -> Iterator[Fact]:
-        """Yield what stands on a resource, known or not; groups of which nothing is told are passed over."""
-        for name, (blank, attributes) in _GROUPS.items():
-            group = getattr(self, name)
-            if group is not blank:
-                yield from (fact for attribute in attributes if (fact := getattr(group, attribute)).resources)
-
     def touched(self) -> Iterator[tuple[str, Fact]]:
         """Yield with its path whatever is not as blank as in a chart of which nothing was read."""
         for name, (blank, _) in _GROUPS.items():
