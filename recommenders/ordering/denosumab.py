@@ -28,12 +28,15 @@ def denosumab(case: Case, order: Order) -> Iterator[Advice]:
 
 
 def _as_labelled(case: Case, order: Order) -> Iterator[Advice]:
-    limits, dx, intent = case.limits(GUIDANCE), case.facts.dx, intent_of(case, order)
+    limits, dx = case.limits(GUIDANCE), case.facts.dx
 
     other_dose = order.dose_mg.differs_from(limits.denosumab_dose)
-    wrong_route = documented(order.route.one_of("IV", "IM", "ID"))
     other_route = ~order.route.is_("SC")
     too_often = order.interval_days < limits.denosumab_interval
+    if not case.may_hold(other_dose | other_route | too_often):
+        return
+    intent = intent_of(case, order)
+    wrong_route = documented(order.route.one_of("IV", "IM", "ID"))
     too_much = overdose(case, order)
     dose_told_elsewhere = too_much | _for_bone_loss_though_cancer(case, order)
 
@@ -64,7 +67,10 @@ def _for_bone_loss_though_cancer(case: Case, order: Order) -> Criterion:
 
 
 def _made_for_bone_loss(case: Case, order: Order) -> Iterator[Advice]:
-    limits, because = case.limits(GUIDANCE), _for_bone_loss_though_cancer(case, order)
+    limits = case.limits(GUIDANCE)
+    if not case.may_hold(osteoporosis_strength(order, limits)):
+        return
+    because = _for_bone_loss_though_cancer(case, order)
     if not case.may_hold(because):
         return
     yield Advice(
