@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fhir_mapping.diagnoses.plasma_cells import MM
@@ -75,12 +76,18 @@ def organs(one: Diagnosis) -> set[str]:
     for match in one.matches:
         if match.concept == "visceral_metastasis_other":
             found.add(match.code.replace(".", "")[:4] if match.system in {ICD10, ICD10_CM} else match.code)
-        elif match.code == "188462001" or "brain and spinal cord" in fold(match.display):
+        elif match.code == "188462001" or _names_brain_and_cord(match.display):
             found.discard("nervous-system")
             found.add("brain")
     if not one.concepts and not one.is_trap:
         found |= {organ for term, organ in ORGAN_TERMS.items() if one.spoken.get(term) in {"present", "suspected"}}
     return found
+
+
+@lru_cache(maxsize=1024)
+def _names_brain_and_cord(title: str) -> bool:
+    """Tell whether the title of a code names the brain beside the cord; titles come again."""
+    return "brain and spinal cord" in fold(title)
 
 
 _STAGE_IV = re.compile(r"\b(?:stage|期)?\s*(?:iv[abc]?|4[abc]?)\b|ⅳ|四期|iv期", re.IGNORECASE | re.ASCII)
