@@ -332,6 +332,34 @@ def test_a_call_that_never_ends_makes_its_process_leave(monkeypatch: pytest.Monk
     assert statuses == []
 
 
+def test_a_body_for_which_there_is_no_memory_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection was closed without a word; one that comes when there is room is answered."""
+    stop = threading.Event()
+    listener = listen("127.0.0.1", 0)
+    url = f"{address_of(listener)}/cds-services/oncobone-patient-view"
+    one = front.Front(Settings(drain_seconds=0), create_app(Settings()), {"calls": listener})
+    served = threading.Thread(target=one.run, args=(stop.is_set,))
+    served.start()
+
+    def sent() -> requests.Response:
+        body = BODY + b" " * (front.LARGE + 1)
+        return requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=30)
+
+    def no_room(*_: object) -> None:
+        raise MemoryError
+
+    try:
+        with monkeypatch.context() as short:
+            short.setattr(front._Large, "append", no_room)
+            refused = sent()
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert refused.json()["resourceType"] == "OperationOutcome"
+        assert sent().status_code == 200
+    finally:
+        stop.set()
+        served.join(20)
+
+
 @linux
 def test_a_reload_reads_the_settings_again_and_cuts_off_no_call(
     start_server: Callable[..., Server], tmp_path: Path

@@ -29,9 +29,10 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import Error
 
 from hooks.application import create_operator_app
-from hooks.errors import outcome
+from hooks.errors import RETRY_SECONDS, outcome
 from hooks.settings import MIB
 from hooks.trust.gate import WAITED
 from hooks.views import is_cds
@@ -85,11 +86,30 @@ class _Large(OverflowableBuffer):  # type: ignore[misc] # waitress has no types
         return made
 
 
+class _NoRoomError(Error):  # type: ignore[misc] # waitress has no types
+    """No memory for a body; the same one may find room in a moment."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     """Refuses a request that says in two ways how long it is: who stands in between may have believed the other one."""
 
     chunked: bool
     headers: dict[str, str]
+    body_rcv: Any
+
+    def received(self, data: bytes) -> int:
+        try:
+            taken: int = super().received(data)
+        except MemoryError:
+            # What has come of the body gives its room to the answer; nothing more is taken on this connection.
+            self.body_rcv = None
+            self.error = _NoRoomError("no memory for the body")
+            self.completed = True
+            return len(data)
+        return taken
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -117,6 +137,9 @@ class _Outcome(ErrorTask):  # type: ignore[misc] # waitress has no types
         settings: Settings = self.channel.server.front.settings
         if settings.auth == "open" and settings.loopback and is_cds(getattr(self.request, "path", "")):
             self.response_headers.append(("Access-Control-Allow-Origin", "*"))
+        if isinstance(error, _NoRoomError):
+            LOG.error("no memory for the body of a request", extra={"status": code})
+            self.response_headers.append(("Retry-After", RETRY_SECONDS))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
