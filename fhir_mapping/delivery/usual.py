@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, get_args
 
 import msgspec
-from fhir_core import types as fhirtypes
+from fhir.resources.R4B import fhirtypes
 from typing_extensions import TypedDict
 
 from fhir_mapping.delivery.checking import PARTS, choices_of, fields_of, is_one_of_each, needed_of, there
@@ -140,15 +140,23 @@ def _form_of(kind: str, without: frozenset[str]) -> _Form:
 
 _TIMES = (a_time, a_day)
 _LARGEST = 2_147_483_647
+
+
+def _primitive(annotation: Any) -> type:  # noqa: ANN401 - a type
+    """Give what tells FHIR's primitive types apart, which are texts and numbers with a note of what may be in them."""
+    told = get_args(annotation)
+    return type(told[1]) if len(told) > 1 else object
+
+
 _PLAIN: Mapping[type, tuple[frozenset[Tidy], Any]] = {
-    fhirtypes.String: (frozenset({a_text, a_code}), _Text),
-    fhirtypes.Markdown: (frozenset({a_text, a_code}), _Text),
-    fhirtypes.Code: (frozenset({a_text, a_code}), _Text),
-    fhirtypes.Uri: (frozenset({a_text, a_code}), _Text),
-    fhirtypes.Decimal: (frozenset({a_number}), int | Decimal),
-    fhirtypes.Integer: (frozenset({as_it_is}), Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]),
-    fhirtypes.UnsignedInt: (frozenset({as_it_is}), Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]),
-    fhirtypes.PositiveInt: (frozenset({as_it_is}), Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]),
+    _primitive(fhirtypes.StringType): (frozenset({a_text, a_code}), _Text),
+    _primitive(fhirtypes.MarkdownType): (frozenset({a_text, a_code}), _Text),
+    _primitive(fhirtypes.CodeType): (frozenset({a_text, a_code}), _Text),
+    _primitive(fhirtypes.UriType): (frozenset({a_text, a_code}), _Text),
+    _primitive(fhirtypes.DecimalType): (frozenset({a_number}), int | Decimal),
+    _primitive(fhirtypes.IntegerType): (frozenset({as_it_is}), Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]),
+    _primitive(fhirtypes.UnsignedIntType): (frozenset({as_it_is}), Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]),
+    _primitive(fhirtypes.PositiveIntType): (frozenset({as_it_is}), Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]),
 }
 """FHIR's primitive types -> how an element of one may be made tidy, and the type of one that is so already."""
 _TELLING: Mapping[Tidy, str] = {
@@ -175,7 +183,7 @@ def _type_of(annotation: Any, tidy: Tidy, *, depth: int) -> Any:  # noqa: ANN401
         return _object_of(kind.get_model_klass(), tidy, depth=depth)
     if kind is bool and tidy is as_it_is:
         return bool
-    tidies, plain = _PLAIN.get(type(get_args(kind)[1]) if len(get_args(kind)) > 1 else object, ((), None))
+    tidies, plain = _PLAIN.get(_primitive(kind), (frozenset(), None))
     return plain if tidy in tidies else _Unusual
 
 
