@@ -407,6 +407,12 @@ class _NotThere:
     __iter__ = __len__ = __bool__ = __contains__ = __getitem__ = __getattr__ = _refuse
     __eq__ = __hash__ = _refuse
 
+    def __deepcopy__(self, _: object) -> _NotThere:
+        return self
+
+    def __reduce__(self) -> tuple[type[_NotThere], tuple[()]]:
+        return _NotThere, ()
+
 
 class ChartAlone(Case):
     """

@@ -37,3 +37,6 @@ class Later(Mapping[str, V]):
 
     def __len__(self) -> int:
         return len(self._whole())
+
+    def __reduce__(self) -> tuple[type[dict[str, V]], tuple[dict[str, V]]]:
+        return dict, (dict(self._whole()),)  # a copy holds what was made, and nothing of how
