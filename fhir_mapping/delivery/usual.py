@@ -7,7 +7,9 @@ is not, goes the longer way, which says what is wrong with it. Both give the sam
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -125,6 +127,27 @@ _TIME = re.compile(r"(?:19|20)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-](?:0\d|
 @cache
 def _form_of(kind: str, without: frozenset[str]) -> _Form:
     """Give the usual form of a resource type, made when the first of its kind is read."""
+    with _ONE_AT_A_TIME:
+        form = _made(kind, without)
+        _make_known(form)
+    return form
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _make_known(form: _Form) -> None:
+    """
+    Let msgspec read a form once, before a second thread can.
+
+    It does so at the first use of a type and keeps what it has read on the type, unfinished as it is: a thread that
+    comes by meanwhile ends the process.
+    """
+    with contextlib.suppress(msgspec.ValidationError):
+        msgspec.convert({}, form.kind)
+
+
+def _made(kind: str, without: frozenset[str]) -> _Form:
     members = {name: tidy for name, tidy in ELEMENTS[kind].items() if name not in without}
     fields, needed = fields_of(MODELS[kind]), needed_of(MODELS[kind])
     shape = {name: _type_of(fields[name].annotation, tidy, depth=0) for name, tidy in members.items()}

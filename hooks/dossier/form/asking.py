@@ -84,6 +84,9 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True):
     encounter: str | None = None
 
 
+_SENT = msgspec.json.Decoder(Sent)
+
+
 @dataclass(frozen=True, slots=True)
 class Sitting:
     """A chart as read, its assessment, and the answers given so far."""
@@ -104,7 +107,7 @@ class Sitting:
 def sit(desk: Desk, body: bytes, language: Language) -> Sitting:
     """Read what the page posted. Raises Refused (400, 413)."""
     try:
-        sent = msgspec.json.decode(body, type=Sent)
+        sent = _SENT.decode(body)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         where = str(error).partition("`$")[2].rstrip("`") or "body"
         raise Refused(400, f"The body is not what the form sends ({where}).", field="body") from None
