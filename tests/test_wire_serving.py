@@ -291,6 +291,26 @@ def test_processes_that_crash_again_and_again_are_replaced_each_time(
 
 
 @linux
+def test_the_log_says_where_a_process_crashed(start_server: Callable[..., Server]) -> None:
+    """By file, line and function; nothing of what it was asked."""
+    running = start_server("--workers", "2")
+    assert answers(running)
+    one = min(children(running))
+    wait_until(lambda: answers(running) and is_at_work(one))
+    os.kill(one, signal.SIGSEGV)
+    wait_until(lambda: any(line["event"] == "a process has crashed" for line in running.lines()))
+    (told,) = [line for line in running.lines() if line["event"] == "a process has crashed"]
+    assert (told["level"], told["child"]) == ("error", one)
+    assert any(re.fullmatch(r"hooks/running/\w+\.py:\d+ \w+", place) for place in told["where"]), told["where"]
+
+
+def is_at_work(process: int) -> bool:
+    """Tell whether a process serves, and does not just start: it holds no signal back any more."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return "SigBlk:\t0000000000000000" in status
+
+
+@linux
 @pytest.mark.soak
 def test_a_process_that_hangs_is_replaced_in_half_a_minute(start_server: Callable[..., Server]) -> None:
     running = start_server("--workers", "2")

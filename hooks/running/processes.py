@@ -8,9 +8,11 @@ server".
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
+import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
@@ -132,9 +134,12 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
         for listener in self._sockets.values():
             listener.detach()  # gunicorn has handles of its own, and has closed ours
 
-    def _has_ended(self, arbiter: Arbiter, worker: Any) -> None:  # noqa: ANN401, ARG002 - as gunicorn calls it
+    def _has_ended(self, arbiter: Arbiter, worker: WaitressWorker) -> None:  # noqa: ARG002 - as gunicorn calls it
         self._ended.add(worker.pid)
-        LOG.info("a process has ended", extra={"child": worker.pid})
+        if where := worker.where_it_crashed():
+            LOG.error("a process has crashed", extra={"child": worker.pid, "where": where})
+        else:
+            LOG.info("a process has ended", extra={"child": worker.pid})
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
@@ -167,6 +172,13 @@ class WaitressWorker(Worker):  # type: ignore[misc] # gunicorn has no types
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as gunicorn calls it
         super().__init__(*arguments)
         self.notify()  # a file that was never touched looks new for ever: one that hangs at its start would be missed
+        self._dump = tempfile.TemporaryFile()  # noqa: SIM115 - the arbiter reads it when this process has ended
+
+    def where_it_crashed(self) -> list[str]:
+        """Say where the process was when a crash ended it, or when it had hung for too long; empty when none did."""
+        with self._dump as dump:
+            dump.seek(0)
+            return observability.places_of_crash(dump.read().decode(errors="replace"))
 
     def run(self) -> None:
         """Serve until the arbiter says so or is gone, or a call is stuck; never returns to the arbiter's code."""
@@ -188,6 +200,7 @@ class WaitressWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         super().init_signals()
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self.handle_exit)
+        faulthandler.enable(self._dump, all_threads=False)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload is the arbiter's business
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 

@@ -124,6 +124,15 @@ def places(error: BaseException) -> list[str]:
     return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames][-12:]
 
 
+_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
+
+
+def places_of_crash(dump: str) -> list[str]:
+    """Say where a process was when it crashed, as `places` does, from what `faulthandler` has written of it."""
+    frames = [f"{_short(frame['file'])}:{frame['line']} {frame['name']}" for frame in _FRAME.finditer(dump)]
+    return frames[:12][::-1]
+
+
 def _short(path: str) -> str:
     file = Path(path)
     return str(file.relative_to(_PROJECT)) if file.is_relative_to(_PROJECT) else file.name
