@@ -166,7 +166,7 @@ def test_a_batch_that_takes_too_long_is_cut_in_half(
 
     def slow(connection: Any, chain: Any, calls: Sequence[Any]) -> None:
         sizes.append(len(calls))
-        if len(calls) > 60:
+        if len(calls) > 30:
             time.sleep(1.2)  # as over a link that carries little
         whole(connection, chain, calls)
 
