@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping import allergies, draft_orders, genomics, imaging, lesions, medications, requested
@@ -18,7 +19,7 @@ from fhir_mapping.diagnoses.plasma_cells import is_of_family
 from fhir_mapping.elements import medication_entries
 from fhir_mapping.findings import bone_pain, cord, density, disease_status, histology, prognosis, spread, stage
 from fhir_mapping.joining import measurements, series, sources
-from fhir_mapping.joining.uses import other_uses
+from fhir_mapping.joining.uses import all_uses
 from fhir_mapping.observations import ObservationReader
 from fhir_mapping.patient import born_on, pregnancy, read_patient
 from fhir_mapping.procedures import ProcedureReader
@@ -31,7 +32,7 @@ from recommenders.vocabulary.records import Lesions, Requests
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fhir_mapping.delivery.items import Item
     from fhir_mapping.terms.decode import Delivered, Json
@@ -62,14 +63,19 @@ class Mapped:
     What a chart says.
 
     `facts` are as recorded, whatever their age (recency is the clinic's business); `notes` name all that was not
-    used; `used` tells where each fact came from.
+    used; `used` tells where each fact came from, which a call does not ask.
     """
 
     facts: Facts
     notes: tuple[Note, ...] = ()
-    used: tuple[Used, ...] = ()
+    origins: Callable[[], Iterable[Used]] = field(default=tuple, compare=False, repr=False)
     drafts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The draft orders as sent, by the order's reference: a corrected order keeps what was written."""
+
+    @property
+    def used(self) -> tuple[Used, ...]:
+        """Where each fact came from, in a fixed order; put together whenever somebody asks."""
+        return tuple(sorted(set(self.origins()), key=lambda one: (one.fact, one.resource, one.path, one.code)))
 
 
 def read_chart(
@@ -194,9 +200,8 @@ class _Chart:
             unavailable=frozenset(unavailable),
             cut=frozenset(self.found.cut),
         )
-        used = {*reader.used, *other_uses(changes, facts, conditions, reader, drugs)}
-        ordered = sorted(used, key=lambda one: (one.fact, one.resource, one.path, one.code))
-        return Mapped(facts, self.notes.sorted(), tuple(ordered), self.drafts)
+        origins = partial(all_uses, changes, facts, conditions, reader, drugs)
+        return Mapped(facts, self.notes.sorted(), origins, self.drafts)
 
     # --- what came ---
 

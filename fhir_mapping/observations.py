@@ -14,7 +14,7 @@ from fhir_mapping.elements.answers import finding_of
 from fhir_mapping.elements.own_range import own_range
 from fhir_mapping.joining import one_time
 from fhir_mapping.terms import dates, dictionary
-from fhir_mapping.terms.codes import code_text, codings, texts_of
+from fhir_mapping.terms.codes import LOCAL, code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled, fold
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replace
 from recommenders.vocabulary.records import Study
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ObservationReader:
-    """Reads the single facts that Observations carry; the answers gather in `changes`, `series` and `used`."""
+    """Reads the single facts that Observations carry; the answers gather in `changes` and `series`."""
 
     def __init__(self, selected: Selected, context: ReadingContext, notes: Notes, sex: str | None) -> None:
         self.selected = selected
@@ -40,7 +40,9 @@ class ObservationReader:
         self.sex = sex
         self.changes: dict[str, Fact] = {}
         self.series: dict[str, tuple[Reading, ...]] = {}
-        self.used: list[Used] = []
+        self._taken: list[tuple[str, Fact, Sequence[Candidate]]] = []
+        self.lesions: list[Item] = []
+        """The Observations that are a lesion each."""
         self.studies: list[Study] = []
         self.reported_bone_metastasis: list[tuple[dt.date, str, Literal["present", "suspected", "absent"]]] = []
         """What reports conclude of bone metastasis: day, report, verdict."""
@@ -156,7 +158,7 @@ class ObservationReader:
         self.notes.add_each(names, SUPERSEDED)
 
     def take(self, path: str, fact: Fact | None, candidates: Sequence[Candidate]) -> None:
-        """Keep a fact and note where it came from; what may not be the newest of a cut list is unknown."""
+        """Keep a fact, and what it came from; what may not be the newest of a cut list is unknown."""
         if fact is None:
             return
         if self.context.cut and any(
@@ -164,7 +166,16 @@ class ObservationReader:
         ):
             fact = fact.forget("list-cut")
         self.changes[path] = fact
-        self.used += self._provenance(path, fact, candidates)
+        self._taken.append((path, fact, candidates))
+
+    def used(self) -> list[Used]:
+        """Name the values that facts and lesions came from."""
+        values = [used for taken in self._taken for used in self._provenance(*taken)]
+        lesions = [
+            Used("lesions[]", one.name, "component", LOCAL, "bone-lesion", dated_by=one.dated_by)
+            for one in self.lesions
+        ]
+        return [*values, *lesions]
 
     def _provenance(self, path: str, fact: Fact, candidates: Sequence[Candidate]) -> list[Used]:
         found: list[Used] = []
@@ -244,7 +255,7 @@ class ObservationReader:
 
     def sent(self, paths: Iterable[str]) -> list[str]:
         """Give those of the fact paths for which anything was sent."""
-        return [path for path in paths if path in self.selected.candidates]
+        return list(filter(self.selected.candidates.__contains__, paths))
 
     def _of(self, target: str, *topics: str) -> list[Candidate]:
         listed = self.selected.candidates.get(target)

@@ -1,4 +1,4 @@
-"""Where the facts came from that are not read from one value of an Observation."""
+"""Where the facts came from."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from recommenders.vocabulary.facts import Fact
 
 
-def other_uses(
+def all_uses(
     told_facts: Mapping[str, Fact],
     facts: Facts,
     conditions: ConditionReader,
     reader: ObservationReader,
     read: Medications,
 ) -> list[Used]:
-    """Name where the facts came from that are not read from one value of an Observation."""
-    told = {(one.fact, one.resource) for one in reader.used}
+    """Name where the facts came from: the values of Observations, and what is not read from one value of one."""
+    observed = reader.used()
+    told = {(one.fact, one.resource) for one in observed}
     matches = {one.item.name: one.matches[0] for one in conditions.diagnoses if one.matches}
     found: list[Used] = []
     for path, fact in told_facts.items():
@@ -40,4 +41,4 @@ def other_uses(
     found += [Used("sre[]", name, "") for event in facts.sre for name in event.resources]
     found += [Used("img", name, "") for study in facts.studies for name in study.resources]
     found += [Used("medications", entry.reference, "medication") for entry in read.entries]
-    return found
+    return [*observed, *found]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fhir_mapping.delivery.context import Used
 from fhir_mapping.elements import values
 from fhir_mapping.elements.answers import finding_of
 from fhir_mapping.places.laterality import one_side, sides_of_extensions, sides_of_site
@@ -85,7 +84,7 @@ def entered(candidate: Candidate, reader: ObservationReader) -> Lesion | None:
         modality = finding_of({"valueCodeableConcept": method}, "lesions[].imaging", reader.context, BLANK.imaging)
         if modality.is_known:
             facts["imaging"] = replace(modality, **common)
-    reader.used.append(Used("lesions[]", item.name, "component", LOCAL, "bone-lesion", dated_by=item.dated_by))
+    reader.lesions.append(item)
     return replace(BLANK, id=item.name, date=day, resources=(item.name,), side=side, level=level, **facts)
 
 
