@@ -35,9 +35,9 @@ def filled(changes: dict[str, Fact], found: Selected) -> dict[str, Fact]:
     whole = whole_keys(found)
     cut = found.cut.keys()
     told = dict(changes)
-    for path, keys in dictionary.CLOSED.items():
-        if path not in changes and not whole.issuperset(keys):
-            told[path] = _unsaid(path, keys, whole, found)
+    for keys, paths in dictionary.CLOSED.items():
+        if not whole.issuperset(keys):
+            told |= {path: _unsaid(path, keys, whole, found) for path in paths if path not in changes}
     if why := _why_unobserved(found):
         told |= {path: dictionary.blank(path).forget(why) for path in _OBSERVED - told.keys()}
     if "procedures" in cut:

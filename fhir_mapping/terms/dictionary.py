@@ -202,10 +202,16 @@ def silence_keys(path: str) -> tuple[str, ...]:
     return SILENCE.get(path) or SILENCE.get(path.partition(".")[0], ())
 
 
-CLOSED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {path: silence_keys(path) for path, spec in DICTIONARY.items() if spec.closed}
-)
-"""Fact path of each closed-world fact -> its `silence_keys`."""
+def _closed() -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    found: dict[tuple[str, ...], list[str]] = {}
+    for path, spec in DICTIONARY.items():
+        if spec.closed:
+            found.setdefault(silence_keys(path), []).append(path)
+    return MappingProxyType({keys: tuple(paths) for keys, paths in found.items()})
+
+
+CLOSED = _closed()
+"""`silence_keys` -> the paths of the closed-world facts that have these."""
 
 
 def word_of(path: str, allowed: tuple[str, ...], said: str) -> str | None:
