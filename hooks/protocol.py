@@ -297,17 +297,19 @@ def _short(text: str) -> str:
     return text
 
 
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_once,
+    parse_int=lambda text: int(_short(text)),
+    parse_float=lambda text: float(_short(text)),
+)
+
+
 def _strict(raw: bytes, field: str) -> Any:  # noqa: ANN401 - JSON
     """Decode a small part: no member twice, no number over 40 digits."""
     if raw.count(b",") > MOST_PARTS:
         _wrong(field, f"holds more than {MOST_PARTS} elements", "too-long")
     try:
-        return json.loads(
-            raw,
-            object_pairs_hook=_once,
-            parse_int=lambda text: int(_short(text)),
-            parse_float=lambda text: float(_short(text)),
-        )
+        return _STRICT.decode(raw.decode())
     except _TwiceError:
         _wrong(field, "holds a member twice; each may stand there once")
     except (ValueError, RecursionError):

@@ -317,6 +317,9 @@ def delivered(raw: Json | None) -> Json | Unavailable:
 
 def _is_outcome(raw: Json) -> bool:
     """Whether it is an OperationOutcome, or a Bundle of nothing else; mere remarks are an empty list."""
+    text = bytes(raw)
+    if b"OperationOutcome" not in text and b"\\" not in text:  # nor written with escapes
+        return False
     try:
         found = _BUNDLE.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
