@@ -95,8 +95,10 @@ def resource_for(
         own["requester"] = {"reference": requester}
     if why := [{"reference": name} for name in dict.fromkeys(reasons) if _REASON.match(name)]:
         own["reasonReference"] = why
-    # in the order of the kind; what this order does not have of the patient's own is left out
-    return {name: own.get(name, part) for name, part in checked.items() if name in own or name not in _OWN}
+    written = {**checked, **own}  # in the order of the kind
+    for name in _OWN.keys() - own.keys():  # what this order does not have of the patient's own
+        del written[name]
+    return written
 
 
 _OWN: Mapping[str, Any] = {
