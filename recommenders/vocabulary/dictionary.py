@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import compress
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from recommenders.vocabulary.fact_groups import (
     AllergyFacts,
@@ -38,7 +39,7 @@ from recommenders.vocabulary.fact_groups import (
     TherapyFacts,
     UrineFacts,
 )
-from recommenders.vocabulary.facts import Fact, FactSpec, Reading, declared, parts_of, replace
+from recommenders.vocabulary.facts import Fact, FactSpec, Reading, declared, parts_of
 from recommenders.vocabulary.records import (
     Allergy,
     Courses,
@@ -132,12 +133,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     def touched(self) -> Iterator[tuple[str, Fact]]:
         """Yield with its path whatever is not as blank as in a chart of which nothing was read."""
-        for name, (blank, _) in _GROUPS.items():
-            group = getattr(self, name)
-            if group is not blank:
-                paths, values, untouched = _BLANKS[name]
-                facts = values(group)
-                yield from compress(zip(paths, facts, strict=True), map(is_not, facts, untouched))
+        groups = _all_groups(self)
+        for (paths, values, untouched), group in compress(
+            zip(_BLANKS.values(), groups, strict=True), map(is_not, groups, _BLANK_GROUPS)
+        ):
+            facts = values(group)
+            yield from compress(zip(paths, facts, strict=True), map(is_not, facts, untouched))
 
     def known_facts(self) -> Iterator[tuple[FactSpec, Fact]]:
         """Yield each dictionary entry with this patient's fact, known or not, in dictionary order."""
@@ -155,6 +156,8 @@ _GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
     if isinstance(blank := getattr(BLANK, name), msgspec.Struct)
 }
 """The groups of facts by name: the blank one, which every patient of whom nothing is told shares, and its facts."""
+_all_groups: Callable[[Facts], tuple[msgspec.Struct, ...]] = attrgetter(*_GROUPS)
+_BLANK_GROUPS = _all_groups(BLANK)
 
 
 def _blanks() -> dict[str, tuple[tuple[str, ...], Callable[[object], tuple[Fact, ...]], tuple[Fact, ...]]]:
