@@ -208,11 +208,14 @@ def _verdicts(case: Case, topic: Topic, looked_at: Set[str]) -> Iterator[Verdict
             if state != "not met" or case.whole:  # most rules are not, and nobody asks for them
                 said.setdefault(rule, []).append((state, advice))
     at_order = case.hook in ORDER_HOOKS
-    for rule in sorted(said, key=topic.guidance.place_of):
+    for rule in sorted(said, key=topic.guidance.places.__getitem__):
         info, found = rules[rule], said[rule]
         recommender: Recommender = "order-safety" if at_order else info.recommender
-        state = found[0][0] if len(found) == 1 else min((one for one, _ in found), key=WEIGHTIEST.index)
-        advices = tuple([advice for one, advice in found if one == state])
+        state, first = found[0]
+        advices: tuple[Advice, ...] = (first,)
+        if len(found) > 1:
+            state = min((one for one, _ in found), key=WEIGHTIEST.index)
+            advices = tuple([advice for one, advice in found if one == state])
         yield Verdict(rule, info, topic, recommender, state, advices, case.hook)
 
 

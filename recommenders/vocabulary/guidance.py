@@ -283,7 +283,8 @@ class Guidance:
         self.fills = data.fills
         self.entries = data.limits
         self._resolved: dict[tuple[dt.date, tuple[tuple[str, Decimal], ...]], Limits] = {}
-        self._places = {rule: place for place, rule in enumerate(data.rules)}
+        self.places: Mapping[str, int] = {rule: place for place, rule in enumerate(data.rules)}
+        """Where each rule stands in the file."""
         self._rules_at: dict[Hook, Mapping[str, RuleInfo]] = {
             hook: {rule: info for rule, info in data.rules.items() if hook in info.hooks} for hook in get_args(Hook)
         }
@@ -291,10 +292,6 @@ class Guidance:
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled by its name: every process has read the same files."""
         return guidance, (self.topic,)
-
-    def place_of(self, rule: str) -> int:
-        """Tell where a rule stands in the file."""
-        return self._places[rule]
 
     def rules_at(self, hook: Hook) -> Mapping[str, RuleInfo]:
         """Give the rules that speak on a hook, by id, in the order of the file."""
