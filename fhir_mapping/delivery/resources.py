@@ -15,6 +15,8 @@ from fhir_mapping.delivery.usual import usual_copy
 from fhir_mapping.terms import dates
 from fhir_mapping.terms.exact import ResourceFaultError
 
+_BESIDE_VALUES = ("_valueQuantity", "_valueString", "_valueCodeableConcept", "_valueInteger", "_valueBoolean")
+"""What is said beside a value, such as why there is none."""
 _SUBJECT = {"AllergyIntolerance": "patient", "BodyStructure": "patient"}
 _NEEDS_NO_SUBJECT = frozenset({"Patient", "Medication", "Observation"})
 _NO_SUBJECT = {"reference": "Patient/unknown"}
@@ -49,8 +51,8 @@ def readable(
     number = resource.get("id")
     if isinstance(number, str | int) and not isinstance(number, bool):
         copy["id"] = str(number)
-    for name in ("_valueQuantity", "_valueString", "_valueCodeableConcept", "_valueInteger", "_valueBoolean"):
-        if isinstance(resource.get(name), dict):
+    for name in filter(resource.__contains__, _BESIDE_VALUES):
+        if isinstance(resource[name], dict):
             copy[name] = resource[name]
     if isinstance(resource.get("contained"), list):
         copy["contained"] = resource["contained"]

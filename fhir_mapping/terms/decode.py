@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,8 +52,7 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-@dataclass(slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, eq=False):
     """
     What one prefetch key brought.
 
@@ -65,12 +63,12 @@ class Delivered:
     `single` when one resource came in place of a list.
     """
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry] = []
     truncated: bool = False
     newest_first: bool = False
     whole_from: str | None = None
     outcome: bool = False
-    faults: list[str] = field(default_factory=list)
+    faults: list[str] = []
     single: bool = False
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from recommenders.patient.derived import GUIDANCE as COMMON
 from recommenders.patient.faces import holds, variant_of
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
+class Utterance(msgspec.Struct, frozen=True):
     """
     One advice of a rule with the face it shows: the first variant that holds, else the rule's own.
 
