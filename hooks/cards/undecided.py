@@ -21,7 +21,8 @@ def missing_names(verdict: Verdict) -> list[str]:
     """Name the facts that keep a rule undecided, as `Verdict.missing` does, without the tree that people read."""
     found: list[Condition] = []
     for advice in verdict.advices:
-        advice.because.add_undecided(found)
+        if advice.because.holds is None:
+            advice.because.add_undecided(found)
         if advice.unless.holds is None:
             advice.unless.add_undecided(found)
     if len(found) == 1 and not found[0].evidence.lacks:  # as it is with most of them

@@ -198,7 +198,8 @@ class Joined(Criterion, frozen=True, eq=False, gc=False):
         """Add what keeps it from being told."""
         if self.holds is None and self.op != "documented":
             for part in self.made_of:
-                part.add_undecided(found)
+                if part.holds is None:
+                    part.add_undecided(found)
 
     def add_support(self, found: list[Condition]) -> None:
         """Add what made it what it is."""
