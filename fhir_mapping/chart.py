@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from fhir_mapping.delivery.items import Item
-    from fhir_mapping.terms.decode import Delivered, Json
+    from fhir_mapping.terms.decode import Brought, Delivered
 
 PREFETCH_KEYS = (
     "patient",
@@ -79,7 +79,7 @@ class Mapped:
 
 
 def read_chart(
-    prefetch: Mapping[str, Json | Unavailable | None],
+    prefetch: Mapping[str, Brought | Unavailable | None],
     *,
     patient_id: str,
     now: dt.datetime,
@@ -92,8 +92,9 @@ def read_chart(
     """
     Read one patient's facts from prefetched FHIR R4.
 
-    `prefetch` holds the JSON bytes of each key (`b"null"` is known to be empty; a missing key or None did not come; an
-    `Unavailable` could not be had). `now` is timezone-aware; the evaluation day is its day in `timezone`.
+    `prefetch` holds the JSON bytes of each key, or its list as it was opened (`b"null"` is known to be empty; a
+    missing key or None did not come; an `Unavailable` could not be had). `now` is timezone-aware; the evaluation day
+    is its day in `timezone`.
     `draft_orders` are the bytes of `context.draftOrders`, `selections` those of order-select. With `whole_series` all
     earlier results are kept, to be shown, and not those alone that a rule can need.
 
@@ -128,7 +129,7 @@ class _Chart:
 
     def read(
         self,
-        prefetch: Mapping[str, Json | Unavailable | None],
+        prefetch: Mapping[str, Brought | Unavailable | None],
         draft_bytes: bytes | None,
         selections: Sequence[str] | None,
     ) -> Mapped:
@@ -205,7 +206,7 @@ class _Chart:
 
     # --- what came ---
 
-    def _select(self, prefetch: Mapping[str, Json | Unavailable | None]) -> set[str]:
+    def _select(self, prefetch: Mapping[str, Brought | Unavailable | None]) -> set[str]:
         """Open each key and pass over its entries; give the keys that could not be had."""
         delivered: dict[str, Delivered] = {}
         unavailable: set[str] = set()

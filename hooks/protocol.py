@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
@@ -14,11 +15,13 @@ from fhir_mapping.terms.exact import MOST_OBJECTS, are_too_many
 from hooks.cards.wishes import NONE as NO_WISHES
 from hooks.cards.wishes import Wishes, wishes_in
 from hooks.errors import Refused
+from hooks.opening import taken_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhir_mapping.terms.decode import Json
+    from fhir_mapping.terms.decode import Brought, Json
+    from hooks.opening import Apart
     from recommenders.vocabulary.guidance import Hook
 
 DEEPEST = 64
@@ -85,8 +88,9 @@ class Call:
     """
     One call, its envelope checked.
 
-    `prefetch` holds the raw JSON of each delivered key (`null` included), where it stands in the body; `draft_orders`
-    that of the Bundle, on order hooks. `encounter_id` is None when the hook has none.
+    `prefetch` holds the raw JSON of each delivered key (`null` included), where it stands in the body, and lists of a
+    long body as they were opened; `draft_orders` the JSON of the Bundle, on order hooks. `encounter_id` is None when
+    the hook has none.
     """
 
     hook: Hook
@@ -94,7 +98,7 @@ class Call:
     user_id: str
     patient_id: str
     encounter_id: str | None
-    prefetch: Mapping[str, Json]
+    prefetch: Mapping[str, Brought]
     draft_orders: bytes | None = None
     selections: tuple[str, ...] | None = None
     fhir_server: str | None = None
@@ -108,7 +112,7 @@ def read_call(body: bytes, hook: Hook) -> Call:
 
     Raises Refused (400) that names the field, and never a value, for anything that is not as published.
     """
-    members, prefetch = _envelope(body)
+    members, prefetch, apart = _envelope(body)
     sent_hook = _text(members, "hook")
     if sent_hook != hook:
         raise Refused(
@@ -143,7 +147,7 @@ def read_call(body: bytes, hook: Hook) -> Call:
         user_id=context["userId"],
         patient_id=context["patientId"],
         encounter_id=context.get("encounterId"),
-        prefetch=_prefetch(prefetch),
+        prefetch=_prefetch(prefetch) if apart is None else apart.put_back(_prefetch(prefetch)),
         draft_orders=_inside(raw_context, "draftOrders") if "draftOrders" in fields else None,
         selections=tuple(selections) if selections is not None else None,
         fhir_server=_text(members, "fhirServer") if server not in (None, b"null") else None,
@@ -155,7 +159,7 @@ def read_call(body: bytes, hook: Hook) -> Call:
 # --- the body as a whole ------------------------------------------------------------------------------------
 
 
-def _envelope(body: bytes) -> tuple[dict[str, bytes], Any]:
+def _envelope(body: bytes) -> tuple[dict[str, bytes], Any, Apart | None]:
     """Give the members of a body as raw JSON, and its prefetch, which is most of it, as it was opened."""
     if not body.strip():
         raise Refused(400, "The body is empty; it must be a CDS Hooks request in JSON.", code="structure")
@@ -164,7 +168,7 @@ def _envelope(body: bytes) -> tuple[dict[str, bytes], Any]:
             body.decode("utf-8")
         except UnicodeDecodeError:
             raise Refused(400, "The body is not valid UTF-8.", code="structure") from None
-    named = _opened(mended(body))
+    named, apart = _opened_apart(mended(body))
     # The resources of the prefetch are bounded by who reads them, and all others by the decoder.
     prefetch = named.pop("prefetch", None)
     members = {name: _written(value) for name, value in named.items()}
@@ -172,7 +176,16 @@ def _envelope(body: bytes) -> tuple[dict[str, bytes], Any]:
         raise Refused(413, f"The body holds more than {MOST_OBJECTS} objects and lists.", code="too-costly")
     if any(is_deeper(raw, DEEPEST - 1) for raw in members.values()):
         raise _too_deep("The body")
-    return members, prefetch
+    return members, prefetch, apart
+
+
+def _opened_apart(body: bytes) -> tuple[dict[str, Any], Apart | None]:
+    """Give the members of a body, without its longest list where that could be opened at once."""
+    apart = taken_apart(body)
+    if apart is not None:
+        with suppress(Refused):  # it is refused as it came
+            return _opened(apart.rest), apart
+    return _opened(body), None
 
 
 def _opened(body: bytes) -> dict[str, Any]:

@@ -106,6 +106,7 @@ HOUSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("terminal", "what every command shares"),
         ("settings", "what a site can set"),
         ("configuration", "how settings are read"),
+        ("opening", "the lists of a long call, opened as it is read"),
         ("protocol", "what CDS Hooks sends and takes"),
         ("services", "which services there are"),
         ("fhir_server", "what we read elsewhere"),

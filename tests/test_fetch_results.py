@@ -27,6 +27,7 @@ from tests.fhir import LOINC, NOW, PATIENT_ID, bundle, coded, observation, patie
 from tests.fhir_servers import Handler, as_json, serving
 
 if TYPE_CHECKING:
+    from fhir_mapping.terms.decode import Brought
     from recommenders.vocabulary.facts import Reading
 
 Json = dict[str, Any]
@@ -110,7 +111,7 @@ def fetched(server: Laboratory, how: results.Search = "two", seconds: float = 5.
     return results.together(found, Unavailable("not-sent"))
 
 
-def creatinine_in(came: bytes | memoryview | Unavailable) -> Reading:
+def creatinine_in(came: Brought | Unavailable) -> Reading:
     sent = {"patient": json.dumps(patient()).encode(), "conditions": b"null", "observations": came}
     facts = read_chart(sent, patient_id=PATIENT_ID, now=NOW, timezone=dt.UTC).facts
     return facts.lab.creatinine

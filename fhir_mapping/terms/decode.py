@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +12,7 @@ from fhir_mapping.terms.exact import BROKEN, MOST_OBJECTS, are_too_many, plainly
 from fhir_mapping.terms.heads import Meta, meta_of, string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 Json = bytes | memoryview
 """JSON as it came: by itself, or where it stands in a body of megabytes, which is not copied."""
@@ -39,7 +40,9 @@ class _Link(msgspec.Struct, gc=False):
     url: str | None = None
 
 
-class _Envelope(msgspec.Struct, gc=False):
+class Envelope(msgspec.Struct, gc=False):
+    """What is read of a Bundle, or of a resource that came in its place."""
+
     resourceType: str = ""  # noqa: N815 - FHIR's own names
     meta: Meta | None = None
     total: int | None = None
@@ -47,9 +50,29 @@ class _Envelope(msgspec.Struct, gc=False):
     entry: list[Entry] | None = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedList:
+    """A Bundle that was opened as the body it came in was read; `text` are the pieces of its JSON as it came."""
+
+    envelope: Envelope
+    text: tuple[Json, ...]
+
+    def __len__(self) -> int:
+        """Give the length of its JSON."""
+        return sum(map(len, self.text))
+
+    def __bytes__(self) -> bytes:
+        """Give its JSON in one piece."""
+        return b"".join(self.text)
+
+
+Brought = Json | OpenedList
+"""What one prefetch key brought, before it is looked at."""
 
 
 class Delivered(msgspec.Struct, eq=False):
@@ -77,7 +100,7 @@ def is_nothing(raw: msgspec.Raw) -> bool:
     return memoryview(raw).nbytes <= 4 and bytes(raw) in {b"", b"null"}
 
 
-def open_key(raw: Json) -> Delivered:
+def open_key(raw: Brought) -> Delivered:
     """
     Open the value of one prefetch key: a Bundle, one resource, a list of resources, or `null`.
 
@@ -88,9 +111,11 @@ def open_key(raw: Json) -> Delivered:
     return found
 
 
-def opened(raw: Json) -> Delivered:
+def opened(raw: Brought) -> Delivered:
     """Open the value of one prefetch key as `open_key` does; an OperationOutcome among its entries is left there."""
-    if len(raw) > MOST_OBJECTS * _SMALLEST_ENTRY:
+    if isinstance(raw, OpenedList):
+        return _delivered(raw.envelope)
+    if len(raw) > LARGEST_OPENED:
         _refuse_too_many(raw)
     start = bytes(raw[:_BLANKS]).lstrip()[:1] or bytes(raw).lstrip()[:1]
     if start == b"n" and bytes(raw).strip() == b"null":
@@ -111,13 +136,15 @@ def opened(raw: Json) -> Delivered:
         return Delivered(outcome=True, faults=["an OperationOutcome came in its place"])
     if envelope.resourceType != "Bundle":
         return Delivered(entries=[Entry(resource=msgspec.Raw(raw))], single=True)
-    return _delivered(envelope.entry or [], envelope.total, envelope.link or [], envelope.meta)
+    return _delivered(envelope)
 
 
 _BLANKS = 64
 """So many may stand before a value, usually."""
 _SMALLEST_ENTRY = len(b'{"resource":{}},')
 """Bytes of an entry that is decoded at once."""
+LARGEST_OPENED = MOST_OBJECTS * _SMALLEST_ENTRY
+"""Bytes that cannot hold more entries than objects are borne with; of more the objects are counted first."""
 
 
 def _refuse_too_many(raw: Json) -> None:
@@ -132,11 +159,12 @@ WHOLE_FROM = "urn:oncobone:whole-from:"
 _NEWEST_FIRST = re.compile(r"[?&]_sort=-date(?:&|$)")
 
 
-def _delivered(entries: list[Entry], total: int | None, links: Iterable[_Link], meta: Meta | None) -> Delivered:
+def _delivered(envelope: Envelope) -> Delivered:
+    entries, total, meta = envelope.entry or [], envelope.total, envelope.meta
     found = Delivered(entries=entries)
     beside = [entry for entry in entries if entry.search is not None and entry.search.mode in {"outcome", "include"}]
     found.truncated = total is not None and total > len(entries) - len(beside)
-    for link in links:
+    for link in envelope.link or ():
         if link.relation == "next":
             found.truncated = True
         elif link.relation == "self":
@@ -258,7 +286,7 @@ def _open_broken(raw: Json) -> Delivered:
     links = links if isinstance(links, list) else [links]
     told = [_Link(string(one.get("relation")), string(one.get("url"))) for one in links if isinstance(one, dict)]
     meta = meta_of(plainly(members.get("meta")))
-    found = _delivered(entries, total if isinstance(total, int) else None, told, meta)
+    found = _delivered(Envelope("Bundle", meta, total if isinstance(total, int) else None, told, entries))
     found.faults = faults + found.faults
     return found
 

@@ -14,6 +14,7 @@ import msgspec
 from fhir_mapping.chart import Unavailable
 from fhir_mapping.delivery.context import Note
 from fhir_mapping.terms import decode
+from fhir_mapping.terms.decode import OpenedList
 from fhir_mapping.terms.queries import templates
 from fhir_mapping.terms.site import NO_SITE
 from hooks.errors import Refused
@@ -29,7 +30,7 @@ from hooks.fhir_server.scopes import allows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from fhir_mapping.terms.decode import Json
+    from fhir_mapping.terms.decode import Brought, Json
     from fhir_mapping.terms.site import SiteMapping
     from hooks.fhir_server.breaker import Breakers
     from hooks.fhir_server.fetch import Fetched
@@ -53,11 +54,11 @@ class Gathered:
     """
     What is at hand for one call.
 
-    `prefetch`: for each key that we ask for its raw JSON (`b"null"`: looked up, nothing there), or why it is
-    unavailable. `notes` say what was not done. `fetched` tells what came of each fetch, by key.
+    `prefetch`: for each key that we ask for its raw JSON (`b"null"`: looked up, nothing there), its list as it was
+    opened, or why it is unavailable. `notes` say what was not done. `fetched` tells what came of each fetch, by key.
     """
 
-    prefetch: Mapping[str, Json | Unavailable]
+    prefetch: Mapping[str, Brought | Unavailable]
     notes: tuple[Note, ...] = ()
     fetched: Mapping[str, str] = field(default_factory=dict)
 
@@ -127,7 +128,7 @@ def _unasked(asked: Call, found: Gathered) -> Iterator[Note]:
 
 def _completed(
     asked: Call,
-    prefetch: Mapping[str, Json | Unavailable],
+    prefetch: Mapping[str, Brought | Unavailable],
     queries: Mapping[str, str],
     settings: Settings,
     client: Client | None,
@@ -139,16 +140,23 @@ def _completed(
     if base is None:
         if settings.strict:
             raise Refused(403, f"fhirServer: {sentence('not-listed')}", field="fhirServer")
-        unlisted: dict[str, Json | Unavailable] = {
+        unlisted: dict[str, Brought | Unavailable] = {
             key: Unavailable("not-listed") if isinstance(found, Unavailable) and found.reason == "not-sent" else found
             for key, found in prefetch.items()
         }
         _tell({"fhirServer": "not-listed"})
         return Gathered(unlisted, (Note("fhirServer", f"not-listed: {sentence('not-listed')}"),))
-    sent = {key: found if isinstance(found, Unavailable) else bytes(found) for key, found in prefetch.items()}
+    sent = {key: _in_one_piece(found) for key, found in prefetch.items()}
     found = Reading(asked, base, settings, client, mapping).complete(sent, queries)
     _tell(found.fetched)
     return replace(found, notes=tuple(_said(found.fetched)))
+
+
+def _in_one_piece(found: Brought | Unavailable) -> bytes | OpenedList | Unavailable:
+    """Give its JSON in one piece, unless it is a list that is opened and whole: nothing is added to that."""
+    if isinstance(found, Unavailable) or (isinstance(found, OpenedList) and not is_part(found)):
+        return found
+    return bytes(found)
 
 
 def _tell(outcomes: Mapping[str, str]) -> None:
@@ -204,13 +212,17 @@ class Reading:
         self._started = time.monotonic()
         self._seconds = settings.fetch_seconds
 
-    def complete(self, prefetch: Mapping[str, bytes | Unavailable], queries: Mapping[str, str]) -> Gathered:
+    def complete(
+        self, prefetch: Mapping[str, bytes | OpenedList | Unavailable], queries: Mapping[str, str]
+    ) -> Gathered:
         """Fetch what is missing of the prefetch, in the time that the other calls which wait leave to this one."""
         about = hash((self._base, self._asked.patient_id))
         with CROWD.enter(about, self._settings.threads, self._seconds) as self._seconds:
             return self._complete(prefetch, queries)
 
-    def _complete(self, prefetch: Mapping[str, bytes | Unavailable], queries: Mapping[str, str]) -> Gathered:
+    def _complete(
+        self, prefetch: Mapping[str, bytes | OpenedList | Unavailable], queries: Mapping[str, str]
+    ) -> Gathered:
         wanted: dict[str, str | bytes] = {}
         forbidden: list[str] = []
         for key, found in prefetch.items():
@@ -269,7 +281,9 @@ class Reading:
             until=results.reaching_back(until) if self._settings.observation_search == "two" else None,
         )
 
-    def _with_references(self, together: Mapping[str, bytes | Unavailable], outcomes: dict[str, str]) -> Gathered:
+    def _with_references(
+        self, together: Mapping[str, bytes | OpenedList | Unavailable], outcomes: dict[str, str]
+    ) -> Gathered:
         """Read the Medications that are only referred to."""
         references = unresolved(self._asked.draft_orders, together)
         if not references or not (self._token or self._anonymous):
@@ -302,10 +316,13 @@ def filled(template: str, asked: Call) -> str | None:
     return None if lacking else query
 
 
-def delivered(raw: Json | None) -> Json | Unavailable:
+def delivered(raw: Brought | None) -> Brought | Unavailable:
     """Tell missing, null, an error in the place of the data, and data apart (CDS Hooks 2.0.1, prefetch)."""
     if raw is None:
         return Unavailable("not-sent")
+    if isinstance(raw, OpenedList):
+        is_outcome = len(raw) <= LARGEST_OUTCOME and _is_of_outcomes(raw)
+        return Unavailable("operation-outcome") if is_outcome else raw
     if raw == NULL:
         return raw
     if raw[:1] != b"{":
@@ -326,13 +343,21 @@ def _is_outcome(raw: Json) -> bool:
         return False  # not of a shape that we know: the mapping looks at it entry by entry
     if found.type == "OperationOutcome":
         return True
-    opened = decode.open_key(raw) if found.entry and found.type == "Bundle" else None
-    return opened is not None and opened.outcome and not opened.entries
+    return bool(found.entry) and found.type == "Bundle" and _is_of_outcomes(raw)
 
 
-def is_part(raw: bytes) -> bool:
+def _is_of_outcomes(raw: Brought) -> bool:
+    """Whether it is a Bundle of OperationOutcomes of an error, and of nothing else."""
+    opened = decode.open_key(raw)
+    return opened.outcome and not opened.entries
+
+
+def is_part(found: bytes | OpenedList) -> bool:
     """Tell whether it is a list of which the server has more: it goes on, or its total is larger than what came."""
-    return (b'"next"' in raw or b'"total"' in raw) and decode.opened(raw).truncated
+    if isinstance(found, OpenedList) and not decode.opened(found).truncated:
+        return False
+    raw = bytes(found)
+    return (b'"next"' in raw or b'"total"' in raw) and decode.opened(found).truncated
 
 
 def _has_more(raw: bytes) -> bool:

@@ -12,6 +12,8 @@ from fhir_mapping.chart import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from fhir_mapping.terms.decode import OpenedList
+
 MOST: Final = 20
 """Read in one call; a chart with more of them is a list that carries its names as references throughout."""
 
@@ -45,13 +47,13 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def unresolved(draft_orders: bytes | None, prefetch: Mapping[str, bytes | Unavailable]) -> list[str]:
+def unresolved(draft_orders: bytes | None, prefetch: Mapping[str, bytes | OpenedList | Unavailable]) -> list[str]:
     """
     The relative references (`Medication/1`) that lead to nothing delivered, those of draft orders first.
 
     What cannot be decoded here is left to the mapping, which names it.
     """
-    bundles = [draft_orders or b"", *(raw for raw in prefetch.values() if isinstance(raw, bytes))]
+    bundles = [draft_orders or b"", *(bytes(came) for came in prefetch.values() if not isinstance(came, Unavailable))]
     if not any(b"medicationReference" in raw for raw in bundles):
         return []
     asked: dict[str, None] = {}
@@ -81,13 +83,13 @@ def _resources(raw: bytes) -> Iterable[_Resource]:
 
 
 def with_resources(
-    prefetch: Mapping[str, bytes | Unavailable], resources: Sequence[bytes]
-) -> dict[str, bytes | Unavailable]:
+    prefetch: Mapping[str, bytes | OpenedList | Unavailable], resources: Sequence[bytes]
+) -> dict[str, bytes | OpenedList | Unavailable]:
     """The prefetch with resources added to one of its Bundles; unchanged when it holds none."""
     changed = dict(prefetch)
     for key in _HOLDERS if resources else ():
-        held = changed.get(key)
-        together = _added(held, resources) if isinstance(held, bytes) else None
+        held = changed.get(key, Unavailable("not-sent"))
+        together = None if isinstance(held, Unavailable) else _added(bytes(held), resources)
         if together is not None:
             changed[key] = together
             break

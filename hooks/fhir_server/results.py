@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from decimal import Decimal
 
+    from fhir_mapping.terms.decode import OpenedList
+
 KEY = "observations"
 Search = Literal["two", "all", "coded"]
 """`two`: by code, and the rest as far back as a rule looks; `all`: one search, to its end; `coded`: by code only."""
@@ -109,7 +111,7 @@ def looked_back_to(today: dt.date, site: Mapping[str, Decimal] | None) -> dt.dat
     return today - dt.timedelta(longest)
 
 
-def together(fetched: Fetched, page: bytes | Unavailable) -> Fetched:
+def together(fetched: Fetched, page: bytes | OpenedList | Unavailable) -> Fetched:
     """
     Put the searches for results together under their one key.
 

@@ -23,7 +23,7 @@ from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 
 if TYPE_CHECKING:
     from fhir_mapping.chart import Mapped
-    from fhir_mapping.terms.decode import Json
+    from fhir_mapping.terms.decode import Brought
     from fhir_mapping.terms.site import SiteMapping
     from hooks.settings import Settings
     from recommenders.vocabulary.dictionary import Facts
@@ -179,7 +179,7 @@ def look_at_entries(
     entries: Sequence[dict[str, Any]],
     settings: Settings,
     mapping: SiteMapping,
-    prefetch: Mapping[str, Json | Unavailable | None] | None = None,
+    prefetch: Mapping[str, Brought | Unavailable | None] | None = None,
 ) -> Look:
     """
     Look at the entries of one patient; `prefetch` is what they were delivered in, where that is known.
@@ -193,14 +193,14 @@ def look_at_entries(
     return _look(patients.pop(), prefetch or as_prefetch(entries), entries, settings, mapping)
 
 
-def as_prefetch(entries: Iterable[dict[str, Any]], *, whole: bool = True) -> dict[str, Json | Unavailable | None]:
+def as_prefetch(entries: Iterable[dict[str, Any]], *, whole: bool = True) -> dict[str, Brought | Unavailable | None]:
     """
     Sort entries into the prefetch keys that they would come under; a list of none is known to be empty.
 
     Of a page that goes on (not `whole`) nobody knows which of the lists go on: each of them may.
     """
     listed: dict[str, list[dict[str, Any]]] = {key: [] for key in KEY_OF.values()}
-    prefetch: dict[str, Json | Unavailable | None] = {"patient": Unavailable("not-sent")}
+    prefetch: dict[str, Brought | Unavailable | None] = {"patient": Unavailable("not-sent")}
     for entry in entries:
         kind = str(entry["resource"].get("resourceType"))
         if kind == "Patient":
@@ -230,7 +230,7 @@ def _searchset(entries: Sequence[Mapping[str, Any]], *, whole: bool) -> bytes:
 
 def _look(
     patient_id: str,
-    prefetch: Mapping[str, Json | Unavailable | None],
+    prefetch: Mapping[str, Brought | Unavailable | None],
     entries: Sequence[dict[str, Any]],
     settings: Settings,
     mapping: SiteMapping,
@@ -258,7 +258,7 @@ def _look(
 def _looked(
     mapped: Mapped,
     patient_id: str,
-    prefetch: Mapping[str, Json | Unavailable | None],
+    prefetch: Mapping[str, Brought | Unavailable | None],
     entries: Sequence[dict[str, Any]],
     settings: Settings,
     mapping: SiteMapping,

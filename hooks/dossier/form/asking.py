@@ -151,7 +151,7 @@ def _with(raw: bytes | None, resources: Sequence[dict[str, Any]], today: dt.date
     if isinstance(found, Unavailable):
         bundle["link"] = [{"relation": "next", "url": NOT_FOLLOWED}]
     elif bytes(found).strip() != b"null":
-        bundle = msgspec.json.decode(found, type=dict[str, Any])
+        bundle = msgspec.json.decode(bytes(found), type=dict[str, Any])
     if isinstance(bundle.get("link"), list):
         bundle["link"] = [*bundle["link"], {"relation": "whole-from", "url": f"{WHOLE_FROM}{today.isoformat()}"}]
     entries = bundle.get("entry") or []
