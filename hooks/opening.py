@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHORT = 32 * 1024
 """Bytes of a body that is not worth the trouble."""
+LOOKED_FOR = 3
+"""The first resources of a list, of which one stands nowhere else in the body: some are sent under two keys."""
 _STANDS_FOR_IT = b'"taken out"'
 
 
@@ -62,13 +64,12 @@ def taken_apart(body: bytes) -> Apart | None:
         return None
     lists = {key: one for key, one in prefetch.items() if one is not None and one.resourceType == "Bundle"}
     longest = max((one.entry or [] for one in lists.values()), key=len, default=[])
-    if not longest:
+    texts = (bytes(entry.resource) for entry in longest[:LOOKED_FOR])
+    # Where there is one place only that a resource can be, what lies between it and the last is of its list.
+    start = next((body.index(text) for text in texts if body.count(text) == 1), None)
+    if start is None:
         return None
-    first, last = bytes(longest[0].resource), bytes(longest[-1].resource)
-    # Where there is one place only that the first can be, what lies between it and the last is of this list.
-    if body.count(first) != 1:
-        return None
-    start = body.index(first)
+    last = bytes(longest[-1].resource)
     end = body.index(last, start) + len(last)
     rest = body[:start] + _STANDS_FOR_IT + body[end:]
     return Apart(rest, memoryview(body)[start:end], lists) if rest.count(_STANDS_FOR_IT) == 1 else None

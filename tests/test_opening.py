@@ -53,7 +53,7 @@ def opened(sent: bytes) -> Call:
 
 LISTS: dict[str, dict[str, Any]] = {
     "usual": {},
-    "first": {"aaa": bundle(*RESULTS)},
+    "the same": {"aaa": bundle(*RESULTS)},
     "panel": {"observations": bundle(*RESULTS, {"resourceType": "Observation", "id": 7, "hasMember": "odd"})},
     "cut": {"observations": bundle(*RESULTS) | {"total": 500}},
     "goes on": {"observations": bundle(*RESULTS) | {"link": NEXT}},
@@ -105,7 +105,7 @@ def test_of_a_long_body_the_lists_are_opened_as_it_is_read() -> None:
     assert not any(isinstance(came, OpenedList) for came in short.prefetch.values())
 
 
-@pytest.mark.parametrize("lists", ["a twin of the first", "an odd list", "an array", "words of ours"])
+@pytest.mark.parametrize("lists", ["the same", "an odd list", "an array", "words of ours"])
 def test_where_it_is_not_sure_what_a_list_is_it_stays_in_one_piece(lists: str) -> None:
     assert taken_apart(json.dumps(body(**LISTS[lists])).encode()) is None
 
