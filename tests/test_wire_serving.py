@@ -304,6 +304,14 @@ def test_the_log_says_where_a_process_crashed(start_server: Callable[..., Server
     assert any(re.fullmatch(r"hooks/running/\w+\.py:\d+ \w+", place) for place in told["where"]), told["where"]
 
 
+@linux
+def test_a_service_of_one_process_says_itself_where_it_crashed(start_server: Callable[..., Server]) -> None:
+    running = start_server()
+    assert answers(running)
+    assert running.stop(signal.SIGSEGV) == -signal.SIGSEGV
+    assert re.search(r'File ".*front.py", line \d+ in _turn\w*\n', running.log.read_text(encoding="utf-8"))
+
+
 def is_at_work(process: int) -> bool:
     """Tell whether a process serves, and does not just start: it holds no signal back any more."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import socket
 import sys
@@ -50,6 +51,7 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> No
 def _serve_alone(settings: Settings, sockets: Mapping[str, socket.socket], connections: int) -> None:
     stop = _Stop()
     stop.on_signals()
+    faulthandler.enable(all_threads=False)  # nobody is there who could make a line of the log of where it crashed
     app = make_app(settings)
     announce(sockets, console=settings.console)
     sd_notify("READY=1", LOG)
