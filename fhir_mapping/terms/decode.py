@@ -75,7 +75,7 @@ Brought = Json | OpenedList
 """What one prefetch key brought, before it is looked at."""
 
 
-class Delivered(msgspec.Struct, eq=False):
+class Delivered(msgspec.Struct):
     """
     What one prefetch key brought.
 
