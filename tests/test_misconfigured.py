@@ -43,10 +43,10 @@ FAULTS: list[tuple[Answer, str]] = [
 
 @pytest.mark.parametrize(("fault", "words"), FAULTS)
 def test_each_fault_of_a_server_has_its_own_sentence(fault: Answer, words: str, tmp_path: Path) -> None:
-    quick = tmp_path / "quick.toml"
-    quick.write_text("fetch_seconds = 0.6\n", encoding="utf-8")
+    config = tmp_path / "oncobone.toml"
+    config.write_text(f"fetch_seconds = {0.6 if fault is fhir.hang else 8}\n", encoding="utf-8")
     with serving(fault) as server:
-        called = run("call", "--fhir", server.base, "--patient", "p1", "--token", "t", "--config", str(quick))
+        called = run("call", "--fhir", server.base, "--patient", "p1", "--token", "t", "--config", str(config))
         assert called.exit_code == 1
         assert words in called.stderr, called.output
         if fault is not fhir.hang:  # to which the doctor gives a minute
