@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -23,7 +25,7 @@ from hooks.store import database, used
 from hooks.store.database import StoreError, engine_for, migrate
 from hooks.store.issued import FeedbackItem
 from hooks.store.store import Store, open_store
-from hooks.store.tables import REVISION, metadata
+from hooks.store.tables import REVISION, metadata, revisions
 from hooks.trust.tokens import LEEWAY, LONGEST_LIFE
 from tests.conftest import ROOT
 from tests.postgres import Cluster
@@ -212,8 +214,68 @@ def test_postgresql_commits_wait_for_the_disk_even_where_the_server_would_not(cl
     engine.dispose()
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(database_url: str) -> None:
+HELD = {
+    "sqlite": """
+        SELECT type || name || tbl_name
+               || replace(replace(replace(coalesce(sql, ''), char(10), ''), char(9), ''), ' ', '')
+          FROM sqlite_master WHERE name <> 'cards';
+        SELECT name || type || [notnull] || coalesce(dflt_value, '') || pk FROM pragma_table_info('cards')""",
+    "postgresql": """
+        SELECT table_name || column_name || ordinal_position || data_type || is_nullable
+               || coalesce(character_maximum_length, 0) || coalesce(column_default, '')
+          FROM information_schema.columns WHERE table_schema = 'public';
+        SELECT indexdef FROM pg_indexes WHERE schemaname = 'public';
+        SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace;
+        SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal;
+        SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
+}
+"""What asks a database for all that it holds beside rows. A column added later is told in other words by SQLite."""
+
+
+def begun(engine: sa.Engine) -> None:
+    """Leave a database where Alembic begins: it has its own table, and takes the steps one by one."""
+    with engine.begin() as connection:
+        revisions.create(connection)
+
+
+def made_things(engine: sa.Engine) -> set[str]:
+    """All that a database holds beside rows: tables with their columns and keys, indexes, triggers, functions."""
+    asked = HELD["sqlite" if engine.dialect.name == "sqlite" else "postgresql"]
+    with engine.connect() as connection:
+        return {str(row[0]) for query in asked.split(";") for row in connection.exec_driver_sql(query)}
+
+
+def test_tables_made_at_once_are_those_that_the_steps_make(
+    database_url: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    at_once = engine_for(database_url)
+    migrate(at_once)
+    other_url = f"sqlite:///{tmp_path}/steps.sqlite"
+    if at_once.dialect.name != "sqlite":
+        other_url = request.getfixturevalue("cluster").fresh(f"test_{uuid.uuid4().hex}")
+    by_steps = engine_for(other_url)
+    begun(by_steps)
+    migrate(by_steps)
+    assert made_things(at_once) == made_things(by_steps)
+    assert any("append" in made for made in made_things(at_once)), "the audit record can be changed"
+    for engine in (at_once, by_steps):
+        engine.dispose()
+
+
+def test_a_service_that_starts_on_an_empty_database_does_without_alembic(tmp_path: Path) -> None:
+    program = (
+        "import sys; from hooks.store.database import engine_for, migrate;"
+        f" migrate(engine_for('sqlite:///{tmp_path}/new.sqlite')); print('alembic' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603 - our own program
+    assert told.stdout == "False\n"
+
+
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_the_migrations_make_the_tables_that_the_code_uses(database_url: str, by_steps: bool) -> None:
     engine = engine_for(database_url)
+    if by_steps:
+        begun(engine)
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)

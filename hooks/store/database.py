@@ -18,7 +18,7 @@ from hooks.configuration import load
 from hooks.settings import SettingsError
 from hooks.store.file import DatabaseFile, FileChangedError
 from hooks.store.plain import say
-from hooks.store.tables import REVISION
+from hooks.store.tables import REVISION, has_any, make_all
 from hooks.terminal import config_option, patience
 
 if TYPE_CHECKING:
@@ -154,14 +154,15 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         with engine.connect().execution_options(oncobone_read=True) as connection:
             if _revision_of(connection) == REVISION:
                 return
-    # Alembic takes a while to import, and is needed only where something is to be changed.
+        if _made_at_once(engine):
+            return
+    # Alembic takes a while to import and ten megabytes to keep: it is needed only where something is to be changed.
     from alembic import command  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
     config = alembic_config()
     with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('oncobone migrations'))")
+        _alone(connection)
         config.attributes["connection"] = connection
         try:
             if revision.startswith("-") or revision == "base":
@@ -173,6 +174,22 @@ def migrate(engine: Engine, revision: str = "head") -> None:
                 "The database does not fit this version of OncoBone; it may have been made by a newer one."
                 f" Alembic says: {error}"
             ) from error
+
+
+def _made_at_once(engine: Engine) -> bool:
+    """Make all tables where there are none yet; tell whether that was so."""
+    with engine.begin() as connection:
+        _alone(connection)
+        if has_any(connection):
+            return False
+        make_all(connection)
+    return True
+
+
+def _alone(connection: Connection) -> None:
+    """Let processes that start together change the tables one after the other; of SQLite each writer is alone."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('oncobone migrations'))")
 
 
 def require_current(engine: Engine) -> None:

@@ -100,6 +100,25 @@ audit_records = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
 )
 
+APPEND_ONLY: Final = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER audit_records_no_{act} BEFORE {act} ON audit_records"
+        " BEGIN SELECT RAISE(ABORT, 'audit records are append-only'); END"
+        for act in ("update", "delete")
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION audit_records_append_only() RETURNS trigger LANGUAGE plpgsql AS $$"
+            " BEGIN RAISE EXCEPTION 'audit records are append-only'; END $$"
+        ),
+        (
+            "CREATE TRIGGER audit_records_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_records"
+            " FOR EACH STATEMENT EXECUTE FUNCTION audit_records_append_only()"
+        ),
+    ),
+}
+"""What keeps audit records from being changed, in the words of each engine."""
+
 write_checks = sa.Table(
     "write_checks",
     metadata,
@@ -107,3 +126,25 @@ write_checks = sa.Table(
     sa.Column("checked_at", _TIME, nullable=False),
     sa.Column("padding", sa.Text, nullable=False),
 )
+
+revisions = sa.Table(
+    "alembic_version",
+    sa.MetaData(),  # it is Alembic's, and not compared with the migrations
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
+
+def make_all(connection: sa.Connection) -> None:
+    """Make all tables at once in a database that has none, as the migrations would have made them one by one."""
+    metadata.create_all(connection, checkfirst=False)
+    for statement in APPEND_ONLY[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+    revisions.create(connection)
+    connection.execute(revisions.insert().values(version_num=REVISION))
+
+
+def has_any(connection: sa.Connection) -> bool:
+    """Tell whether a database has one of the tables, or had."""
+    inspector = sa.inspect(connection)
+    return any(inspector.has_table(name) for name in (revisions.name, *metadata.tables))
