@@ -10,7 +10,7 @@ import msgspec
 from hooks.application import create_app
 from hooks.cards.wording import LANGUAGES
 from hooks.fhir_server.download import make_ready
-from hooks.running.collecting import COLLECT_AFTER, at_rest
+from hooks.running.collecting import COLLECT_AFTER, at_rest, give_long_blocks_back
 from hooks.settings import SettingsError
 from hooks.store.chain import AuditKeyError
 from hooks.store.database import StoreError
@@ -35,6 +35,7 @@ def make_app(settings: Settings) -> Flask:
         app = _warm_app(settings)
         gc.freeze()  # as it is: to collect first takes a tenth of a second and finds next to nothing
     gc.set_threshold(COLLECT_AFTER, 20, 20)
+    give_long_blocks_back()
     return app
 
 
