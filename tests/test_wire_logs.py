@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from hooks.application import create_app
 from hooks.settings import Settings
 from hooks.views import DESK
 from hooks.watching import observability
-from hooks.watching.observability import FIELDS, JsonLines, Metrics
+from hooks.watching.observability import FIELDS, NOTED_MOST, STATES, JsonLines, Metrics
 from recommenders.assessing.topics import NAMES
 from tests import fhir_servers
 from tests.wire import SERVICE_OF, call_body, check_outcome, patient, with_
@@ -101,6 +103,24 @@ def test_counters_have_labels_from_closed_sets_only(server: Server) -> None:
     assert re.search(r'oncobone_rules_total\{rule="[A-Z]+-\d+",service="oncobone-order-sign",state="\w+"\}', text)
     assert re.search(r'oncobone_cards_total\{indicator="\w+",recommender="order-safety"', text)
     assert "oncobone_call_seconds_bucket" in text
+
+
+def test_rules_are_counted_one_by_one_however_many_calls_wait_to_be_counted() -> None:
+    """Calls whose rules came out alike are noted together, and not without end where nobody reads the metrics."""
+    desk = create_app(Settings()).extensions[DESK]
+    service, judged = desk.judge(json.dumps(call_body()).encode(), desk.services[:1])
+    whole = desk.in_full(service, judged).assessment
+    rules = sorted(whole.verdicts)
+    metrics, expected = Metrics(), collections.Counter[tuple[str, str]]()
+    for number in range(NOTED_MOST + 500):
+        few = {rules[at]: whole.verdicts[rules[at]] for at in range(12) if number >> at & 1}
+        metrics.assessed("s", msgspec.structs.replace(whole, verdicts=few), [])
+        expected.update((rule, verdict.state) for rule, verdict in few.items() if verdict.state in STATES)
+        assert len(metrics._noted) <= NOTED_MOST
+    text = metrics.text().decode()
+    counted = re.findall(r'oncobone_rules_total{rule="(.+)",service="s",state="(.+)"} (.+)', text)
+    assert {(rule, state): float(count) for rule, state, count in counted} == expected
+    assert expected
 
 
 def test_what_an_alert_waits_for_is_there_at_nought_before_it_happens() -> None:
