@@ -177,11 +177,11 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 
 def _made_at_once(engine: Engine) -> bool:
-    """Make all tables where there are none yet; tell whether that was so."""
+    """Make all tables where there are none yet; tell whether nothing is left to do."""
     with engine.begin() as connection:
         _alone(connection)
         if has_any(connection):
-            return False
+            return _revision_of(connection) == REVISION  # another process has just made them
         make_all(connection)
     return True
 
