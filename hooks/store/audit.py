@@ -83,7 +83,10 @@ def as_row(call: CallRecord, chain: Chain) -> dict[str, object]:
 
 
 def _looks_like_uuid(text: str) -> bool:
-    return len(text) == 36 and all(letter in "0123456789abcdefABCDEF-" for letter in text)
+    return len(text) == 36 and _OF_UUIDS.issuperset(text)
+
+
+_OF_UUIDS = frozenset("0123456789abcdefABCDEF-")
 
 
 class Auditor:
