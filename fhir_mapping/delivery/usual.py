@@ -96,11 +96,12 @@ def usual_copy(
         return None
     if form.choices and not is_one_of_each(form.choices, copy):
         return None
-    for name in form.loose:
-        if (part := copy.get(name)) is not None and (not part or {} in part):
+    for name in filter(copy.__contains__, form.loose):
+        if not copy[name] or {} in copy[name]:
             return None
-    if not all(_is_dated(kind, name, copy, timezone) for name in form.times if name in copy):
-        return None
+    for name in filter(copy.__contains__, form.times):
+        if not _is_dated(kind, name, copy, timezone):
+            return None
     if (told := copy.get("performer")) is not None:
         copy["performer"] = [one for one in told if is_person(one.get("reference", ""))]
         if not copy["performer"]:
