@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,3 +116,19 @@ def test_most_resources_are_of_the_usual_form() -> None:
     ]
     at_once = [one for one in usual if usual_copy(one["resourceType"], one, dt.UTC, frozenset()) is not None]
     assert len(at_once) > 0.7 * len(usual)
+
+
+@pytest.mark.parametrize(
+    "supply", [{"numberOfRepeatsAllowed": 3}, {"expectedSupplyDuration": {"value": 30, "unit": "d"}}, {}]
+)
+def test_an_object_of_which_nothing_may_be_left_is_read_both_ways_alike(supply: dict[str, Any]) -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "a",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/x"},
+        "medicationCodeableConcept": {"coding": [{"system": "urn:a", "code": "b"}]},
+        "dispenseRequest": supply,
+    }
+    assert readable(order, dt.UTC, neat=True) == readable(order, dt.UTC, neat=False)

@@ -97,7 +97,7 @@ def usual_copy(
     if form.choices and not is_one_of_each(form.choices, copy):
         return None
     for name in filter(copy.__contains__, form.loose):
-        if not copy[name] or {} in copy[name]:
+        if not copy[name] or (isinstance(copy[name], list) and {} in copy[name]):
             return None
     for name in filter(copy.__contains__, form.times):
         if not _is_dated(kind, name, copy, timezone):
