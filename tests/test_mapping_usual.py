@@ -6,12 +6,14 @@ import copy
 import datetime as dt
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_mapping.delivery.notes import Notes, is_usual_id, usual_name
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.shapes import ELEMENTS
 from fhir_mapping.delivery.usual import usual_copy
@@ -115,3 +117,30 @@ def test_most_resources_are_of_the_usual_form() -> None:
     ]
     at_once = [one for one in usual if usual_copy(one["resourceType"], one, dt.UTC, frozenset()) is not None]
     assert len(at_once) > 0.7 * len(usual)
+
+
+@given(st.text(st.sampled_from("None-._|aZ09 é²\n"), max_size=8) | st.text("aZ", min_size=126, max_size=130))
+@settings(max_examples=500)
+def test_an_id_is_usual_where_its_name_stays_as_it_is(number: str) -> None:
+    stays = usual_name(f"Observation/{number}") == f"Observation/{number}"
+    assert bool(is_usual_id(number)) == (stays and "\n" not in number)
+
+
+NAMES = ("Observation/1", "Observation/2", "Observation without id", "Condition without id")
+
+
+@given(st.lists(st.tuples(st.sampled_from(("old", "odd")), st.lists(st.sampled_from(NAMES)), st.booleans())))
+def test_what_is_noted_is_said_once_and_counted_where_it_has_no_name(said: list[tuple[str, list[str], bool]]) -> None:
+    notes = Notes()
+    for reason, names, at_once in said:
+        if at_once:
+            notes.add_each(iter(names), reason)
+        else:
+            for name in names:
+                notes.add(name, reason)
+    times = Counter((name, reason) for reason, names, _ in said for name in names)
+    expected = [
+        (name, f"{reason} ({count} times)" if count > 1 and name.endswith("without id") else reason)
+        for (name, reason), count in times.items()
+    ]
+    assert [(note.resource, note.reason) for note in notes.sorted()] == sorted(expected)
