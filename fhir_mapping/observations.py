@@ -214,7 +214,7 @@ class ObservationReader:
             rule, sent = dictionary.READINGS[path], self._of(path, "reading")
             if not sent:
                 continue
-            candidates = _prepared(rule, sent, self.notes)
+            candidates = prepared(rule, sent, self.notes, worded=path in self.selected.worded)
             read = self.reader_of(rule)
             wanted = wanted_series(path) if rule.series else None
             if wanted is None:
@@ -257,9 +257,11 @@ class ObservationReader:
         """Give those of the fact paths for which anything was sent."""
         return list(filter(self.selected.candidates.__contains__, paths))
 
-    def _of(self, target: str, *topics: str) -> list[Candidate]:
-        listed = self.selected.candidates.get(target)
-        return [one for one in listed if one.slot.topic in topics] if listed else []
+    def _of(self, target: str, *topics: str) -> Sequence[Candidate]:
+        listed = self.selected.candidates.get(target, ())
+        if not listed or self.selected.topics[target].issubset(topics):
+            return listed
+        return [one for one in listed if one.slot.topic in topics]
 
     def reader_of(self, rule: ReadingRule) -> Callable[[Candidate], Fact | None]:
         """Give the function that reads one candidate by a rule."""
@@ -394,26 +396,32 @@ class ObservationReader:
 _WITHOUT_VALUE = frozenset({"no-value", "missing", "haemolysed"})
 
 
-def _prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes) -> Sequence[Candidate]:
-    """Set what a rule says about the order of its sources before times are compared."""
-    if not rule.reader and not rule.behind and 4 not in {one.slot.rank for one in candidates}:
+def prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes, *, worded: bool) -> Sequence[Candidate]:
+    """
+    Set what a rule says about the order of its sources, before times are compared.
+
+    `worded` tells whether some were found by their words; where none was, most rules have nothing to set.
+    """
+    is_ecog = rule.reader == "ecog"
+    if not worded and not is_ecog and not rule.behind and rule.reader != "pain":
         return candidates
-    coded_days = {one.stamp.day for one in candidates if one.stamp is not None and one.slot.rank < 4}
-    ecog_days = {
-        one.stamp.day
-        for one in candidates
-        if one.stamp is not None and one.slot.concept.startswith("ecog") and rule.reader == "ecog"
-    }
+    coded_days = _days_of(candidates, lambda slot: slot.rank < 4) if worded else frozenset()
+    ecog_days = _days_of(candidates, lambda slot: slot.concept.startswith("ecog")) if is_ecog else frozenset()
     found: list[Candidate] = []
     for one in candidates:
-        if one.stamp is not None and one.slot.concept == "karnofsky_ps" and one.stamp.day in ecog_days:
+        stamp, behind = one.stamp, _behind(rule, one.slot)
+        if stamp is not None and one.slot.concept == "karnofsky_ps" and stamp.day in ecog_days:
             notes.add(one.item.name, "Karnofsky of the same day as ECOG: ECOG is used")
             continue
-        stamp = one.stamp
         if stamp is not None and one.slot.rank == 4 and stamp.day in coded_days:
             stamp = dates.Stamp(stamp.day, stamp.last)  # words never win over a code of the same day
-        found.append(Candidate(one.item, one.slot, one.part, stamp, _behind(rule, one.slot)))
+        unchanged = stamp is one.stamp and not behind
+        found.append(one if unchanged else Candidate(one.item, one.slot, one.part, stamp, behind))
     return found
+
+
+def _days_of(candidates: Sequence[Candidate], chosen: Callable[[Slot], bool]) -> frozenset[dt.date]:
+    return frozenset(one.stamp.day for one in candidates if one.stamp is not None and chosen(one.slot))
 
 
 def _behind(rule: ReadingRule, slot: Slot) -> int:

@@ -345,6 +345,9 @@ class Selection:
         if slot.target in JUDGED_BY_RANGE:
             for item in items:
                 item.ranged = True
+        self.found.topics[slot.target].add(slot.topic)
+        if slot.rank == 4:
+            self.found.worded.add(slot.target)
         self.found.candidates[slot.target] += [Candidate(item, slot, part, item.stamp) for item in items]
 
     def _counted(self, key: str, kind: str, raw: msgspec.Raw | bytes, head: Head) -> Item | None:
