@@ -6,6 +6,8 @@ import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import replace
+
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.items import Candidate
 from fhir_mapping.delivery.notes import SUPERSEDED
@@ -16,7 +18,7 @@ from fhir_mapping.joining import one_time
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled, fold
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replace
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ class ObservationReader:
 
     def stamped(self, fact: Fact, candidate: Candidate, resource: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - the same kind of fact
         """Give the fact with its date, resource and the flags of its origin; `more` are further fields of it."""
-        flags = [*fact.flags, *more.pop("flags", ()), *candidate.item.flags]
+        item, stamp = candidate.item, candidate.item.stamp
+        flags = [*fact.flags, *more.pop("flags", ()), *item.flags]
         if candidate.slot.rank == 3:
             flags.append("local-code")
         elif candidate.slot.rank == 4:
@@ -86,10 +89,10 @@ class ObservationReader:
             flags.append("reported")
         return replace(
             fact,
-            date=candidate.item.stamp.day if candidate.item.stamp else None,
-            moment=candidate.item.stamp.moment if candidate.item.stamp else None,
-            resources=(candidate.item.name,),
-            flags=tuple(dict.fromkeys(flags)),
+            date=stamp.day if stamp else None,
+            moment=stamp.moment if stamp else None,
+            resources=(item.name,),
+            flags=tuple(dict.fromkeys(flags)) if flags else (),
             **more,
         )
 
@@ -136,7 +139,7 @@ class ObservationReader:
         """Give the newest of a list of candidates; the older ones are named."""
         days = one_time.by_day(candidates)
         found = next(self._over(days, read, highest=highest), None)
-        if found is not None:
+        if found is not None and len(candidates) > 1:
             self._name_older(days, found)
         return found
 
