@@ -6,6 +6,8 @@ import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import replace
+
 from fhir_mapping.delivery.context import Used
 from fhir_mapping.delivery.items import Candidate
 from fhir_mapping.delivery.notes import SUPERSEDED
@@ -16,7 +18,7 @@ from fhir_mapping.joining import one_time
 from fhir_mapping.terms import dates, dictionary
 from fhir_mapping.terms.codes import LOCAL, code_text, codings, texts_of
 from fhir_mapping.words.fold import compiled, fold
-from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading, replace
+from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 from recommenders.vocabulary.records import Study
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ class ObservationReader:
 
     def stamped(self, fact: Fact, candidate: Candidate, resource: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - the same kind of fact
         """Give the fact with its date, resource and the flags of its origin; `more` are further fields of it."""
-        flags = [*fact.flags, *more.pop("flags", ()), *candidate.item.flags]
+        item, stamp = candidate.item, candidate.item.stamp
+        flags = [*fact.flags, *more.pop("flags", ()), *item.flags]
         if candidate.slot.rank == 3:
             flags.append("local-code")
         elif candidate.slot.rank == 4:
@@ -86,10 +89,10 @@ class ObservationReader:
             flags.append("reported")
         return replace(
             fact,
-            date=candidate.item.stamp.day if candidate.item.stamp else None,
-            moment=candidate.item.stamp.moment if candidate.item.stamp else None,
-            resources=(candidate.item.name,),
-            flags=tuple(dict.fromkeys(flags)),
+            date=stamp.day if stamp else None,
+            moment=stamp.moment if stamp else None,
+            resources=(item.name,),
+            flags=tuple(dict.fromkeys(flags)) if flags else (),
             **more,
         )
 
@@ -136,7 +139,7 @@ class ObservationReader:
         """Give the newest of a list of candidates; the older ones are named."""
         days = one_time.by_day(candidates)
         found = next(self._over(days, read, highest=highest), None)
-        if found is not None:
+        if found is not None and len(candidates) > 1:
             self._name_older(days, found)
         return found
 
@@ -214,7 +217,7 @@ class ObservationReader:
             rule, sent = dictionary.READINGS[path], self._of(path, "reading")
             if not sent:
                 continue
-            candidates = _prepared(rule, sent, self.notes)
+            candidates = prepared(rule, sent, self.notes, worded=path in self.selected.worded)
             read = self.reader_of(rule)
             wanted = wanted_series(path) if rule.series else None
             if wanted is None:
@@ -257,9 +260,11 @@ class ObservationReader:
         """Give those of the fact paths for which anything was sent."""
         return list(filter(self.selected.candidates.__contains__, paths))
 
-    def _of(self, target: str, *topics: str) -> list[Candidate]:
-        listed = self.selected.candidates.get(target)
-        return [one for one in listed if one.slot.topic in topics] if listed else []
+    def _of(self, target: str, *topics: str) -> Sequence[Candidate]:
+        listed = self.selected.candidates.get(target, ())
+        if not listed or self.selected.topics[target].issubset(topics):
+            return listed
+        return [one for one in listed if one.slot.topic in topics]
 
     def reader_of(self, rule: ReadingRule) -> Callable[[Candidate], Fact | None]:
         """Give the function that reads one candidate by a rule."""
@@ -394,26 +399,32 @@ class ObservationReader:
 _WITHOUT_VALUE = frozenset({"no-value", "missing", "haemolysed"})
 
 
-def _prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes) -> Sequence[Candidate]:
-    """Set what a rule says about the order of its sources before times are compared."""
-    if not rule.reader and not rule.behind and 4 not in {one.slot.rank for one in candidates}:
+def prepared(rule: ReadingRule, candidates: Sequence[Candidate], notes: Notes, *, worded: bool) -> Sequence[Candidate]:
+    """
+    Set what a rule says about the order of its sources, before times are compared.
+
+    `worded` tells whether some were found by their words; where none was, most rules have nothing to set.
+    """
+    is_ecog = rule.reader == "ecog"
+    if not worded and not is_ecog and not rule.behind and rule.reader != "pain":
         return candidates
-    coded_days = {one.stamp.day for one in candidates if one.stamp is not None and one.slot.rank < 4}
-    ecog_days = {
-        one.stamp.day
-        for one in candidates
-        if one.stamp is not None and one.slot.concept.startswith("ecog") and rule.reader == "ecog"
-    }
+    coded_days = _days_of(candidates, lambda slot: slot.rank < 4) if worded else frozenset()
+    ecog_days = _days_of(candidates, lambda slot: slot.concept.startswith("ecog")) if is_ecog else frozenset()
     found: list[Candidate] = []
     for one in candidates:
-        if one.stamp is not None and one.slot.concept == "karnofsky_ps" and one.stamp.day in ecog_days:
+        stamp, behind = one.stamp, _behind(rule, one.slot)
+        if stamp is not None and one.slot.concept == "karnofsky_ps" and stamp.day in ecog_days:
             notes.add(one.item.name, "Karnofsky of the same day as ECOG: ECOG is used")
             continue
-        stamp = one.stamp
         if stamp is not None and one.slot.rank == 4 and stamp.day in coded_days:
             stamp = dates.Stamp(stamp.day, stamp.last)  # words never win over a code of the same day
-        found.append(Candidate(one.item, one.slot, one.part, stamp, _behind(rule, one.slot)))
+        unchanged = stamp is one.stamp and not behind
+        found.append(one if unchanged else Candidate(one.item, one.slot, one.part, stamp, behind))
     return found
+
+
+def _days_of(candidates: Sequence[Candidate], chosen: Callable[[Slot], bool]) -> frozenset[dt.date]:
+    return frozenset(one.stamp.day for one in candidates if one.stamp is not None and chosen(one.slot))
 
 
 def _behind(rule: ReadingRule, slot: Slot) -> int:

@@ -6,21 +6,28 @@ import copy
 import datetime as dt
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_mapping.delivery.items import Candidate, Item, Slot
+from fhir_mapping.delivery.notes import Notes, is_usual_id, usual_name
 from fhir_mapping.delivery.resources import readable
 from fhir_mapping.delivery.shapes import ELEMENTS
 from fhir_mapping.delivery.usual import usual_copy
-from fhir_mapping.terms import exact
+from fhir_mapping.observations import prepared
+from fhir_mapping.terms import dates, dictionary, exact
 from fhir_mapping.terms.exact import ResourceFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fhir_mapping.terms.dictionary import ReadingRule
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 SHANGHAI = dt.timezone(dt.timedelta(hours=8))
@@ -132,3 +139,51 @@ def test_an_object_of_which_nothing_may_be_left_is_read_both_ways_alike(supply: 
         "dispenseRequest": supply,
     }
     assert readable(order, dt.UTC, neat=True) == readable(order, dt.UTC, neat=False)
+
+
+@given(st.text(st.sampled_from("None-._|aZ09 é²\n"), max_size=8) | st.text("aZ", min_size=126, max_size=130))
+@settings(max_examples=500)
+def test_an_id_is_usual_where_its_name_stays_as_it_is(number: str) -> None:
+    stays = usual_name(f"Observation/{number}") == f"Observation/{number}"
+    assert bool(is_usual_id(number)) == (stays and "\n" not in number)
+
+
+NAMES = ("Observation/1", "Observation/2", "Observation without id", "Condition without id")
+
+
+@given(st.lists(st.tuples(st.sampled_from(("old", "odd")), st.lists(st.sampled_from(NAMES)), st.booleans())))
+def test_what_is_noted_is_said_once_and_counted_where_it_has_no_name(said: list[tuple[str, list[str], bool]]) -> None:
+    notes = Notes()
+    for reason, names, at_once in said:
+        if at_once:
+            notes.add_each(iter(names), reason)
+        else:
+            for name in names:
+                notes.add(name, reason)
+    times = Counter((name, reason) for reason, names, _ in said for name in names)
+    expected = [
+        (name, f"{reason} ({count} times)" if count > 1 and name.endswith("without id") else reason)
+        for (name, reason), count in times.items()
+    ]
+    assert [(note.resource, note.reason) for note in notes.sorted()] == sorted(expected)
+
+
+ECOG, KARNOFSKY = Slot("reading", "status.ecog", 1, "ecog_ps"), Slot("reading", "status.ecog", 2, "karnofsky_ps")
+TIMES = (None, *(dates.parse(day, dt.UTC) for day in ("2026-11-19", "2026-11-20", "2026-11-20T08:00:00Z")))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((ECOG, KARNOFSKY)), st.sampled_from(TIMES)), max_size=6),
+    st.sampled_from(tuple(dictionary.READINGS.values())),
+)
+def test_where_no_result_was_found_by_words_they_need_not_be_looked_for(
+    told: list[tuple[Slot, dates.Stamp | None]], rule: ReadingRule
+) -> None:
+    sent = [
+        Candidate(Item("Observation", f"Observation/{number}", "observations", b""), slot, None, stamp)
+        for number, (slot, stamp) in enumerate(told)
+    ]
+    looked, trusted = Notes(), Notes()
+    one, other = prepared(rule, sent, looked, worded=True), prepared(rule, sent, trusted, worded=False)
+    assert [msgspec.structs.astuple(each) for each in one] == [msgspec.structs.astuple(each) for each in other]
+    assert looked.sorted() == trusted.sorted()

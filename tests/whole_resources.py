@@ -53,9 +53,9 @@ def resource(kind: str, dice: random.Random, names: frozenset[str] | None = None
 
     `members` are set as they are, each in the place of all elements that tell the same in another type.
     """
-    share = 1.0 if names is not None else dice.choice((0.1, 0.5, 1.0))
-    chosen = frozenset(elements(kind)) if names is None else names
-    made = _Maker(dice, share).object(MODELS[kind], chosen - _rivals(MODELS[kind], members), DEPTH)
+    chosen = (frozenset(elements(kind)) if names is None else names) - _rivals(MODELS[kind], members)
+    maker = _Maker(dice, dice.choice((0.1, 0.5, 1.0)))
+    made = maker.object(MODELS[kind], chosen, DEPTH, all_there=names is not None)
     kept = {name: value for name, value in made.items() if name not in _rivals(MODELS[kind], members)}
     return {"resourceType": kind, "id": f"{kind.lower()}-1"} | kept | members
 
@@ -86,7 +86,9 @@ class _Maker:
     dice: random.Random
     share: float
 
-    def object(self, model: type[BaseModel], chosen: frozenset[str], depth: int) -> dict[str, Any]:
+    def object(
+        self, model: type[BaseModel], chosen: frozenset[str], depth: int, *, all_there: bool = False
+    ) -> dict[str, Any]:
         """Make an object of a model: of each element of several types one type at most."""
         fields, needed = _told(model), needed_of(model)
         groups: dict[str, list[str]] = {}
@@ -96,7 +98,7 @@ class _Maker:
         for names in groups.values():
             must = names[0] in needed or _noted(fields[names[0]]).get("one_of_many_required") is True
             may = [name for name in names if name in chosen]
-            if must or (may and self.dice.random() < self.share):
+            if must or (may and (all_there or self.dice.random() < self.share)):
                 name = self.dice.choice(may or names)
                 found[name] = self._value(name, fields[name], depth)
         found = {name: value for name, value in found.items() if value not in (None, {}, [])}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from heapq import nsmallest
-from string import ascii_letters, digits
 from typing import TYPE_CHECKING
 
 from fhir_mapping.delivery.context import Note
@@ -25,18 +24,18 @@ _NAMELESS = " without id"
 NAMED_AT_MOST = 100
 """So many resources of one reason are named one by one; the rest is counted."""
 
-_USUAL_NAME = re.compile(r"[A-Za-z]{1,40}/(?!None$)[A-Za-z0-9\-._|]{1,128}$")
-_OF_IDS = f"{ascii_letters}{digits}-._|"
-_LONGEST_ID = 128
+_USUAL_ID = r"(?!None$)[A-Za-z0-9\-._|]{1,128}"
+_USUAL_NAME = re.compile(rf"[A-Za-z]{{1,40}}/{_USUAL_ID}$")
+is_usual_id = re.compile(_USUAL_ID).fullmatch
+"""Tell whether an id is as FHIR has it: a name with it needs no `usual_name`."""
 
 
 class Notes:
     """Collects why things were not used; the same words twice are said once, and long lists are counted."""
 
     def __init__(self) -> None:
-        self._found: dict[str, set[str]] = {}
-        """By reason, the resources it was said of."""
-        self._nameless: Counter[tuple[str, str]] = Counter()
+        self._found: dict[str, list[str]] = {}
+        """By reason, the resources it was said of, as often as it was."""
         self._counts: Counter[str] = Counter()
         self._left = exact.MAX_WORK_OF_A_CALL
         self._uncounted: list[tuple[str, msgspec.Raw | bytes]] = []
@@ -46,17 +45,12 @@ class Notes:
 
     def add(self, resource: str, reason: str) -> None:
         """Note a reason for one resource (`Type/id`) or prefetch key."""
-        self._found.setdefault(reason, set()).add(resource)
-        if resource.endswith(_NAMELESS):
-            self._nameless[resource, reason] += 1
+        self._found.setdefault(reason, []).append(resource)
 
     def add_each(self, resources: Iterable[str], reason: str) -> None:
         """Note one reason for each of several resources."""
-        named = list(resources)
-        if named:
-            self._found.setdefault(reason, set()).update(named)
-            if nameless := [(name, reason) for name in named if name.endswith(_NAMELESS)]:
-                self._nameless.update(nameless)
+        if named := list(resources):
+            self._found.setdefault(reason, []).extend(named)
 
     def add_all(self, resources: Iterable[str], reason: str) -> None:
         """Note one reason for many resources: the first hundred by name, the others counted."""
@@ -88,7 +82,7 @@ class Notes:
         counted: list[Note] = []
         more = Counter[str](self._counts)
         for reason in sorted(self._found):
-            resources = self._found[reason]
+            resources = set(self._found[reason])
             more[reason] += max(0, len(resources) - NAMED_AT_MOST)
             said = counted if reason in _COUNTED else named
             said += [Note(name, self._times(name, reason)) for name in _first(resources)]
@@ -97,7 +91,9 @@ class Notes:
         return (*named, *counted, *rest)
 
     def _times(self, resource: str, reason: str) -> str:
-        count = self._nameless.get((resource, reason), 0)
+        if not resource.endswith(_NAMELESS):
+            return reason
+        count = self._found[reason].count(resource)
         return f"{reason} ({count} times)" if count > 1 else reason
 
 
@@ -110,13 +106,6 @@ def _first(names: set[str]) -> list[str]:
 
 _MANY = 5_000
 """From here on the first hundred are found sooner than all are put in order."""
-
-
-def is_usual_id(number: str) -> bool:
-    """Tell whether an id is as FHIR has it: a name with it needs no `usual_name`."""
-    if number.isascii() and number.replace("-", "").isalnum():
-        return len(number) <= _LONGEST_ID and number != "None"
-    return not number.strip(_OF_IDS) and 0 < len(number) <= _LONGEST_ID and number != "None"
 
 
 def usual_name(name: str) -> str:

@@ -26,11 +26,14 @@ class Selected:
     """
     What was found: candidates per target (results), items per resource type (the others), and what came of each key.
 
+    `topics` are those of a target's candidates, `worded` the targets of which some was found by words, not by a code.
     `aside` are results that do not count, per fact; `unidentified` the resources, per key, of which nobody can tell
     what they are; `by_name` the items by `Type/id`; `by_reference` what is not read of itself and may be referred to.
     """
 
     candidates: dict[str, list[Candidate]] = field(default_factory=lambda: defaultdict(list))
+    topics: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    worded: set[str] = field(default_factory=set)
     items: dict[str, list[Item]] = field(default_factory=dict)
     delivered: set[str] = field(default_factory=set)
     truncated: set[str] = field(default_factory=set)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.delivery.carrying import LISTS_ALL_DISEASES, Carrying
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from fhir_mapping.delivery.index import ObservationIndex
     from fhir_mapping.terms.codes import CodeTable
-    from fhir_mapping.terms.glances import Plain
     from fhir_mapping.terms.heads import Head
 
 MEDICATION_KINDS = frozenset(
@@ -90,7 +91,8 @@ class Selection:
         self.found = Selected()
         self._subjects: dict[str, bool] = {f"Patient/{patient_id}": True}
         self._alike: dict[bytes, _Alike] = {}
-        self._urns: dict[str, str] = {}
+        self._entries: list[list[Entry]] = []
+        """All that came, key by key: asked for what the URNs among them mean, if somebody uses one."""
         self._resolved: dict[str, dict[str, Any] | None] = {}
         self.carrying = Carrying(table)
         self._listed: list[tuple[str, heads.Ref]] = []
@@ -105,8 +107,7 @@ class Selection:
         """
         if sum(len(one.entries) for one in delivered.values()) > decode.MAX_ENTRIES:
             raise TooManyEntriesError(f"More than {decode.MAX_ENTRIES} entries in one call; send fewer at a time.")
-        for one in delivered.values():
-            self._learn_urns(one.entries)
+        self._entries = [one.entries for one in delivered.values()]
         closely = {key: self._at_a_glance(key, delivered[key].entries) for key in sorted(delivered)}
         if exact.are_too_many([entry.resource for entries in closely.values() for _, entry in entries]):
             raise TooManyEntriesError(f"More than {exact.MOST_OBJECTS} objects and lists; send fewer at a time.")
@@ -195,13 +196,17 @@ class Selection:
 
     # --- what a reference means ---
 
-    def _learn_urns(self, entries: Iterable[Entry]) -> None:
-        for entry in [one for one in entries if one.fullUrl and one.fullUrl[:4] == "urn:"]:
-            try:
-                head = heads.head_of(entry.resource)
-            except ResourceFaultError:
-                continue
-            self._urns[entry.fullUrl or ""] = f"{head.resourceType}/{head.id}"
+    @cached_property
+    def _urns(self) -> Mapping[str, str]:
+        """What the entries' URNs stand for (`Type/id`); looked up once a reference needs more than a look at it."""
+        found: dict[str, str] = {}
+        for entries in self._entries:
+            for entry in entries:
+                if entry.fullUrl and entry.fullUrl.startswith("urn:"):
+                    with suppress(ResourceFaultError):
+                        head = heads.head_of(entry.resource)
+                        found[entry.fullUrl] = f"{head.resourceType}/{head.id}"
+        return found
 
     def resolve(self, reference: str, containing: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give a resource that is contained, or was delivered; None when it is neither."""
@@ -282,10 +287,14 @@ class Selection:
                 closely.append((number, entry))
             elif not alike.slots:
                 self._not_read.append(f"Observation/{result.id}")
-            elif (item := self._plain(key, raw, result)) is None:
+            elif (stamp := self._past(told := result.effectiveDateTime)) is None or not is_usual_id(result.id):
                 closely.append((number, entry))
-            elif known.setdefault(item.name, item) is item or self.found.keep(item, self.notes) is not None:
-                alike.items.append(item)
+            else:
+                name = f"Observation/{result.id}"
+                issued = stamp if result.issued == told else dates.parse(result.issued, self.timezone)
+                item = Item("Observation", name, key, raw, result.status, stamp, "effectiveDateTime", issued)
+                if known.setdefault(name, item) is item or self.found.keep(item, self.notes) is not None:
+                    alike.items.append(item)
         return closely
 
     def _alike_of(self, written: bytes) -> _Alike:
@@ -293,17 +302,12 @@ class Selection:
         found = self._alike[written] = _Alike(self.index.slots_as_written(written))
         return found
 
-    def _plain(self, key: str, raw: msgspec.Raw, result: Plain) -> Item | None:
-        """Give the item of a plain result; None where its name or its date needs a closer look."""
-        told = result.effectiveDateTime
+    def _past(self, told: str) -> dates.Stamp | None:
+        """Read the date of a result; None where there is none, or one in the future."""
         stamp = dates.parse(told, self.timezone)
-        if stamp is None or not is_usual_id(result.id):
+        if stamp is None or (stamp.day > self._today and stamp.is_future(self.now)):  # most need no look at the time
             return None
-        if stamp.day > self._today and stamp.is_future(self.now):  # most are of the past, which a day tells
-            return None
-        issued = stamp if result.issued == told else dates.parse(result.issued, self.timezone)
-        name = f"Observation/{result.id}"
-        return Item("Observation", name, key, raw, result.status, stamp, "effectiveDateTime", issued)
+        return stamp
 
     # --- Observations ---
 
@@ -341,6 +345,9 @@ class Selection:
         if slot.target in JUDGED_BY_RANGE:
             for item in items:
                 item.ranged = True
+        self.found.topics[slot.target].add(slot.topic)
+        if slot.rank == 4:
+            self.found.worded.add(slot.target)
         self.found.candidates[slot.target] += [Candidate(item, slot, part, item.stamp) for item in items]
 
     def _counted(self, key: str, kind: str, raw: msgspec.Raw | bytes, head: Head) -> Item | None:

@@ -7,13 +7,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from fhir_mapping.terms import dictionary, exact, units
 from fhir_mapping.terms.codes import code_text, codings, text_of, texts_of
 from fhir_mapping.terms.exact import is_number
 from fhir_mapping.words import grades, results
 from fhir_mapping.words.fold import compiled, fold
-from recommenders.vocabulary.facts import Reading, Reason, replace
+from recommenders.vocabulary.facts import Reading, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
