@@ -129,8 +129,9 @@ def aged(fact: F, path: str, days: int, as_of: dt.date) -> F:
     narrowed = isinstance(fact, Finding) and bool(fact.possible)  # "ESCC 1" ages like any other grade
     told = fact.is_known or narrowed or fact.reason in {"contradictory", "unread"}
     if told and not silent and _too_old(fact, days, as_of):
-        was = (RELAPSED,) if isinstance(fact, Finding) and fact.value == "relapsed" else ()
-        return replace(fact.forget("stale" if fact.date is not None else "undated"), flags=(*fact.flags, *was))
+        gone = fact.forget("stale" if fact.date is not None else "undated")
+        was_relapsed = isinstance(fact, Finding) and fact.value == "relapsed"
+        return replace(gone, flags=(*fact.flags, RELAPSED)) if was_relapsed else gone
     return fact
 
 

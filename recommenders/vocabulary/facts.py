@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from recommenders.vocabulary.logic import Condition, Criterion, Logical, Truth, given, known
 
@@ -52,7 +53,7 @@ def replace(whole: T, **changes: Any) -> T:  # noqa: ANN401 - as dataclasses.rep
     The same as `dataclasses.replace`, but several times faster.
     """
     if isinstance(whole, msgspec.Struct):
-        return msgspec.structs.replace(whole, **changes)
+        return structs.replace(whole, **changes)
     kind: type = type(whole)
     names, values = parts_of(kind)
     made: T = kind(**(dict(zip(names, values(whole), strict=True)) | changes))
@@ -196,14 +197,14 @@ class Reading(Fact, frozen=True, kw_only=True):
 
     def forget(self, reason: Reason) -> Reading:
         """Give the same fact as unknown, keeping where it came from."""
-        return replace(self, low=None, high=None, reason=reason)
+        return structs.replace(self, low=None, high=None, reason=reason)
 
     def choose(self, which: Literal["lowest", "highest"]) -> Reading:
         """Give the less safe of two contradictory values (flag `less-safe-value`); itself otherwise."""
         if self.reason != "contradictory" or not self.rivals:
             return self
         value = min(self.rivals) if which == "lowest" else max(self.rivals)
-        return replace(self, low=value, high=value, reason=None, flags=(*self.flags, "less-safe-value"))
+        return structs.replace(self, low=value, high=value, reason=None, flags=(*self.flags, "less-safe-value"))
 
 
 class Finding(Fact, Logical, frozen=True, kw_only=True):
@@ -249,7 +250,7 @@ class Finding(Fact, Logical, frozen=True, kw_only=True):
 
     def forget(self, reason: Reason) -> Finding:
         """Give the same fact as unknown, keeping where it came from."""
-        return replace(self, value=None, possible=(), reason=reason)
+        return structs.replace(self, value=None, possible=(), reason=reason)
 
 
 class Moment(Fact, frozen=True, kw_only=True):
@@ -262,7 +263,7 @@ class Moment(Fact, frozen=True, kw_only=True):
 
     def forget(self, reason: Reason) -> Moment:
         """Give the same fact as unknown."""
-        return replace(self, date=None, moment=None, reason=reason)
+        return structs.replace(self, date=None, moment=None, reason=reason)
 
 
 def round_half_up(number: Decimal, decimals: int) -> Decimal:
@@ -387,12 +388,12 @@ def declared(kind: type) -> dict[str, tuple[Fact, dict[str, Any]]]:
 def exactly(fact: Reading, value: Decimal | int | str, **extra: Any) -> Reading:  # noqa: ANN401 - fields of Reading
     """Give the reading with an exact value."""
     number = Decimal(value)
-    return replace(fact, low=number, high=number, reason=None, **extra)
+    return structs.replace(fact, low=number, high=number, reason=None, **extra)
 
 
 def stated(fact: Finding, value: bool | str, **extra: Any) -> Finding:  # noqa: ANN401 - fields of Finding; a finding's value
     """Give the finding with a value."""
-    return replace(fact, value=value, reason=None, **extra)
+    return structs.replace(fact, value=value, reason=None, **extra)
 
 
 def first_known(facts: Iterable[FactT]) -> FactT | None:
