@@ -37,15 +37,21 @@ if TYPE_CHECKING:
 def synthesis(case: Case) -> Iterator[Advice]:
     """SURG-030, one bone at a time: what has a rule of its own is said there, and here only counted."""
     lists = surgery(case)
-    by_bone: dict[str | None, list[Reason]] = {}
-    for reason in lists.reasons:
-        by_bone.setdefault(reason.about, []).append(reason)
-    found = {about: asked_together(lists.scope, any_of(one.found for one in own)) for about, own in by_bone.items()}
-    if any(one.yes for one in found.values()):
-        yield from (_review(case, about, one, by_bone[about]) for about, one in found.items() if one.yes)
+    if lists.found.yes:
+        yield from _of_each_bone(case, lists)
     else:
         yield Advice(rule="SURG-030", because=lists.found, unless=lists.done)
     yield from _conflicts(case, lists)
+
+
+def _of_each_bone(case: Case, lists: Surgery) -> Iterator[Advice]:
+    by_bone: dict[str | None, list[Reason]] = {}
+    for reason in lists.reasons:
+        by_bone.setdefault(reason.about, []).append(reason)
+    for about, own in by_bone.items():
+        found = asked_together(lists.scope, any_of(one.found for one in own))
+        if found.yes:
+            yield _review(case, about, found, own)
 
 
 def _review(case: Case, about: str | None, found: Criterion, reasons: list[Reason]) -> Advice:

@@ -48,19 +48,17 @@ def cord_in_question(case: Case) -> Criterion:
     """Tell whether the spine is known to be involved: only then is the grade asked for."""
     facts = case.facts
     grade = facts.spine.escc
-    return given(
-        any_of(
-            (
-                given(grade.is_known or bool(grade.possible)),
-                documented(facts.spine.neuro_deficit),
-                documented(facts.clin.nerve_compression),
-                documented(facts.spine.instability.one_of("at-risk", "unstable")),
-                documented(facts.spine.osteolysis_paraplegia_risk),
-                cord_compressed(case),
-                documented(spine_lesion(case)),
-            )
-        ).yes
+    involved = any_of(
+        (
+            facts.spine.neuro_deficit,
+            facts.clin.nerve_compression,
+            facts.spine.instability.one_of("at-risk", "unstable"),
+            facts.spine.osteolysis_paraplegia_risk,
+            cord_compressed(case),
+            spine_lesion(case),
+        )
     )
+    return given(grade.is_known or bool(grade.possible) or involved.yes)
 
 
 def graded_cord(case: Case) -> Iterator[Advice]:
