@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter, is_not
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from recommenders.patient.advice import Case
 from recommenders.patient.fracture_risk import fracture_risks
 from recommenders.patient.lesions import (
     LONG_BONES,
@@ -24,14 +27,16 @@ from recommenders.patient.lesions import (
 from recommenders.patient.scored_lesions import ScoredLesion
 from recommenders.patient.spine import compressions, grade_compresses, instability, spine_treated
 from recommenders.vocabulary.bones import SPINE_REGIONS, bone_of
+from recommenders.vocabulary.dictionary import BLANK
 from recommenders.vocabulary.facts import replace
 from recommenders.vocabulary.guidance import guidance
 from recommenders.vocabulary.logic import NO, YES, Criterion, Logical, all_of, any_of, documented, given
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from decimal import Decimal
 
-    from recommenders.patient.advice import Case
     from recommenders.vocabulary.dictionary import Facts
     from recommenders.vocabulary.facts import Fact, Reading
     from recommenders.vocabulary.guidance import Limits
@@ -174,15 +179,61 @@ def surgery(case: Case) -> Surgery:
 
 
 def _surgery(case: Case) -> Surgery:
-    items, scope, reasons = tuple(_items(case)), bone_disease(case), tuple(_reasons(case))
+    if _is_told_of_bones(case.facts):
+        of_bones = _of_bones(case)
+    else:
+        of_bones = _of_untold_bones(case.guidance_day, *sorted((case.site or {}).items()))
+    items, scope = (*of_bones.items, *_of_the_patient(case)), bone_disease(case)
     return Surgery(
         by_rule={item.rule: item for item in items},
         scope=scope,
-        reasons=reasons,
-        found=asked_together(scope, any_of([reason.found for reason in reasons])),
-        done=all_done([(reason.found, reason.done) for reason in reasons]),
+        reasons=of_bones.reasons,
+        found=asked_together(scope, of_bones.any_reason),
+        done=of_bones.done,
         contraindicated=any_of([item.found for item in items if item.kind == "contraindications"]),
     )
+
+
+class OfBones(msgspec.Struct, frozen=True):
+    """The lines that rest on bones and on what to expect, and the reasons for a review, together and one by one."""
+
+    items: tuple[Item, ...]
+    reasons: tuple[Reason, ...]
+    any_reason: Criterion
+    done: Criterion
+
+
+def _of_bones(case: Case) -> OfBones:
+    reasons = tuple(_reasons(case))
+    return OfBones(
+        items=(*_indications(case), *_contraindications(case), *_times(case)),
+        reasons=reasons,
+        any_reason=any_of([reason.found for reason in reasons]),
+        done=all_done([(reason.found, reason.done) for reason in reasons]),
+    )
+
+
+_TOLD_OF_BONES = attrgetter(
+    "status.life_expectancy",
+    "status.fit_for_surgery",
+    "dx.bone_met_count",
+    "clin.nerve_compression",
+    "local",
+    "spine",
+    "pathological_fracture",
+)
+
+
+def _is_told_of_bones(facts: Facts) -> bool:
+    """Tell whether anything is on record that `OfBones` rests on; of most patients nothing is."""
+    listed = facts.lesions.items or not facts.lesions.whole or facts.sre or facts.studies
+    return bool(listed) or any(map(is_not, _TOLD_OF_BONES(facts), _TOLD_OF_BONES(BLANK)))
+
+
+@lru_cache(maxsize=16)  # of a few days and sites; nothing of a patient is in it
+def _of_untold_bones(guidance_day: dt.date, *site: tuple[str, Decimal]) -> OfBones:
+    """Give what comes out where nothing is told of bones: the same for everybody."""
+    return _of_bones(Case(BLANK, "patient-view", dict(site), guidance_day=guidance_day))
 
 
 def surgical_class(case: Case) -> SurgicalClass | None:
@@ -253,10 +304,20 @@ def _spine_findings(case: Case) -> SpineFindings:
     )
 
 
-def _items(case: Case) -> Iterator[Item]:
-    yield from _indications(case)
-    yield from _contraindications(case)
-    yield from _times(case)
+def _of_the_patient(case: Case) -> Iterator[Item]:
+    """Yield the lines that rest on the disease as a whole, and on the state that the patient is in."""
+    facts, limits = case.facts, case.limits(GUIDANCE)
+    status, only = facts.status, isolated(case)
+    proved = all_of((facts.ever.malignancy, only, facts.bx.bone_done))
+    yield _item("SURG-006", "indications", dealt_with(only, lambda: _isolated_operated(case)))
+    yield _item("SURG-013", "contraindications", (facts.dx.visceral_met_organs >= limits.several_organs, NO))
+    yield _item(
+        "SURG-014",
+        "contraindications",
+        (~status.fit_for_surgery, NO),
+        (status.ecog.equals(limits.poor_condition), NO),
+    )
+    yield _item("SURG-021", "times", dealt_with(proved, lambda: _isolated_operated(case)))
 
 
 def _indications(case: Case) -> Iterator[Item]:
@@ -270,29 +331,18 @@ def _indications(case: Case) -> Iterator[Item]:
     yield _item("SURG-003", "indications", (local.qol_benefit_expected, NO))
     yield _item("SURG-004", "indications", (local.long_pfs_expected, NO))
     yield _item("SURG-005", "indications", (local.systemic_effective & facts.lesions.any(hurts), NO))
-    yield _item("SURG-006", "indications", dealt_with(isolated(case), lambda: _isolated_operated(case)))
     yield _item("SURG-007", "indications", *imminent, *unscored, (local.high_fracture_risk, NO))
     yield _item("SURG-008", "indications", spine.unstable, spine.graded, *spine.coded)
 
 
 def _contraindications(case: Case) -> Iterator[Item]:
     facts, limits = case.facts, case.limits(GUIDANCE)
-    status = facts.status
-    yield _item("SURG-011", "contraindications", (status.life_expectancy < limits.life_expectancy, NO))
+    yield _item("SURG-011", "contraindications", (facts.status.life_expectancy < limits.life_expectancy, NO))
     yield _item("SURG-012", "contraindications", (_multiple_destruction(facts, limits), NO))
-    yield _item("SURG-013", "contraindications", (facts.dx.visceral_met_organs >= limits.several_organs, NO))
-    yield _item(
-        "SURG-014",
-        "contraindications",
-        (~status.fit_for_surgery, NO),
-        (status.ecog.equals(limits.poor_condition), NO),
-    )
 
 
 def _times(case: Case) -> Iterator[Item]:
     facts, spine = case.facts, case.once(_spine_findings)
-    proved = all_of((facts.ever.malignancy, isolated(case), facts.bx.bone_done))
-    yield _item("SURG-021", "times", dealt_with(proved, lambda: _isolated_operated(case)))
     for rule, reached, component in _PER_LESION:
         yield _per_lesion(case, rule, reached, component)
     yield _item("SURG-026", "times", dealt_with(facts.pathological_fracture.current, lambda: _fracture_operated(facts)))
