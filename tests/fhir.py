@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.chart import PREFETCH_KEYS, Mapped, Unavailable, read_chart
+from hooks.replay.patients import KEY_OF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,24 +29,6 @@ RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
 
 Json = dict[str, Any]
-
-_KEY_OF = {
-    "Patient": "patient",
-    "Condition": "conditions",
-    "Observation": "observations",
-    "DiagnosticReport": "observations",
-    "ImagingStudy": "observations",
-    "BodyStructure": "observations",
-    "MedicationRequest": "medications",
-    "MedicationStatement": "medications",
-    "MedicationDispense": "medications",
-    "Medication": "medications",
-    "Procedure": "procedures",
-    "Encounter": "procedures",
-    "AllergyIntolerance": "allergies",
-    "MedicationAdministration": "medicationAdministrations",
-    "ServiceRequest": "serviceRequests",
-}
 
 
 def days_ago(days: int) -> str:
@@ -204,7 +187,7 @@ def prefetch(*resources: Json, without: Iterable[str] = (), **keys: Any) -> dict
         if one["resourceType"] == "Patient":
             who = one
         else:
-            by_key[_KEY_OF[one["resourceType"]]].append(one)
+            by_key[KEY_OF[one["resourceType"]]].append(one)
     found: dict[str, bytes | Unavailable | None] = {"patient": json.dumps(who).encode()}
     found |= {key: json.dumps(bundle(listed)).encode() for key, listed in by_key.items()}
     for key, value in keys.items():

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fhir.resources.R4B.questionnaire import Questionnaire
 
+from fhir_mapping.delivery.context import KEY_OF
 from hooks.application import create_app
 from hooks.configuration import load
 from hooks.dossier.form import asking
 from hooks.dossier.form.texts import texts
-from hooks.reference.samples import KEY_OF
 from hooks.settings import ClientSettings, Settings, SettingsError
 from hooks.trust.launching import launch_url, servers
 from recommenders.vocabulary.guidance import INDICATORS

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from hooks.reference.samples import KEY_OF, Sample, request_for, samples
+from fhir_mapping.delivery.context import KEY_OF
+from hooks.reference.samples import Sample, request_for, samples
 from tests import fhir_servers
 from tests.conftest import Server, start
 from tests.floors import measured

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from fhir_mapping.chart import PREFETCH_KEYS, read_chart
+from fhir_mapping.delivery.context import KEY_OF
 from fhir_mapping.delivery.known import as_known, timings
 from fhir_mapping.delivery.shapes import ELEMENTS
-from hooks.reference.samples import KEY_OF, samples
+from hooks.reference.samples import samples
 from recommenders.assessing.assessment import assess
 
 UTC = dt.UTC

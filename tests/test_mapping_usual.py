@@ -23,6 +23,7 @@ from fhir_mapping.delivery.usual import usual_copy
 from fhir_mapping.observations import prepared
 from fhir_mapping.terms import dates, dictionary, exact
 from fhir_mapping.terms.exact import ResourceFaultError
+from tests.whole_resources import resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,8 @@ def resources() -> Iterator[dict[str, Any]]:
             rest += one
 
 
-SAMPLES = list(resources())
+SAMPLES = [*resources(), *(resource(kind, random.Random(seed)) for kind in ELEMENTS for seed in range(6))]
+"""Those of the fixtures, and of each type some with much else that FHIR gives it."""
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

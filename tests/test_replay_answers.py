@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from fhir_mapping.delivery.context import KEY_OF
 from fhir_mapping.delivery.known import as_known
 from hooks.application import create_app
 from hooks.configuration import load
-from hooks.reference.samples import KEY_OF, request_for, samples
+from hooks.reference.samples import request_for, samples
 from hooks.replay import results
 from hooks.replay.errors import ReplayError
 from hooks.replay.patients import chart_of, delivery

@@ -19,6 +19,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from fhir_mapping.delivery.context import KEY_OF
 from hooks.reference import samples
 from hooks.tools import little_ehr, loading, ports, sandbox
 from hooks.tools.cli import main
@@ -68,7 +69,7 @@ def test_every_sample_patient_is_there_with_all_its_resources(base: str) -> None
     for sample in samples.samples():
         kinds = [each["resourceType"] for each in sample.resources]
         assert get(f"{base}/Patient/{sample.patient_id}").status_code == 200
-        for kind in samples.KEY_OF:
+        for kind in KEY_OF:
             found = get(f"{base}/{kind}?patient={sample.patient_id}&_count=200").json()
             assert found["total"] == kinds.count(kind), (sample.name, kind)
 

@@ -7,6 +7,7 @@ and each element by itself, all at once, and any of them by chance must be read,
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import json
 import random
@@ -22,6 +23,8 @@ from fhir_mapping.terms import exact
 from fhir_mapping.terms.exact import ResourceFaultError
 from hooks.application import create_app
 from hooks.configuration import load
+from hooks.replay.patients import KEY_OF
+from tests.test_mapping_usual import ODD, places
 from tests.whole_resources import elements, resource
 from tests.wire import ATC, DAY, ICD10_CM, LOINC, bundle, call_body
 
@@ -50,15 +53,6 @@ OURS: dict[str, list[dict[str, Any]]] = {
     "AllergyIntolerance": [{"code": named(ATC, "M05BX04", "denosumab")}],
 }
 """What makes a resource of each type one that rules read."""
-KEY_OF = {
-    "Condition": "conditions",
-    "Observation": "observations",
-    "MedicationRequest": "medications",
-    "Procedure": "procedures",
-    "AllergyIntolerance": "allergies",
-    "MedicationAdministration": "medicationAdministrations",
-    "ServiceRequest": "serviceRequests",
-}
 
 
 def one_of_ours(kind: str, dice: random.Random, names: frozenset[str] | None = None) -> dict[str, Any]:
@@ -117,14 +111,31 @@ def test_a_chart_of_such_resources_is_answered(client: FlaskClient, seed: int, h
     body = call_body(hook)
     body["prefetch"]["patient"] = resource("Patient", dice, gender="female", birthDate="1960-03-01") | {"id": "p-1"}
     for kind, key in KEY_OF.items():
-        several = [one_of_ours(kind, dice) | {"id": f"{kind}-{number}"} for number in range(3)]
-        body["prefetch"][key] = bundle(*several)
-    for kind, key in (("MedicationStatement", "medications"), ("MedicationDispense", "medications"),
-                      ("DiagnosticReport", "procedures"), ("ImagingStudy", "procedures"), ("Encounter", "procedures"),
-                      ("BodyStructure", "conditions")):  # fmt: skip
-        body["prefetch"][key]["entry"].append({"resource": one_of_ours(kind, dice)})
+        if kind != "Patient":
+            several = [one_of_ours(kind, dice) | {"id": f"{kind}-{number}"} for number in range(3)]
+            body["prefetch"][key]["entry"] += bundle(*several)["entry"]
     if hook == "order-sign":
         body["context"]["draftOrders"] = drafts(dice)
+    check_answered(client, body)
+
+
+@given(seed=st.integers(min_value=0))
+@settings(max_examples=150, deadline=None)
+def test_a_chart_in_which_anything_may_be_odd_is_answered(client: FlaskClient, seed: int) -> None:
+    dice = random.Random(seed)
+    body = call_body()
+    for kind, key in KEY_OF.items():
+        if kind != "Patient":
+            odd = json.loads(json.dumps(one_of_ours(kind, dice)))
+            for _ in range(dice.randrange(1, 4)):
+                holder, member = dice.choice(places(odd))
+                holder[member] = copy.deepcopy(dice.choice(ODD))
+            body["prefetch"][key]["entry"] += bundle(odd)["entry"]
+    check_answered(client, body)
+
+
+def check_answered(client: FlaskClient, body: dict[str, Any]) -> None:
+    hook = body["hook"]
     answered = client.post(f"/cds-services/oncobone-{hook}", json=body)
     assert answered.status_code == 200, answered.get_json()
     assert not answered.get_json()["extension"]["org.oncobone.evaluation"].get("failed")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fhir_mapping.delivery.context import KEY_OF
 from hooks.cards.wording import LANGUAGES
 from hooks.reference.catalogue import FIXTURES
 from recommenders.vocabulary.guidance import ORDER_HOOKS
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PATIENTS = FIXTURES / "patients"
-KEY_OF = {
-    "Condition": "conditions",
-    "Observation": "observations",
-    "MedicationRequest": "medications",
-    "Procedure": "procedures",
-    "AllergyIntolerance": "allergies",
-    "MedicationAdministration": "medicationAdministrations",
-    "ServiceRequest": "serviceRequests",
-}
-"""The prefetch key under which each resource type is delivered."""
-
 
 STORY_DAY = dt.date(2026, 11, 22)
 """The day on which the stories are told; their data can be moved to another one."""

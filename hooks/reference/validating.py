@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fhir_mapping.chart import Unavailable, read_chart
-from fhir_mapping.delivery.context import WrongPatientError
+from fhir_mapping.delivery.context import KEY_OF, WrongPatientError
 from fhir_mapping.delivery.notes import NAMED_AT_MOST, NOT_READ, SUPERSEDED
 from fhir_mapping.terms import units
 from fhir_mapping.terms.codes import is_standard
@@ -18,7 +18,6 @@ from hooks.errors import Refused
 from hooks.fhir_server.gather import NEEDED, delivered, is_part
 from hooks.protocol import CONTEXT_FIELDS, read_call
 from hooks.reference.guessing import guess
-from hooks.reference.samples import KEY_OF
 from recommenders.vocabulary.facts import Fact, Finding, Moment, Reading
 
 if TYPE_CHECKING:

@@ -10,28 +10,23 @@ from dataclasses import dataclass, field
 import msgspec
 
 from fhir_mapping.chart import PREFETCH_KEYS, Unavailable
+from fhir_mapping.delivery.context import KEY_OF as OWN_KEY_OF
 from fhir_mapping.delivery.known import Known, as_known
 from fhir_mapping.terms import dates, exact, heads
 from hooks.replay.sources import PART
 
 KEY_OF: Mapping[str, str] = {
+    **OWN_KEY_OF,
     "Patient": "patient",
-    "Condition": "conditions",
-    "Observation": "observations",
     "DiagnosticReport": "observations",
     "ImagingStudy": "observations",
     "BodyStructure": "observations",
-    "MedicationRequest": "medications",
     "MedicationStatement": "medications",
     "MedicationDispense": "medications",
     "Medication": "medications",
-    "Procedure": "procedures",
     "Encounter": "procedures",
-    "AllergyIntolerance": "allergies",
-    "MedicationAdministration": "medicationAdministrations",
-    "ServiceRequest": "serviceRequests",
 }
-"""The prefetch key under which each resource type is delivered."""
+"""The prefetch key under which each resource type is delivered, also those that have no list of their own."""
 
 FIRST_OF: Mapping[str, frozenset[str]] = {
     "patient": frozenset({"Patient"}),

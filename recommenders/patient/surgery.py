@@ -222,12 +222,13 @@ _TOLD_OF_BONES = attrgetter(
     "spine",
     "pathological_fracture",
 )
+_UNTOLD_OF_BONES = _TOLD_OF_BONES(BLANK)
 
 
 def _is_told_of_bones(facts: Facts) -> bool:
     """Tell whether anything is on record that `OfBones` rests on; of most patients nothing is."""
     listed = facts.lesions.items or not facts.lesions.whole or facts.sre or facts.studies
-    return bool(listed) or any(map(is_not, _TOLD_OF_BONES(facts), _TOLD_OF_BONES(BLANK)))
+    return bool(listed) or any(map(is_not, _TOLD_OF_BONES(facts), _UNTOLD_OF_BONES))
 
 
 @lru_cache(maxsize=16)  # of a few days and sites; nothing of a patient is in it
